@@ -1,0 +1,397 @@
+//! The event: a flat list of fields with ECS names (and the source's own beside them) under a derived id.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value as Json};
+
+use crate::ecs;
+use crate::id::EventId;
+use crate::time::Timestamp;
+
+/// Deepest nesting of objects and arrays that is taken from JSON; what lies deeper is kept as JSON text.
+pub const MAX_DEPTH: usize = 16;
+/// Most fields one event holds; further ones are refused by [`Fields::insert`].
+pub const MAX_FIELDS: usize = 1024;
+
+/// A field's value. Objects do not occur: they are flattened into dotted names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Present without a value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number; never NaN or infinite.
+    Float(f64),
+    /// Text. Bytes that were not UTF-8 appear as U+FFFD.
+    Str(String),
+    /// Several values; a match on any element is a match.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// The text, when it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The whole number, when it is one.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            Self::Null | Self::Bool(_) | Self::Str(_) | Self::Float(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The text a person would write for it; list elements are joined by a comma.
+    #[must_use]
+    pub fn to_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Null => Cow::Borrowed(""),
+            Self::Bool(true) => Cow::Borrowed("true"),
+            Self::Bool(false) => Cow::Borrowed("false"),
+            Self::Int(number) => Cow::Owned(number.to_string()),
+            Self::Float(number) => Cow::Owned(number.to_string()),
+            Self::Str(text) => Cow::Borrowed(text),
+            Self::List(values) => Cow::Owned(values.iter().map(Self::to_text).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    /// The same value as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Int(value) => Json::from(*value),
+            Self::Float(value) => Json::from(*value),
+            Self::Str(value) => Json::String(value.clone()),
+            Self::List(values) => Json::Array(values.iter().map(Self::to_json).collect()),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Str(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Str(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(values: Vec<Value>) -> Self {
+        Self::List(values)
+    }
+}
+
+/// A dotted field name. Names Picket itself sets are static and cost no allocation.
+pub type FieldName = Cow<'static, str>;
+
+/// Fields in the order they were set; each name occurs once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields(Vec<(FieldName, Value)>);
+
+impl Fields {
+    /// None.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(24))
+    }
+
+    /// Sets a field, replacing an earlier value. Returns false, and changes nothing, when the event already holds
+    /// [`MAX_FIELDS`] others.
+    pub fn insert(&mut self, name: impl Into<FieldName>, value: impl Into<Value>) -> bool {
+        let name = name.into();
+        if let Some((_, slot)) = self.0.iter_mut().find(|(existing, _)| *existing == name) {
+            *slot = value.into();
+            return true;
+        }
+        if self.0.len() >= MAX_FIELDS {
+            return false;
+        }
+        self.0.push((name, value.into()));
+        true
+    }
+
+    /// Sets a field only if it is not there yet.
+    pub fn insert_default(&mut self, name: &'static str, value: impl Into<Value>) {
+        if self.get(name).is_none() {
+            self.insert(name, value);
+        }
+    }
+
+    /// Appends a field the caller knows to be new. For decoders, whose input has each name once.
+    pub fn push_unchecked(&mut self, name: FieldName, value: Value) {
+        self.0.push((name, value));
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(existing, _)| existing == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The text of a field, when it is text.
+    #[must_use]
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let index = self.0.iter().position(|(existing, _)| existing == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// In the order they were set.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds the members of a JSON object, flattened: `{"a": {"b": 1}}` becomes `a.b`. An array of objects becomes one
+    /// list per inner name. Names are put under `prefix` (none when empty). Returns how many values were refused
+    /// because of [`MAX_FIELDS`].
+    pub fn insert_json(&mut self, prefix: &str, object: &Map<String, Json>) -> usize {
+        let mut refused = 0;
+        for (name, value) in object {
+            let path = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            refused += self.flatten(path, value, 1);
+        }
+        refused
+    }
+
+    fn flatten(&mut self, path: String, value: &Json, depth: usize) -> usize {
+        match value {
+            Json::Object(object) if object.is_empty() => 0,
+            Json::Object(object) if depth < MAX_DEPTH => object
+                .iter()
+                .map(|(name, inner)| self.flatten(format!("{path}.{name}"), inner, depth + 1))
+                .sum(),
+            Json::Array(items) if depth < MAX_DEPTH && items.iter().any(Json::is_object) => {
+                items.iter().map(|item| self.flatten_item(&path, item, depth + 1)).sum()
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+                usize::from(!self.insert(path, scalar(value, depth)))
+            }
+        }
+    }
+
+    fn flatten_item(&mut self, path: &str, item: &Json, depth: usize) -> usize {
+        let Json::Object(object) = item else {
+            return self.append(path, scalar(item, depth));
+        };
+        let mut inner = Self::default();
+        let refused: usize = object
+            .iter()
+            .map(|(name, value)| inner.flatten(format!("{path}.{name}"), value, depth))
+            .sum();
+        refused
+            + inner
+                .0
+                .into_iter()
+                .map(|(name, value)| self.append(&name, value))
+                .sum::<usize>()
+    }
+
+    fn append(&mut self, name: &str, value: Value) -> usize {
+        if let Some((_, slot)) = self.0.iter_mut().find(|(existing, _)| existing == name) {
+            if let Value::List(list) = slot {
+                list.push(value);
+            } else {
+                let first = std::mem::replace(slot, Value::Null);
+                *slot = Value::List(vec![first, value]);
+            }
+            return 0;
+        }
+        usize::from(!self.insert(name.to_owned(), value))
+    }
+}
+
+impl FromIterator<(FieldName, Value)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(iter: I) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in iter {
+            fields.insert(name, value);
+        }
+        fields
+    }
+}
+
+fn scalar(value: &Json, depth: usize) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Int(whole),
+            // Beyond i64, the digits matter more than the arithmetic.
+            (None, _) if number.is_u64() => Value::Str(number.to_string()),
+            (None, Some(float)) if float.is_finite() => Value::Float(float),
+            (None, _) => Value::Str(number.to_string()),
+        },
+        Json::String(text) => Value::Str(text.clone()),
+        Json::Array(items) if depth < MAX_DEPTH => {
+            Value::List(items.iter().map(|item| scalar(item, depth + 1)).collect())
+        }
+        Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
+    }
+}
+
+/// One event as every part of Picket past the parsers sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Derived from the source's numbering.
+    pub id: EventId,
+    /// When it happened, as far as the source says; else when it was first seen.
+    pub timestamp: Timestamp,
+    /// Everything else. Holds neither `@timestamp` nor `event.id`.
+    pub fields: Fields,
+}
+
+impl Event {
+    /// The nested ECS document, with `@timestamp` and `event.id`: what REST answers and alerts embed.
+    ///
+    /// Where one name is a prefix of another (`a` and `a.b`), the shorter one's value moves to `a.value`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let mut root = Map::new();
+        root.insert(ecs::TIMESTAMP.to_owned(), Json::String(self.timestamp.to_string()));
+        for (name, value) in self.fields.iter() {
+            place(&mut root, name, value.to_json());
+        }
+        place(&mut root, ecs::EVENT_ID, Json::String(self.id.to_string()));
+        Json::Object(root)
+    }
+}
+
+fn place(object: &mut Map<String, Json>, name: &str, value: Json) {
+    let (head, rest) = match name.split_once('.') {
+        Some((head, rest)) if !head.is_empty() && !rest.is_empty() => (head, Some(rest)),
+        _ => (name, None),
+    };
+    let Some(rest) = rest else {
+        match object.get_mut(head) {
+            Some(Json::Object(inner)) => {
+                inner.insert("value".to_owned(), value);
+            }
+            _ => {
+                object.insert(head.to_owned(), value);
+            }
+        }
+        return;
+    };
+    let slot = object
+        .entry(head.to_owned())
+        .or_insert_with(|| Json::Object(Map::new()));
+    if !slot.is_object() {
+        let scalar = std::mem::take(slot);
+        let mut inner = Map::new();
+        inner.insert("value".to_owned(), scalar);
+        *slot = Json::Object(inner);
+    }
+    if let Json::Object(inner) = slot {
+        place(inner, rest, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::{Epoch, SourceId};
+
+    fn fields(value: &Json) -> Fields {
+        let mut fields = Fields::new();
+        fields.insert_json("", value.as_object().unwrap());
+        fields
+    }
+
+    #[test]
+    fn json_is_flattened_and_arrays_of_objects_become_lists() {
+        let flat = fields(&json!({"a": {"b": 1, "c": [1, "x"]}, "d": [{"e": 1}, {"e": 2, "f": null}, 3], "g": {}}));
+        assert_eq!(flat.get("a.b"), Some(&Value::Int(1)));
+        assert_eq!(flat.get("a.c"), Some(&Value::List(vec![Value::Int(1), "x".into()])));
+        assert_eq!(flat.get("d.e"), Some(&Value::List(vec![Value::Int(1), Value::Int(2)])));
+        assert_eq!(flat.get("d.f"), Some(&Value::Null));
+        assert_eq!(flat.get("d"), Some(&Value::Int(3)));
+    }
+
+    #[test]
+    fn deep_json_ends_as_text_and_too_many_fields_are_counted() {
+        let mut deep = json!("bottom");
+        for _ in 0..200 {
+            deep = json!({ "n": deep });
+        }
+        let flat = fields(&deep);
+        assert_eq!(flat.len(), 1);
+        assert!(flat.iter().next().unwrap().1.as_str().unwrap().contains("bottom"));
+
+        let wide: Map<String, Json> = (0..MAX_FIELDS + 5).map(|n| (format!("f{n}"), Json::from(n))).collect();
+        assert_eq!(Fields::new().insert_json("", &wide), 5);
+    }
+
+    #[test]
+    fn the_document_is_nested_and_loses_nothing_on_prefix_clashes() {
+        let id = EventId {
+            source: SourceId::named("t", "t"),
+            epoch: Epoch(1),
+            seq: 0,
+        };
+        for order in [["user", "user.name"], ["user.name", "user"]] {
+            let mut event = Event {
+                id,
+                timestamp: Timestamp(0),
+                fields: Fields::new(),
+            };
+            for name in order {
+                event.fields.insert(name, name);
+            }
+            let json = event.to_json();
+            assert_eq!(json["user"], json!({"value": "user", "name": "user.name"}), "{order:?}");
+            assert_eq!(json["@timestamp"], "1970-01-01T00:00:00.000000Z");
+            assert_eq!(json["event"]["id"], id.to_string());
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Picket's domain: ids, events, alerts, indicators, rules, agents and nodes, in the field's words (ECS, Sigma, STIX).
+//!
+//! Everything here is plain data and pure functions. This crate does no I/O, knows no MongoDB and no gRPC; every
+//! other crate speaks in its types.
+
+pub mod agent;
+pub mod alert;
+pub mod ecs;
+pub mod event;
+pub mod id;
+pub mod indicator;
+pub mod level;
+pub mod node;
+pub mod partition;
+pub mod rule;
+pub mod time;
+
+pub use event::{Event, Fields, Value};
+pub use id::{AgentId, AlertId, BatchKey, Epoch, EventId, NodeId, SourceId, Tenant};
+pub use level::{Level, Severity};
+pub use partition::{PARTITIONS, Partition};
+pub use time::Timestamp;

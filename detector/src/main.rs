@@ -1,0 +1,2 @@
+//! detector
+fn main() {}
