@@ -1,1 +1,11 @@
-//! storage
+//! The only crate that knows MongoDB: one module per collection, its indexes beside its queries.
+//!
+//! Who writes which collection is decided in `ARCHITECTURE.md`; anyone may read. Every record carries a tenant and
+//! every query is scoped by it. Writes wait for a majority of the replica set; dates are BSON dates (milliseconds).
+
+pub mod audit;
+mod error;
+mod store;
+
+pub use error::Error;
+pub use store::Store;
