@@ -1,1 +1,3 @@
-//! tests
+//! Whole-system stories over real processes, and what the benchmarks share with them.
+
+pub mod lines;
