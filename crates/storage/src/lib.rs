@@ -3,9 +3,17 @@
 //! Who writes which collection is decided in `ARCHITECTURE.md`; anyone may read. Every record carries a tenant and
 //! every query is scoped by it. Writes wait for a majority of the replica set; dates are BSON dates (milliseconds).
 
+pub mod alerts;
+pub mod api_keys;
 pub mod audit;
 mod error;
+pub mod idempotency;
+pub mod indicators;
+pub mod leases;
+pub mod nodes;
+pub mod rules;
 mod store;
+pub mod users;
 
 pub use error::Error;
 pub use store::Store;

@@ -7,7 +7,7 @@ use model::Timestamp;
 use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
-use crate::{Error, audit};
+use crate::{Error, alerts, api_keys, audit, idempotency, indicators, leases, nodes, rules, users};
 
 /// How long an operation looks for a usable server before it fails as unavailable.
 const SERVER_SELECTION: Duration = Duration::from_secs(5);
@@ -48,6 +48,14 @@ impl Store {
     /// When the database is away or an index of the same name differs.
     pub async fn ensure_indexes(&self) -> Result<(), Error> {
         audit::ensure_indexes(self).await?;
+        nodes::ensure_indexes(self).await?;
+        leases::ensure_indexes(self).await?;
+        rules::ensure_indexes(self).await?;
+        indicators::ensure_indexes(self).await?;
+        alerts::ensure_indexes(self).await?;
+        users::ensure_indexes(self).await?;
+        api_keys::ensure_indexes(self).await?;
+        idempotency::ensure_indexes(self).await?;
         Ok(())
     }
 
