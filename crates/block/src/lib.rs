@@ -1,1 +1,33 @@
-//! block
+//! The block: up to [`MAX_EVENTS`] events of one tenant and one partition, stored as columns.
+//!
+//! [`encode`] turns events into bytes and the [`Meta`] that lets a search skip the block; [`Block`] reads them back,
+//! whole or one column at a time. Everything is a pure function of its input: no I/O, no clock, no randomness, so equal
+//! events give equal bytes. The layout is described in `docs/reference/block-format.md`.
+//!
+//! Bytes are not trusted. Decoding checks every length against what is there and stops with an error before it would
+//! hold more than [`MAX_DECODED_BYTES`]; [`encode`] refuses what would not fit when read back.
+
+mod budget;
+mod column;
+mod column_decoding;
+mod column_encoding;
+mod decode;
+mod encode;
+mod error;
+mod filter;
+mod frame;
+mod integers;
+mod layout;
+mod shapes;
+mod strings;
+mod table;
+mod values;
+mod wire;
+mod words;
+
+pub use column::Column;
+pub use decode::Block;
+pub use encode::{Encoded, Meta, encode};
+pub use error::{DecodeError, EncodeError};
+pub use filter::may_contain;
+pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};

@@ -2,10 +2,23 @@
 //!
 //! Source: <https://www.elastic.co/guide/en/ecs/current/ecs-field-reference.html>.
 
+use crate::event::FieldName;
+
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $(#[doc = concat!("`", $text, "`")] pub const $name: &str = $text;)*
+
+        /// Every name above.
+        pub const ALL: &[&str] = &[$($text),*];
     };
+}
+
+/// The same name without a copy when it is one of [`ALL`]; for decoders, which meet each name once a column.
+#[must_use]
+pub fn field_name(name: &str) -> FieldName {
+    ALL.iter()
+        .find(|known| **known == name)
+        .map_or_else(|| FieldName::Owned(name.to_owned()), |known| FieldName::Borrowed(known))
 }
 
 fields! {

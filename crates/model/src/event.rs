@@ -121,6 +121,12 @@ impl Fields {
         Self(Vec::with_capacity(24))
     }
 
+    /// None, with room for `capacity`.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
     /// Sets a field, replacing an earlier value. Returns false, and changes nothing, when the event already holds
     /// [`MAX_FIELDS`] others.
     pub fn insert(&mut self, name: impl Into<FieldName>, value: impl Into<Value>) -> bool {

@@ -42,7 +42,7 @@ impl Partition {
     /// Which of `members` owns this partition, by rendezvous hashing: when a member leaves, only its own partitions
     /// move. `None` when there are no members. The order of `members` does not matter.
     #[must_use]
-    pub fn owner<'a, S: AsRef<str>>(self, members: &'a [S]) -> Option<&'a str> {
+    pub fn owner<S: AsRef<str>>(self, members: &[S]) -> Option<&str> {
         members.iter().map(AsRef::as_ref).max_by_key(|member| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(&self.0.to_le_bytes());

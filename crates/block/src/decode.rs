@@ -1,0 +1,413 @@
+//! Bytes to events, or to one column of them.
+
+use model::event::FieldName;
+use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, ecs};
+
+use crate::budget::Budget;
+use crate::column::Column;
+use crate::column_decoding::{self, Data};
+use crate::encode::NUMBERING_BYTES;
+use crate::error::DecodeError;
+use crate::frame;
+use crate::integers;
+use crate::layout::{FIELD_BYTES, MAGIC, MAX_COLUMNS, MAX_EVENTS, PREAMBLE, TRAILER, VERSION, encoding, section};
+use crate::shapes::Shapes;
+use crate::table::OVERFLOW;
+use crate::wire::{Reader, unzigzag};
+
+/// An opened block. Opening checks the checksum and reads the directory; columns are decompressed when asked for.
+#[derive(Clone, Debug)]
+pub struct Block<'a> {
+    count: usize,
+    min_time: Timestamp,
+    max_time: Timestamp,
+    ids: &'a [u8],
+    times: &'a [u8],
+    columns: Vec<Entry<'a>>,
+    /// Names and values of the fields without a column.
+    overflow: Option<[Entry<'a>; 2]>,
+    shapes: Shapes,
+    /// What opening has left.
+    budget: Budget,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<'a> {
+    name: FieldName,
+    encoding: u8,
+    count: usize,
+    frame: &'a [u8],
+}
+
+const TWICE: DecodeError = DecodeError::Malformed("a section occurs twice");
+const MISSING: DecodeError = DecodeError::Malformed("a section is missing");
+
+impl<'a> Block<'a> {
+    /// Checks the bytes and reads what events there are.
+    ///
+    /// # Errors
+    /// When the bytes are not a block, not one of this version, changed, cut off or contradictory.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut sections = checked_sections(bytes)?;
+        let mut known: [Option<&[u8]>; section::DATA as usize + 1] = [None; section::DATA as usize + 1];
+        while !sections.is_empty() {
+            let kind = sections.byte()?;
+            let len = sections.len()?;
+            let content = sections.take(len)?;
+            if let Some(slot) = known.get_mut(usize::from(kind))
+                && slot.replace(content).is_some()
+            {
+                return Err(TWICE);
+            }
+        }
+        let content = |kind: u8| known[usize::from(kind)].ok_or(MISSING);
+
+        let mut header = Reader::new(content(section::HEADER)?, "header");
+        let count = header.len()?;
+        if !(1..=MAX_EVENTS).contains(&count) {
+            return Err(DecodeError::Malformed("the number of events is out of range"));
+        }
+        let min_time = Timestamp(unzigzag(header.varint()?));
+        let max_time = Timestamp(unzigzag(header.varint()?));
+        let mut budget = Budget::new();
+        let directory = frame::get(content(section::COLUMNS)?, &mut budget)?;
+        let mut directory = Reader::new(&directory, "directory");
+        let mut data = Reader::new(content(section::DATA)?, "columns");
+        let mut columns = read_columns(&mut directory, &mut data, &mut budget)?;
+        let mut overflow = read_overflow(&mut directory, &mut data)?;
+        let shapes = frame::get(content(section::SHAPES)?, &mut budget)?;
+        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, columns.len(), &mut budget)?;
+        let (counts, overflow_count) = shapes.counts(columns.len());
+        for (column, count) in columns.iter_mut().zip(counts) {
+            column.count = count;
+        }
+        if overflow.as_ref().map_or(0, |[names, _]| names.count) != overflow_count {
+            return Err(DecodeError::Malformed("the number of fields without a column is wrong"));
+        }
+        if let Some(entries) = &mut overflow {
+            entries.iter_mut().for_each(|entry| entry.count = overflow_count);
+        }
+        Ok(Self {
+            count,
+            min_time,
+            max_time,
+            ids: content(section::IDS)?,
+            times: content(section::TIMES)?,
+            columns,
+            overflow,
+            shapes,
+            budget,
+        })
+    }
+
+    /// How many events, at least 1.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Never: a block has events.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The earliest event's time.
+    #[must_use]
+    pub fn min_time(&self) -> Timestamp {
+        self.min_time
+    }
+
+    /// The latest event's time.
+    #[must_use]
+    pub fn max_time(&self) -> Timestamp {
+        self.max_time
+    }
+
+    /// The names of the fields that have a column, in the order they first occurred. A block of very many different
+    /// fields has more than these; [`Self::column`] finds them too.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_ref())
+    }
+
+    /// The events' ids in order.
+    ///
+    /// # Errors
+    /// When that part of the block is malformed.
+    pub fn ids(&self) -> Result<Vec<EventId>, DecodeError> {
+        self.read_ids(&mut self.budget.clone())
+    }
+
+    /// The events' times in order.
+    ///
+    /// # Errors
+    /// When that part of the block is malformed.
+    pub fn timestamps(&self) -> Result<Vec<Timestamp>, DecodeError> {
+        self.read_times(&mut self.budget.clone())
+    }
+
+    /// One field of all events; `None` when no event has it.
+    ///
+    /// # Errors
+    /// When the column is malformed, its layout is not known, or it would take too much memory.
+    pub fn column(&self, field: &str) -> Result<Option<Column>, DecodeError> {
+        let mut budget = self.budget.clone();
+        let Some(number) = self.columns.iter().position(|column| column.name == field) else {
+            return self.overflow_column(field, &mut budget);
+        };
+        let data = self.read_column(number, None, &mut budget)?;
+        budget.take_items::<u32>(self.count)?;
+        let (dictionary, indexes) = data.into_parts();
+        let mut position = 0_usize;
+        let rows = self.shapes.presence(number as u32).map(|present| {
+            present.then(|| {
+                position += 1;
+                match &indexes {
+                    Some(indexes) => indexes.get(position - 1).copied(),
+                    None => u32::try_from(position - 1).ok(),
+                }
+            })?
+        });
+        Ok(Some(Column::new(dictionary, rows)))
+    }
+
+    /// All events in order, with their fields in the order they had.
+    ///
+    /// # Errors
+    /// When any part is malformed, a layout is not known, or they would take too much memory.
+    pub fn events(&self) -> Result<Vec<Event>, DecodeError> {
+        let mut budget = self.budget.clone();
+        let ids = self.read_ids(&mut budget)?;
+        let times = self.read_times(&mut budget)?;
+        let mut columns = self.read_all_columns(&mut budget)?;
+        let mut overflow = self.read_overflow_values(&mut budget)?.into_iter();
+        let mut positions = vec![0_usize; columns.len()];
+        budget.take_items::<Event>(self.count)?;
+        let mut events = Vec::with_capacity(self.count);
+        for ((id, timestamp), shape) in ids.into_iter().zip(times).zip(self.shapes.rows()) {
+            budget.take(shape.len() * FIELD_BYTES)?;
+            let mut fields = Fields::with_capacity(shape.len());
+            for number in shape {
+                let number = *number as usize;
+                let (Some(data), Some(position), Some(entry)) = (
+                    columns.get_mut(number),
+                    positions.get_mut(number),
+                    self.columns.get(number),
+                ) else {
+                    let (name, value) = overflow.next().ok_or(DecodeError::Truncated("overflow"))?;
+                    fields.push_unchecked(name, value);
+                    continue;
+                };
+                if let FieldName::Owned(name) = &entry.name {
+                    budget.take(name.len())?;
+                }
+                fields.push_unchecked(entry.name.clone(), data.take(*position, &mut budget)?);
+                *position += 1;
+            }
+            events.push(Event { id, timestamp, fields });
+        }
+        Ok(events)
+    }
+
+    fn read_ids(&self, budget: &mut Budget) -> Result<Vec<EventId>, DecodeError> {
+        const WRONG: DecodeError = DecodeError::Malformed("the ids do not fit the events");
+        let plain = frame::get(self.ids, budget)?;
+        let mut reader = Reader::new(&plain, "ids");
+        let numberings = reader.count()?;
+        let table = reader.take(numberings.checked_mul(NUMBERING_BYTES).ok_or(WRONG)?)?;
+        budget.take_items::<EventId>(self.count)?;
+        let mut ids = Vec::with_capacity(self.count);
+        for _ in 0..reader.count()? {
+            let number = reader.len()?;
+            let first = reader.varint()?;
+            let len = reader.len()?;
+            let numbering = table.chunks_exact(NUMBERING_BYTES).nth(number).ok_or(WRONG)?;
+            let mut numbering = Reader::new(numbering, "ids");
+            let source = SourceId::from_uuid(uuid::Uuid::from_bytes(numbering.array()?));
+            let epoch = Epoch(u64::from_le_bytes(numbering.array()?));
+            if len == 0 || len > self.count - ids.len() || first.checked_add(len as u64 - 1).is_none() {
+                return Err(WRONG);
+            }
+            ids.extend((0..len as u64).map(|offset| EventId {
+                source,
+                epoch,
+                seq: first + offset,
+            }));
+        }
+        if ids.len() == self.count { Ok(ids) } else { Err(WRONG) }
+    }
+
+    fn read_times(&self, budget: &mut Budget) -> Result<Vec<Timestamp>, DecodeError> {
+        let plain = frame::get(self.times, budget)?;
+        let times = integers::get(&mut Reader::new(&plain, "times"), self.count, budget)?;
+        Ok(times.into_iter().map(Timestamp).collect())
+    }
+
+    /// `base` is the column's other half when the caller has it already.
+    fn read_column(&self, number: usize, base: Option<&Data>, budget: &mut Budget) -> Result<Data, DecodeError> {
+        let entry = self.columns.get(number).ok_or(MISSING)?;
+        let plain = frame::get(entry.frame, budget)?;
+        if entry.encoding != encoding::STRING_PREFIXES {
+            return column_decoding::get(entry.encoding, &plain, entry.count, budget);
+        }
+        let base_number = column_decoding::base_of(&plain)?;
+        let read_here;
+        let base = match base {
+            Some(base) => base,
+            None => {
+                let entry = self.columns.get(base_number).ok_or(MISSING)?;
+                let plain = frame::get(entry.frame, budget)?;
+                read_here = column_decoding::get(entry.encoding, &plain, entry.count, budget)?;
+                &read_here
+            }
+        };
+        let base_number = u32::try_from(base_number).map_err(|_| MISSING)?;
+        let mut position = 0_usize;
+        let bases = self
+            .shapes
+            .presence(base_number)
+            .map(|present| {
+                position += usize::from(present);
+                present.then(|| base.at(position - 1)).flatten()
+            })
+            .zip(self.shapes.presence(number as u32))
+            .filter_map(|(base, present)| present.then_some(base));
+        column_decoding::get_prefixes(&plain, entry.count, bases, budget)
+    }
+
+    fn read_all_columns(&self, budget: &mut Budget) -> Result<Vec<Data>, DecodeError> {
+        let is_prefixes = |number: usize| self.columns[number].encoding == encoding::STRING_PREFIXES;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for number in 0..self.columns.len() {
+            columns.push(if is_prefixes(number) {
+                Data::Plain(Vec::new())
+            } else {
+                self.read_column(number, None, budget)?
+            });
+        }
+        for number in (0..self.columns.len()).filter(|number| is_prefixes(*number)) {
+            let base = column_decoding::base_of(&frame::get(self.columns[number].frame, budget)?)?;
+            if base >= columns.len() || is_prefixes(base) {
+                return Err(DecodeError::Malformed("a text's other half is in no column of its own"));
+            }
+            columns[number] = self.read_column(number, columns.get(base), budget)?;
+        }
+        Ok(columns)
+    }
+
+    fn read_overflow_values(&self, budget: &mut Budget) -> Result<Vec<(FieldName, model::Value)>, DecodeError> {
+        let Some([names, values]) = &self.overflow else {
+            return Ok(Vec::new());
+        };
+        let mut read = |entry: &Entry<'_>| {
+            let plain = frame::get(entry.frame, budget)?;
+            column_decoding::get(entry.encoding, &plain, entry.count, budget).map(|data| data.into_parts())
+        };
+        let ((names, None), (values, None)) = (read(names)?, read(values)?) else {
+            return Err(DecodeError::Malformed(
+                "fields without a column are laid out as a dictionary",
+            ));
+        };
+        budget.take(names.len() * FIELD_BYTES)?;
+        names
+            .into_iter()
+            .zip(values)
+            .map(|(name, value)| {
+                if let model::Value::Str(name) = name {
+                    Ok((FieldName::Owned(name), value))
+                } else {
+                    Err(DecodeError::Malformed("a field's name is not text"))
+                }
+            })
+            .collect()
+    }
+
+    fn overflow_column(&self, field: &str, budget: &mut Budget) -> Result<Option<Column>, DecodeError> {
+        let mut overflow = self.read_overflow_values(budget)?.into_iter();
+        let mut dictionary = Vec::new();
+        budget.take_items::<Option<u32>>(self.count)?;
+        let mut rows = Vec::with_capacity(self.count);
+        for shape in self.shapes.rows() {
+            let mut row = None;
+            for _ in shape.iter().filter(|number| **number == OVERFLOW) {
+                if let Some((name, value)) = overflow.next()
+                    && name == field
+                {
+                    row = Some(dictionary.len() as u32);
+                    dictionary.push(value);
+                }
+            }
+            rows.push(row);
+        }
+        if dictionary.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Column::new(dictionary, rows.into_iter())))
+    }
+}
+
+/// Checks what surrounds the sections.
+fn checked_sections(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err(DecodeError::Magic);
+    }
+    match bytes.get(MAGIC.len()) {
+        Some(&VERSION) => {}
+        Some(&version) => return Err(DecodeError::Version(version)),
+        None => return Err(DecodeError::Truncated("preamble")),
+    }
+    let end = bytes.len().saturating_sub(TRAILER);
+    let (Some(sections), Some(trailer)) = (bytes.get(PREAMBLE..end), bytes.get(end..)) else {
+        return Err(DecodeError::Truncated("preamble"));
+    };
+    if trailer != crc32fast::hash(&bytes[..end]).to_le_bytes() {
+        return Err(DecodeError::Checksum);
+    }
+    Ok(Reader::new(sections, "sections"))
+}
+
+fn read_columns<'a>(
+    directory: &mut Reader<'_>,
+    data: &mut Reader<'a>,
+    budget: &mut Budget,
+) -> Result<Vec<Entry<'a>>, DecodeError> {
+    let count = directory.count()?;
+    if count > MAX_COLUMNS {
+        return Err(DecodeError::Malformed("there are too many columns"));
+    }
+    budget.take_items::<Entry<'_>>(count)?;
+    let mut columns = Vec::with_capacity(count);
+    for _ in 0..count {
+        let len = directory.len()?;
+        let name = directory.text(len)?;
+        budget.take(len)?;
+        columns.push(read_entry(ecs::field_name(name), directory, data)?);
+    }
+    Ok(columns)
+}
+
+fn read_overflow<'a>(directory: &mut Reader<'_>, data: &mut Reader<'a>) -> Result<Option<[Entry<'a>; 2]>, DecodeError> {
+    let count = directory.len()?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let mut names = read_entry(FieldName::Borrowed(""), directory, data)?;
+    let values = read_entry(FieldName::Borrowed(""), directory, data)?;
+    names.count = count;
+    Ok(Some([names, values]))
+}
+
+fn read_entry<'a>(
+    name: FieldName,
+    directory: &mut Reader<'_>,
+    data: &mut Reader<'a>,
+) -> Result<Entry<'a>, DecodeError> {
+    let encoding = directory.byte()?;
+    let len = directory.len()?;
+    Ok(Entry {
+        name,
+        encoding,
+        count: 0,
+        frame: data.take(len)?,
+    })
+}

@@ -1,0 +1,33 @@
+//! Many texts: all lengths, then all bytes.
+
+use crate::error::DecodeError;
+use crate::wire::{Reader, put_len};
+
+/// Appends the texts; how many there are is not written.
+pub(crate) fn put<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'t str> + Clone) {
+    let mut lengths = Vec::new();
+    texts.clone().for_each(|text| put_len(&mut lengths, text.len()));
+    put_len(out, lengths.len());
+    out.extend_from_slice(&lengths);
+    texts.for_each(|text| out.extend_from_slice(text.as_bytes()));
+}
+
+/// Reads `count` texts, the last thing in `reader`.
+pub(crate) fn get<'t>(
+    reader: &mut Reader<'t>,
+    count: usize,
+    mut each: impl FnMut(&'t str) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let lengths_len = reader.len()?;
+    let mut lengths = Reader::new(reader.take(lengths_len)?, "text lengths");
+    // Checking all bytes at once costs a fraction of checking each text.
+    let all = reader.remaining_text()?;
+    let mut start = 0_usize;
+    for _ in 0..count {
+        let end = start.checked_add(lengths.len()?).ok_or(DecodeError::TooLarge)?;
+        each(all.get(start..end).ok_or(DecodeError::Truncated("texts"))?)?;
+        start = end;
+    }
+    reader.take(start)?;
+    Ok(())
+}

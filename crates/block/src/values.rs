@@ -1,0 +1,83 @@
+//! Values of any kind, each with a tag in front.
+
+use model::Value;
+
+use crate::budget::Budget;
+use crate::error::DecodeError;
+use crate::wire::{Reader, put_len, put_varint, unzigzag, zigzag};
+
+const NULL: u8 = 0;
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+const INT: u8 = 3;
+const FLOAT: u8 = 4;
+const STR: u8 = 5;
+const LIST: u8 = 6;
+
+/// Deepest nesting of lists.
+pub(crate) const MAX_NESTING: usize = 64;
+
+/// How deep lists nest in the value; 0 when it is none.
+pub(crate) fn nesting(value: &Value) -> usize {
+    match value {
+        Value::List(values) => 1 + values.iter().map(nesting).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => 0,
+    }
+}
+
+pub(crate) fn put(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.push(NULL),
+        Value::Bool(false) => out.push(FALSE),
+        Value::Bool(true) => out.push(TRUE),
+        Value::Int(number) => {
+            out.push(INT);
+            put_varint(out, zigzag(*number));
+        }
+        Value::Float(number) => {
+            out.push(FLOAT);
+            out.extend_from_slice(&number.to_bits().to_le_bytes());
+        }
+        Value::Str(text) => {
+            out.push(STR);
+            put_len(out, text.len());
+            out.extend_from_slice(text.as_bytes());
+        }
+        Value::List(values) => {
+            out.push(LIST);
+            put_len(out, values.len());
+            values.iter().for_each(|inner| put(out, inner));
+        }
+    }
+}
+
+/// Reads one value; what it owns is taken from the budget, its own size is not.
+pub(crate) fn get(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Value, DecodeError> {
+    get_nested(reader, budget, 0)
+}
+
+fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Result<Value, DecodeError> {
+    Ok(match reader.byte()? {
+        NULL => Value::Null,
+        FALSE => Value::Bool(false),
+        TRUE => Value::Bool(true),
+        INT => Value::Int(unzigzag(reader.varint()?)),
+        FLOAT => Value::Float(f64::from_bits(u64::from_le_bytes(reader.array()?))),
+        STR => {
+            let len = reader.count()?;
+            budget.take(len)?;
+            Value::Str(reader.text(len)?.to_owned())
+        }
+        LIST if depth < MAX_NESTING => {
+            let count = reader.count()?;
+            budget.take_items::<Value>(count)?;
+            let mut values = Vec::with_capacity(count);
+            for _ in 0..count {
+                values.push(get_nested(reader, budget, depth + 1)?);
+            }
+            Value::List(values)
+        }
+        LIST => return Err(DecodeError::Malformed("lists nest too deep")),
+        _ => return Err(DecodeError::Malformed("a value's kind is not known")),
+    })
+}

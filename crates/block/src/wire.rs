@@ -1,0 +1,206 @@
+//! Varints and byte planes: the primitives everything else is written in.
+
+use crate::budget::Budget;
+use crate::error::DecodeError;
+
+/// LEB128.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number as u8) | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(crate) fn put_len(out: &mut Vec<u8>, len: usize) {
+    put_varint(out, len as u64);
+}
+
+pub(crate) fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+pub(crate) fn unzigzag(number: u64) -> i64 {
+    ((number >> 1) as i64) ^ -((number & 1) as i64)
+}
+
+/// How many bytes [`put_varint`] writes.
+pub(crate) fn varint_len(number: u64) -> usize {
+    (70 - (number | 1).leading_zeros() as usize) / 7
+}
+
+/// How many bytes hold every number up to `largest`; none for 0.
+pub(crate) fn width_of(largest: u64) -> usize {
+    (64 - largest.leading_zeros() as usize).div_ceil(8)
+}
+
+/// Writes the low bytes of all numbers, then their second bytes, and so on: like bytes side by side compress better.
+pub(crate) fn put_planes(out: &mut Vec<u8>, width: usize, numbers: impl Iterator<Item = u64> + Clone) {
+    for plane in 0..width {
+        out.extend(numbers.clone().map(|number| (number >> (8 * plane)) as u8));
+    }
+}
+
+/// Reads bytes from the front, never past the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    part: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// `part` is what the errors name.
+    pub(crate) fn new(bytes: &'a [u8], part: &'static str) -> Self {
+        Self { bytes, part }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Everything that is left.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
+        let (first, rest) = self.bytes.split_first().ok_or(DecodeError::Truncated(self.part))?;
+        self.bytes = rest;
+        Ok(*first)
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(len)
+            .ok_or(DecodeError::Truncated(self.part))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut number = 0_u64;
+        for (index, &byte) in self.bytes.iter().take(10).enumerate() {
+            let bits = u64::from(byte & 0x7f);
+            if index == 9 && bits > 1 {
+                break;
+            }
+            number |= bits << (7 * index);
+            if byte < 0x80 {
+                self.bytes = &self.bytes[index + 1..];
+                return Ok(number);
+            }
+        }
+        if self.bytes.len() < 10 {
+            Err(DecodeError::Truncated(self.part))
+        } else {
+            Err(DecodeError::Malformed("a number is longer than 64 bits"))
+        }
+    }
+
+    /// A number that counts or measures something here, so that it fits memory.
+    pub(crate) fn len(&mut self) -> Result<usize, DecodeError> {
+        usize::try_from(self.varint()?).map_err(|_| DecodeError::TooLarge)
+    }
+
+    /// A count of items that take at least one byte each of what is left.
+    pub(crate) fn count(&mut self) -> Result<usize, DecodeError> {
+        let count = self.len()?;
+        if count > self.bytes.len() {
+            return Err(DecodeError::Truncated(self.part));
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Malformed("text is not UTF-8"))
+    }
+
+    /// All that is left, as text, without consuming it.
+    pub(crate) fn remaining_text(&self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes).map_err(|_| DecodeError::Malformed("text is not UTF-8"))
+    }
+
+    /// What [`put_planes`] wrote.
+    pub(crate) fn planes(&mut self, width: usize, count: usize, budget: &mut Budget) -> Result<Vec<u64>, DecodeError> {
+        let bytes = self.take(width.checked_mul(count).ok_or(DecodeError::TooLarge)?)?;
+        budget.take_items::<u64>(count)?;
+        let mut numbers = vec![0_u64; count];
+        for plane in 0..width {
+            for (number, byte) in numbers.iter_mut().zip(&bytes[plane * count..]) {
+                *number |= u64::from(*byte) << (8 * plane);
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Indexes below `size` as [`put_planes`] wrote them with the width of `size - 1`.
+    pub(crate) fn indexes(&mut self, size: usize, count: usize, budget: &mut Budget) -> Result<Vec<u32>, DecodeError> {
+        const OUT_OF_RANGE: DecodeError = DecodeError::Malformed("an index points outside its dictionary");
+        if size == 0 {
+            return if count == 0 { Ok(Vec::new()) } else { Err(OUT_OF_RANGE) };
+        }
+        let largest = u32::try_from(size - 1).map_err(|_| OUT_OF_RANGE)?;
+        let width = width_of(u64::from(largest));
+        let bytes = self.take(width.checked_mul(count).ok_or(DecodeError::TooLarge)?)?;
+        budget.take_items::<u32>(count)?;
+        let mut indexes = vec![0_u32; count];
+        for plane in 0..width {
+            for (index, byte) in indexes.iter_mut().zip(&bytes[plane * count..]) {
+                *index |= u32::from(*byte) << (8 * plane);
+            }
+        }
+        if indexes.iter().any(|index| *index > largest) {
+            return Err(OUT_OF_RANGE);
+        }
+        Ok(indexes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip_and_know_their_length() {
+        for number in [
+            0,
+            1,
+            127,
+            128,
+            16_383,
+            16_384,
+            u64::from(u32::MAX),
+            u64::MAX - 1,
+            u64::MAX,
+        ] {
+            let mut out = Vec::new();
+            put_varint(&mut out, number);
+            assert_eq!(out.len(), varint_len(number), "{number}");
+            assert_eq!(Reader::new(&out, "test").varint(), Ok(number));
+            assert!(Reader::new(&out[..out.len() - 1], "test").varint().is_err());
+        }
+        assert!(Reader::new(&[0xff; 11], "test").varint().is_err());
+    }
+
+    #[test]
+    fn zigzag_round_trips_at_the_ends() {
+        for number in [0, -1, 1, i64::MIN, i64::MAX] {
+            assert_eq!(unzigzag(zigzag(number)), number);
+        }
+    }
+
+    #[test]
+    fn widths_hold_their_largest_number() {
+        assert_eq!(
+            [0, 1, 255, 256, 65_535, 65_536, u64::MAX].map(width_of),
+            [0, 1, 1, 2, 2, 3, 8]
+        );
+    }
+}

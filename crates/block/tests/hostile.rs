@@ -1,0 +1,129 @@
+//! Bytes that are not what was written give an error: never a panic, never more memory than stated.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
+
+mod traffic;
+
+use block::{Block, DecodeError, encode};
+use proptest::prelude::*;
+
+fn sample() -> Vec<u8> {
+    encode(&traffic::events(40, 9)).unwrap().bytes
+}
+
+/// Everything a reader may ask for.
+fn read_all(bytes: &[u8]) -> Result<usize, DecodeError> {
+    let block = Block::open(bytes)?;
+    let names: Vec<String> = block.field_names().map(str::to_owned).collect();
+    let mut values = 0;
+    for name in names {
+        // One broken column must not keep the others from being read.
+        if let Ok(Some(column)) = block.column(&name) {
+            values += column.iter().flatten().count();
+        }
+    }
+    block.ids()?;
+    block.timestamps()?;
+    block.events().map(|events| events.len() + values)
+}
+
+/// With a checksum that fits, as an attacker would write it.
+fn reseal(bytes: &mut [u8]) {
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn every_single_byte_corruption_is_noticed() {
+    let bytes = sample();
+    assert!(read_all(&bytes).is_ok());
+    for at in 0..bytes.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut corrupt = bytes.clone();
+            corrupt[at] ^= flip;
+            assert!(Block::open(&corrupt).is_err(), "byte {at} xor {flip}");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let bytes = sample();
+    for len in 0..bytes.len() {
+        assert!(Block::open(&bytes[..len]).is_err(), "first {len} bytes");
+    }
+}
+
+#[test]
+fn every_single_byte_change_under_a_fitting_checksum_is_survived() {
+    let bytes = encode(&traffic::events(12, 9)).unwrap().bytes;
+    for at in 5..bytes.len() - 4 {
+        for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at].wrapping_add(1)] {
+            let mut corrupt = bytes.clone();
+            corrupt[at] = value;
+            reseal(&mut corrupt);
+            let _ = read_all(&corrupt);
+        }
+    }
+}
+
+#[test]
+fn sections_of_later_versions_are_skipped() {
+    let mut bytes = sample();
+    let end = bytes.len() - 4;
+    bytes.splice(end..end, [200, 3, 1, 2, 3]);
+    bytes.splice(5..5, [77, 0]);
+    reseal(&mut bytes);
+    assert_eq!(Block::open(&bytes).unwrap().events().unwrap(), traffic::events(40, 9));
+    bytes[4] = 2;
+    reseal(&mut bytes);
+    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(2)));
+}
+
+#[test]
+fn a_frame_that_claims_to_be_huge_is_refused() {
+    let mut bytes = b"PKTB\x01".to_vec();
+    bytes.extend([1, 3, 1, 0, 0]);
+    // A directory that says it holds 2^40 bytes.
+    bytes.extend([4, 8, 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0]);
+    for kind in [2, 3, 5, 6] {
+        bytes.extend([kind, 2, 0, 0]);
+    }
+    bytes.extend([0; 4]);
+    reseal(&mut bytes);
+    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::TooLarge));
+}
+
+/// One long text for very many events takes few bytes on disk and much memory.
+#[test]
+fn values_that_multiply_are_bounded() {
+    let mut events = traffic::events(60_000, 5);
+    for event in &mut events {
+        event.fields = [("message".into(), "x".repeat(900).into())].into_iter().collect();
+    }
+    let bytes = encode(&events).unwrap().bytes;
+    assert!(bytes.len() < 300_000, "{}", bytes.len());
+    assert_eq!(Block::open(&bytes).unwrap().events().unwrap().len(), 60_000);
+}
+
+proptest! {
+    #[test]
+    fn noise_is_survived(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+        assert!(Block::open(&noise).is_err());
+    }
+
+    #[test]
+    fn noise_under_a_fitting_checksum_is_survived(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        seed in 0_u64..5,
+    ) {
+        let mut bytes = encode(&traffic::events(30, seed)).unwrap().bytes;
+        let len = bytes.len() - 9;
+        for (at, value) in changes {
+            bytes[5 + at.index(len)] = value;
+        }
+        reseal(&mut bytes);
+        let _ = read_all(&bytes);
+    }
+}

@@ -1,0 +1,265 @@
+//! Whatever is encoded comes back equal, and what is asked of a part agrees with the whole.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
+
+mod traffic;
+
+use std::borrow::Cow;
+
+use block::{Block, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, encode, may_contain, weight};
+use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
+use proptest::prelude::*;
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        (-5_i64..5).prop_map(Value::Int),
+        prop::num::f64::NORMAL.prop_map(Value::Float),
+        Just(Value::Float(-0.0)),
+        "[a-c]{0,3}".prop_map(Value::Str),
+        ".{0,40}".prop_map(Value::Str),
+        any::<[u8; 4]>().prop_map(|ip| Value::Str(format!("from {}.{}.{}.{} port", ip[0], ip[1], ip[2], ip[3]))),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop::collection::vec(inner, 0..4).prop_map(Value::List)
+    })
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "message",
+            "event.original",
+            "source.ip",
+            "process.pid",
+            "",
+            "own field"
+        ])
+        .prop_map(str::to_owned),
+        "[a-d]",
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = (0_u8..3, 0_u64..3, prop_oneof![0_u64..9, Just(u64::MAX)]);
+    let time = prop_oneof![any::<i64>(), (0_i64..9).prop_map(|n| n * 1_000_000)];
+    let fields = prop::collection::vec((name(), value()), 0..8);
+    (id, time, fields, any::<bool>()).prop_map(|((source, epoch, seq), time, pairs, line)| {
+        let mut fields: Fields = pairs
+            .into_iter()
+            .map(|(name, value)| (Cow::Owned(name), value))
+            .collect();
+        if line && let Some(message) = fields.str("message").map(str::to_owned) {
+            fields.insert("event.original", format!("host sshd[1]: {message}"));
+        }
+        Event {
+            id: EventId {
+                source: SourceId::named("test", &source.to_string()),
+                epoch: Epoch(epoch),
+                seq,
+            },
+            timestamp: Timestamp(time),
+            fields,
+        }
+    })
+}
+
+fn check(events: &[Event]) {
+    let encoded = encode(events).unwrap();
+    let block = Block::open(&encoded.bytes).unwrap();
+    assert_eq!(block.len(), events.len());
+    assert_eq!(block.events().unwrap(), events);
+    assert_eq!(
+        block.ids().unwrap(),
+        events.iter().map(|event| event.id).collect::<Vec<_>>()
+    );
+    let times: Vec<_> = events.iter().map(|event| event.timestamp).collect();
+    assert_eq!(block.timestamps().unwrap(), times);
+    assert_eq!(Some(&block.min_time()), times.iter().min());
+    assert_eq!(Some(&block.max_time()), times.iter().max());
+    assert_eq!(
+        (encoded.meta.min_time, encoded.meta.max_time),
+        (block.min_time(), block.max_time())
+    );
+    assert_eq!(encoded.meta.count as usize, events.len());
+    for name in events
+        .iter()
+        .flat_map(|event| event.fields.iter().map(|(name, _)| name))
+        .take(200)
+    {
+        let column = block.column(name).unwrap().unwrap();
+        let expected: Vec<_> = events.iter().map(|event| event.fields.get(name)).collect();
+        assert_eq!(column.iter().collect::<Vec<_>>(), expected, "{name}");
+    }
+    assert_eq!(block.column("no such field"), Ok(None));
+    let mut names: Vec<_> = events
+        .iter()
+        .flat_map(|event| event.fields.iter().map(|(name, _)| name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut found: Vec<_> = block.field_names().collect();
+    found.sort_unstable();
+    assert!(found == names || names.len() > MAX_COLUMNS);
+    for text in events
+        .iter()
+        .flat_map(|event| event.fields.iter())
+        .filter_map(|(_, value)| value.as_str())
+    {
+        assert!(may_contain(&encoded.meta.token_filter, text), "{text:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_events_come_back(events in prop::collection::vec(event(), 1..40)) {
+        check(&events);
+    }
+}
+
+#[test]
+fn realistic_events_come_back() {
+    for count in [1, 2, 17, 600, 4000] {
+        check(&traffic::events(count, count as u64));
+    }
+}
+
+#[test]
+fn floats_keep_their_sign_and_bits() {
+    let mut events = traffic::events(3, 1);
+    for (event, float) in events.iter_mut().zip([0.0, -0.0, 0.0]) {
+        event.fields.insert("float", Value::Float(float));
+        event.fields.insert("floats", Value::List(vec![Value::Float(float)]));
+    }
+    let bytes = encode(&events).unwrap().bytes;
+    let signs: Vec<_> = Block::open(&bytes)
+        .unwrap()
+        .events()
+        .unwrap()
+        .iter()
+        .map(|event| format!("{:?}", event.fields))
+        .collect();
+    assert_eq!(
+        signs,
+        events
+            .iter()
+            .map(|event| format!("{:?}", event.fields))
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn more_fields_than_columns_come_back_and_can_be_asked_for() {
+    let mut events = traffic::events(12, 3);
+    for (row, event) in events.iter_mut().enumerate() {
+        for n in 0..500 {
+            event.fields.insert(format!("f{row}.{n}"), n);
+        }
+        event.fields.insert("late", row as i64);
+    }
+    check(&events);
+    let bytes = encode(&events).unwrap().bytes;
+    let block = Block::open(&bytes).unwrap();
+    assert_eq!(block.field_names().count(), MAX_COLUMNS);
+    let column = block.column("f11.499").unwrap().unwrap();
+    assert_eq!(column.get(11), Some(&Value::Int(499)));
+    assert_eq!(column.get(10), None);
+}
+
+#[test]
+fn the_limits_are_kept() {
+    let event = |field: &str, text: String| {
+        let mut event = Event {
+            fields: Fields::new(),
+            ..traffic::events(1, 1).remove(0)
+        };
+        event.fields.insert(field.to_owned(), text);
+        event
+    };
+    assert!(matches!(encode(&[]), Err(EncodeError::Empty)));
+    let many = vec![event("a", "x".into()); MAX_EVENTS + 1];
+    assert!(matches!(encode(&many), Err(EncodeError::TooManyEvents(_))));
+    check(&many[1..]);
+
+    let big = event("big", "y".repeat(10 << 20));
+    let fits = MAX_WEIGHT / weight(&big);
+    let mut events = vec![big.clone(); fits];
+    check(&events);
+    events.push(big);
+    assert!(matches!(encode(&events), Err(EncodeError::TooHeavy { index }) if index == fits));
+
+    let mut twice = event("a", "x".into());
+    twice.fields.push_unchecked("a".into(), Value::Null);
+    assert!(matches!(
+        encode(&[twice]),
+        Err(EncodeError::DuplicateField { index: 0, .. })
+    ));
+
+    let deep = |depth: usize| {
+        let mut value = Value::Null;
+        for _ in 0..depth {
+            value = Value::List(vec![value]);
+        }
+        let mut event = event("a", "x".into());
+        event.fields.insert("deep", value);
+        event
+    };
+    check(&[deep(64)]);
+    assert!(matches!(encode(&[deep(65)]), Err(EncodeError::TooDeep { .. })));
+}
+
+/// The heaviest blocks of each kind must be readable within the memory limit.
+#[test]
+fn whatever_may_be_written_can_be_read() {
+    let room = |make: &dyn Fn(usize) -> Event| {
+        let mut events = Vec::new();
+        let mut sum = 0;
+        while events.len() < MAX_EVENTS {
+            let event = make(events.len());
+            sum += weight(&event);
+            if sum > MAX_WEIGHT {
+                break;
+            }
+            events.push(event);
+        }
+        let bytes = encode(&events).unwrap().bytes;
+        assert_eq!(Block::open(&bytes).unwrap().events().unwrap().len(), events.len());
+    };
+    let empty = traffic::events(1, 1).remove(0);
+    let event = |fields: Fields| Event {
+        fields,
+        ..empty.clone()
+    };
+    room(&|_| event((0..1000).map(|n| (Cow::Owned(n.to_string()), Value::Null)).collect()));
+    room(&|row| {
+        event(
+            (0..64)
+                .map(|n| (Cow::Owned(format!("{row}.{n}")), Value::Int(n)))
+                .collect(),
+        )
+    });
+    room(&|row| {
+        event(
+            (0..9)
+                .map(|n| {
+                    (
+                        Cow::Owned(format!("{}", (row * 31 + n * n) % 40)),
+                        Value::List(vec![Value::Null; 90]),
+                    )
+                })
+                .collect(),
+        )
+    });
+    room(&|row| {
+        event(
+            [(Cow::Borrowed("message"), Value::Str(format!("{row}").repeat(500)))]
+                .into_iter()
+                .collect(),
+        )
+    });
+    room(&|_| event(Fields::new()));
+}
