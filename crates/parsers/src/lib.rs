@@ -1,1 +1,9 @@
-//! parsers
+//! From what a source sent to the fields of an event: [`parse`] takes one record and never fails.
+//!
+//! One file holds one format. All of them are pure functions over bytes of unknown origin: no I/O, no clock, no regular
+//! expressions, time linear in the input. What a format does not recognise is kept as it is; a record no format takes
+//! still becomes an event with its text in `message` and `event.original`.
+
+mod record;
+
+pub use record::{Body, LOG_TYPES, Parsed, RawRecord, Warning, parse};

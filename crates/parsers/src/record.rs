@@ -1,0 +1,98 @@
+//! What comes in, what goes out, and which format takes it.
+
+use std::fmt;
+
+use model::{Fields, Timestamp, Value, ecs};
+
+/// The parsers, by the name that `picket.log_type` gives the one that took a record. [`RawRecord::log_type`] may name
+/// one to be tried first.
+pub const LOG_TYPES: &[&str] = &[
+    "accounts", "cron", "json", "journald", "keyvalue", "pam", "raw", "sshd", "su", "sudo", "syslog",
+];
+
+/// One record as it came from its source.
+#[derive(Clone, Copy, Debug)]
+pub struct RawRecord<'a> {
+    /// Its content.
+    pub body: Body<'a>,
+    /// How it came: `file`, `journald`, `syslog` or `rest`.
+    pub origin_kind: &'a str,
+    /// Where from: the file's path, the sender's address, the client's name.
+    pub origin_name: &'a str,
+    /// What the operator said it is, one of [`LOG_TYPES`]. A hint: content that is clearly of another type wins.
+    pub log_type: Option<&'a str>,
+    /// When it was first seen. Stands in for a time the record does not tell.
+    pub observed: Timestamp,
+    /// How many bytes the sensor cut off its end.
+    pub truncated_bytes: u64,
+}
+
+/// A record's content.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// One line of text, of any encoding, with or without its line end.
+    Line(&'a [u8]),
+    /// One JSON object.
+    Json(&'a [u8]),
+}
+
+/// An event without its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// When it happened, or when it was first seen if it does not tell.
+    pub timestamp: Timestamp,
+    /// Everything else. The warnings are among them as `picket.warnings`.
+    pub fields: Fields,
+    /// What was not as it should be.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something in a record that could not be taken as it was. The record became an event all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Some bytes are not UTF-8 and appear as U+FFFD.
+    InvalidUtf8,
+    /// The sensor cut off this many bytes.
+    Truncated(u64),
+    /// It should be a JSON object and is not.
+    InvalidJson,
+    /// This many fields were refused because an event holds no more.
+    TooManyFields(usize),
+    /// A time could not be understood.
+    InvalidTime,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidUtf8 => f.write_str("invalid UTF-8"),
+            Self::Truncated(bytes) => write!(f, "{bytes} bytes cut off"),
+            Self::InvalidJson => f.write_str("expected a JSON object"),
+            Self::TooManyFields(refused) => write!(f, "{refused} fields refused, an event has too many"),
+            Self::InvalidTime => f.write_str("time not understood"),
+        }
+    }
+}
+
+/// Turns a record into an event. Never fails and never panics.
+#[must_use]
+pub fn parse(record: &RawRecord<'_>) -> Parsed {
+    let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
+    let text = String::from_utf8_lossy(bytes);
+    let mut fields = Fields::new();
+    fields.insert(ecs::EVENT_KIND, "event");
+    fields.insert(ecs::PICKET_LOG_TYPE, "raw");
+    fields.insert(ecs::MESSAGE, text.as_ref());
+    fields.insert(ecs::EVENT_ORIGINAL, text.into_owned());
+    let warnings: Vec<Warning> = Vec::new();
+    if !warnings.is_empty() {
+        let texts = warnings.iter().map(|warning| Value::Str(warning.to_string())).collect();
+        fields.insert(ecs::PICKET_WARNINGS, Value::List(texts));
+    }
+    Parsed {
+        timestamp: record.observed,
+        fields,
+        warnings,
+    }
+}
