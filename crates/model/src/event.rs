@@ -10,6 +10,9 @@ use crate::time::Timestamp;
 
 /// Deepest nesting of objects and arrays that is taken from JSON; what lies deeper is kept as JSON text.
 pub const MAX_DEPTH: usize = 16;
+/// Deepest nesting of the document made from dotted names; what is left of a longer name stays one name. Readers of
+/// the document recurse, and MongoDB stores no more than 100 levels.
+pub const MAX_NESTING: usize = 32;
 /// Most fields one event holds; further ones are refused by [`Fields::insert`].
 pub const MAX_FIELDS: usize = 1024;
 
@@ -175,6 +178,12 @@ impl Fields {
         Some(self.0.remove(index).1)
     }
 
+    /// The field at a position of [`Fields::iter`].
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<(&str, &Value)> {
+        self.0.get(index).map(|(name, value)| (name.as_ref(), value))
+    }
+
     /// In the order they were set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
@@ -304,16 +313,16 @@ impl Event {
         let mut root = Map::new();
         root.insert(ecs::TIMESTAMP.to_owned(), Json::String(self.timestamp.to_string()));
         for (name, value) in self.fields.iter() {
-            place(&mut root, name, value.to_json());
+            place(&mut root, name, value.to_json(), 1);
         }
-        place(&mut root, ecs::EVENT_ID, Json::String(self.id.to_string()));
+        place(&mut root, ecs::EVENT_ID, Json::String(self.id.to_string()), 1);
         Json::Object(root)
     }
 }
 
-fn place(object: &mut Map<String, Json>, name: &str, value: Json) {
+fn place(object: &mut Map<String, Json>, name: &str, value: Json, depth: usize) {
     let (head, rest) = match name.split_once('.') {
-        Some((head, rest)) if !head.is_empty() && !rest.is_empty() => (head, Some(rest)),
+        Some((head, rest)) if !head.is_empty() && !rest.is_empty() && depth < MAX_NESTING => (head, Some(rest)),
         _ => (name, None),
     };
     let Some(rest) = rest else {
@@ -337,7 +346,7 @@ fn place(object: &mut Map<String, Json>, name: &str, value: Json) {
         *slot = Json::Object(inner);
     }
     if let Json::Object(inner) = slot {
-        place(inner, rest, value);
+        place(inner, rest, value, depth + 1);
     }
 }
 
@@ -376,6 +385,35 @@ mod tests {
 
         let wide: Map<String, Json> = (0..MAX_FIELDS + 5).map(|n| (format!("f{n}"), Json::from(n))).collect();
         assert_eq!(Fields::new().insert_json("", &wide), 5);
+    }
+
+    #[test]
+    fn a_name_of_countless_parts_does_not_nest_without_end() {
+        let id = EventId {
+            source: SourceId::named("t", "t"),
+            epoch: Epoch(1),
+            seq: 0,
+        };
+        let mut event = Event {
+            id,
+            timestamp: Timestamp(0),
+            fields: Fields::new(),
+        };
+        event.fields.insert("a.".repeat(100_000) + "z", 1);
+        let json = event.to_json();
+        let mut depth = 1;
+        let mut inner = &json;
+        while let Some(next) = inner
+            .as_object()
+            .and_then(|object| object.values().find(|next| next.is_object()))
+        {
+            inner = next;
+            depth += 1;
+            if depth > MAX_NESTING {
+                break;
+            }
+        }
+        assert!(depth <= MAX_NESTING);
     }
 
     #[test]
