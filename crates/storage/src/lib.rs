@@ -3,9 +3,13 @@
 //! Who writes which collection is decided in `ARCHITECTURE.md`; anyone may read. Every record carries a tenant and
 //! every query is scoped by it. Writes wait for a majority of the replica set; dates are BSON dates (milliseconds).
 
+pub mod agents;
 pub mod alerts;
 pub mod api_keys;
 pub mod audit;
+pub mod blocks;
+pub mod certificates;
+pub mod enrolment_tokens;
 mod error;
 pub mod idempotency;
 pub mod indicators;

@@ -7,7 +7,10 @@ use model::Timestamp;
 use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
-use crate::{Error, alerts, api_keys, audit, idempotency, indicators, leases, nodes, rules, users};
+use crate::{
+    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, idempotency, indicators, leases, nodes,
+    rules, users,
+};
 
 /// How long an operation looks for a usable server before it fails as unavailable.
 const SERVER_SELECTION: Duration = Duration::from_secs(5);
@@ -48,6 +51,9 @@ impl Store {
     /// When the database is away or an index of the same name differs.
     pub async fn ensure_indexes(&self) -> Result<(), Error> {
         audit::ensure_indexes(self).await?;
+        agents::ensure_indexes(self).await?;
+        certificates::ensure_indexes(self).await?;
+        enrolment_tokens::ensure_indexes(self).await?;
         nodes::ensure_indexes(self).await?;
         leases::ensure_indexes(self).await?;
         rules::ensure_indexes(self).await?;

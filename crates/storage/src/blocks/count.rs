@@ -1,0 +1,163 @@
+//! How many events there are, and how many come in.
+
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::TryStreamExt as _;
+use model::{SourceId, Tenant, Timestamp};
+
+use super::scan::filter;
+use super::{Day, ScanQuery, document, list_days};
+use crate::{Error, Store};
+
+/// Which events are counted.
+#[derive(Clone, Debug, Default)]
+pub struct CountQuery {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Events at this time or later.
+    pub from: Option<Timestamp>,
+    /// Events before this time.
+    pub to: Option<Timestamp>,
+    /// Events of this source.
+    pub source: Option<SourceId>,
+}
+
+/// Counts events exactly. Blocks that lie wholly inside the time range are counted from their summaries; those across
+/// its ends are read.
+///
+/// # Errors
+/// When the database is away or a block is not readable.
+pub async fn count_events(store: &Store, query: &CountQuery) -> Result<u64, Error> {
+    let scan = ScanQuery {
+        tenant: query.tenant.clone(),
+        from: query.from,
+        to: query.to,
+        source: query.source,
+        ..ScanQuery::default()
+    };
+    let mut total = 0;
+    for day in list_days(store).await? {
+        total += whole_blocks(store, day, &scan).await?;
+        total += cut_blocks(store, day, &scan).await?;
+    }
+    Ok(total)
+}
+
+/// Conditions for a block to lie inside the range with all its events.
+fn inside(query: &ScanQuery) -> Vec<Document> {
+    let date = |time: Timestamp| bson::DateTime::from_millis(time.as_millis());
+    let mut conditions = Vec::new();
+    if let Some(from) = query.from {
+        // `min` is rounded down, so an equal one may be too early.
+        conditions.push(doc! { "min": { "$gt": date(from) } });
+    }
+    if let Some(to) = query.to {
+        conditions.push(doc! { "max": { "$lt": date(to) } });
+    }
+    conditions
+}
+
+async fn whole_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, Error> {
+    let mut all = vec![filter(query)];
+    all.extend(inside(query));
+    let count: bson::Bson = match &query.source {
+        None => "$n".into(),
+        Some(source) => {
+            let ours = doc! { "$filter": {
+                "input": "$batches", "as": "batch", "cond": { "$eq": ["$$batch.src", source.to_string()] },
+            } };
+            doc! { "$sum": { "$map": { "input": ours, "as": "batch", "in": "$$batch.n" } } }.into()
+        }
+    };
+    let pipeline = [
+        doc! { "$match": { "$and": all } },
+        doc! { "$group": { "_id": null, "n": { "$sum": { "$toLong": count } } } },
+    ];
+    sum(super::collection(store, day).aggregate(pipeline).await?).await
+}
+
+async fn cut_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, Error> {
+    let inside = inside(query);
+    if inside.is_empty() {
+        return Ok(0);
+    }
+    let cut = doc! { "$and": [filter(query), { "$nor": [{ "$and": inside }] }] };
+    let mut cursor = store
+        .collection::<RawDocumentBuf>(&day.collection())
+        .find(cut)
+        .projection(doc! { "tf": 0, "batches": 0, "ips": 0 })
+        .batch_size(4)
+        .await?;
+    let mut total = 0;
+    while let Some(raw) = cursor.try_next().await? {
+        let stored = document::read(&raw, day)?;
+        total += matching(&stored.body, query)
+            .map_err(|error| Error::invalid(format!("blocks.body of {}", stored.id), format!("a block ({error})")))?;
+    }
+    Ok(total)
+}
+
+fn matching(body: &[u8], query: &ScanQuery) -> Result<u64, block::DecodeError> {
+    let block = block::Block::open(body)?;
+    let times = block.timestamps()?;
+    let ids = match query.source {
+        Some(_) => block.ids()?,
+        None => Vec::new(),
+    };
+    let wanted = |index: usize, time: &Timestamp| {
+        query.from.is_none_or(|from| *time >= from)
+            && query.to.is_none_or(|to| *time < to)
+            && query
+                .source
+                .is_none_or(|source| ids.get(index).is_some_and(|id| id.source == source))
+    };
+    let count = times
+        .iter()
+        .enumerate()
+        .filter(|(index, time)| wanted(*index, time))
+        .count();
+    Ok(count as u64)
+}
+
+async fn sum(mut cursor: mongodb::Cursor<Document>) -> Result<u64, Error> {
+    let mut total = 0;
+    while let Some(group) = cursor.try_next().await? {
+        let count = group
+            .get_i64("n")
+            .map_err(|_| Error::invalid("blocks.n", "a 64-bit number"))?;
+        total += u64::try_from(count).unwrap_or(0);
+    }
+    Ok(total)
+}
+
+/// Events of a tenant in total.
+///
+/// # Errors
+/// When the database is away.
+pub async fn events_total(store: &Store, tenant: &Tenant) -> Result<u64, Error> {
+    stored_since(store, tenant, None).await
+}
+
+/// Events a second that were stored over the last 60 s, by the database's clock.
+///
+/// # Errors
+/// When the database is away.
+pub async fn events_per_second(store: &Store, tenant: &Tenant) -> Result<f64, Error> {
+    const SECONDS: u32 = 60;
+    let since = Timestamp(store.now().await?.0 - i64::from(SECONDS) * 1_000_000);
+    let total = stored_since(store, tenant, Some(since)).await?;
+    Ok(total as f64 / f64::from(SECONDS))
+}
+
+/// Answered from the index on `(tenant, at, n)` alone.
+async fn stored_since(store: &Store, tenant: &Tenant, since: Option<Timestamp>) -> Result<u64, Error> {
+    let since = bson::DateTime::from_millis(since.map_or(0, Timestamp::as_millis));
+    let pipeline = [
+        doc! { "$match": { "tenant": tenant.as_str(), "at": { "$gte": since } } },
+        doc! { "$group": { "_id": null, "n": { "$sum": { "$toLong": "$n" } } } },
+    ];
+    let mut total = 0;
+    for day in list_days(store).await? {
+        total += sum(super::collection(store, day).aggregate(pipeline.clone()).await?).await?;
+    }
+    Ok(total)
+}

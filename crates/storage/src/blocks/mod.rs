@@ -1,0 +1,169 @@
+//! `blocks_YYYYMMDD`: the events, thousands to a document.
+//!
+//! A block belongs to one tenant and one partition and holds whole batches. The unique index over `batches.k` is what
+//! makes storing exactly once: a batch that is stored already is refused, whoever sends it and whenever. For that index
+//! to see a retry, the day a batch belongs to must never change, so it is a function of the batch ([`Day::of_batch`]).
+//!
+//! A document's fields: `_id`, `tenant`, `part`, `min` and `max` (event times, rounded outwards to milliseconds), `n`
+//! (events), `batches: [{k, seq, n, src, hash}]`, `srcs`, `ips` (absent when there were too many), `tf` (token filter),
+//! `body` (see the crate `block`), `v`, `node`, `at` (stored), `pending: true` until a detector is done with it, then
+//! `done: {at, by, fence}`.
+
+mod count;
+mod day;
+mod document;
+mod pending;
+mod scan;
+mod write;
+
+use bson::Document;
+use bson::oid::ObjectId;
+use futures_util::TryStreamExt as _;
+use model::{BatchKey, NodeId, Partition, SourceId, Tenant, Timestamp};
+
+use crate::{Error, Store};
+
+pub use count::{CountQuery, count_events, events_per_second, events_total};
+pub use day::Day;
+pub use pending::{PendingStats, mark_done, pending, pending_stats};
+pub use scan::{ScanQuery, scan};
+pub use write::{Inserted, Known, Writer, insert};
+
+/// A stored block's name within its day: 12 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId([u8; 12]);
+
+impl BlockId {
+    /// A new one.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(ObjectId::new().bytes())
+    }
+
+    /// From its bytes; `None` unless there are 12.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    fn object_id(self) -> ObjectId {
+        ObjectId::from_bytes(self.0)
+    }
+}
+
+impl std::fmt::Display for BlockId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.object_id().fmt(f)
+    }
+}
+
+impl std::fmt::Debug for BlockId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// One batch within a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockBatch {
+    /// What makes it unique.
+    pub key: BatchKey,
+    /// Events in it.
+    pub count: u32,
+    /// What its sender says its hash is: tells a retry from another batch under the same key.
+    pub hash: [u8; 32],
+}
+
+/// A block to be stored. All batches are of `tenant`; `batches` is never empty.
+#[derive(Clone, Debug)]
+pub struct NewBlock {
+    /// Whose events.
+    pub tenant: Tenant,
+    /// The partition of all its sources.
+    pub partition: Partition,
+    /// The day of all its batches.
+    pub day: Day,
+    /// Earliest event time.
+    pub min: Timestamp,
+    /// Latest event time.
+    pub max: Timestamp,
+    /// How many events.
+    pub events: u32,
+    /// The batches in it.
+    pub batches: Vec<BlockBatch>,
+    /// The addresses in it; `None` when there are too many to list.
+    pub ips: Option<Vec<String>>,
+    /// As the crate `block` makes it.
+    pub token_filter: Vec<u8>,
+    /// The encoded block.
+    pub body: Vec<u8>,
+    /// Who stores it.
+    pub node: NodeId,
+    /// When, by the database's clock.
+    pub at: Timestamp,
+}
+
+/// A block as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredBlock {
+    /// Its day.
+    pub day: Day,
+    /// Its name within the day.
+    pub id: BlockId,
+    /// Whose events.
+    pub tenant: Tenant,
+    /// Which partition.
+    pub partition: Partition,
+    /// Not later than any event, in whole milliseconds.
+    pub min: Timestamp,
+    /// Not earlier than any event, in whole milliseconds.
+    pub max: Timestamp,
+    /// How many events.
+    pub events: u32,
+    /// The sources whose events it holds.
+    pub sources: Vec<SourceId>,
+    /// When it was stored, by the database's clock.
+    pub at: Timestamp,
+    /// The encoded block.
+    pub body: Vec<u8>,
+}
+
+/// Every day that has blocks, newest first. The day of misdated batches is the last.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list_days(store: &Store) -> Result<Vec<Day>, Error> {
+    let names: Vec<String> = store
+        .database()
+        .list_collection_names()
+        .filter(bson::doc! { "name": { "$regex": "^blocks_[0-9]{8}$" } })
+        .await?;
+    let mut days: Vec<Day> = names.iter().filter_map(|name| Day::from_collection(name)).collect();
+    days.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(days)
+}
+
+fn collection(store: &Store, day: Day) -> mongodb::Collection<Document> {
+    store.collection(&day.collection())
+}
+
+/// A block with all its fields, for whoever forwards or decodes it.
+///
+/// # Errors
+/// When the database is away or the record is not readable.
+pub async fn get(store: &Store, day: Day, id: BlockId) -> Result<Option<StoredBlock>, Error> {
+    let found: Vec<bson::RawDocumentBuf> = store
+        .collection::<bson::RawDocumentBuf>(&day.collection())
+        .find(bson::doc! { "_id": id.object_id() })
+        .limit(1)
+        .await?
+        .try_collect()
+        .await?;
+    found.first().map(|raw| document::read(raw, day)).transpose()
+}
