@@ -1,1 +1,65 @@
-//! sigma
+//! Sigma rules: YAML text to rules, rules to a rule set, events to the rules they match.
+//!
+//! ```
+//! use model::{Event, EventId, Fields, Timestamp, id::{Epoch, SourceId}};
+//!
+//! let yaml = "
+//! id: 0d1ee4a1-5e5f-4f0c-8f63-4c0f0fb3a4f1
+//! title: Login as root
+//! logsource: {product: linux, service: sshd}
+//! detection:
+//!   selection: {user.name: root, event.outcome: success}
+//!   condition: selection
+//! ";
+//! let rules = sigma::parse_rules("root.yml", yaml).into_iter().collect::<Result<Vec<_>, _>>()?;
+//! let (set, refused) = sigma::RuleSet::compile(rules);
+//! assert!(refused.is_empty());
+//!
+//! let mut fields = Fields::new();
+//! fields.insert("process.name", "sshd");
+//! fields.insert("user.name", "Root");
+//! fields.insert("event.outcome", "success");
+//! let id = EventId { source: SourceId::named("docs", "docs"), epoch: Epoch(1), seq: 0 };
+//! let event = Event { id, timestamp: Timestamp(0), fields };
+//!
+//! let (mut scratch, mut hits) = (sigma::Scratch::new(), Vec::new());
+//! set.evaluate(&event, &mut scratch, &mut hits);
+//! assert_eq!(hits, [0]);
+//! # Ok::<(), sigma::RuleError>(())
+//! ```
+//!
+//! Parsing takes hostile text: sizes, depths and counts are bounded, nothing is loaded by half, and every refusal names
+//! the file, the line, the field and what was expected. Evaluation is a pure function of rule set and event.
+//!
+//! How an evaluation goes: the event's fields are put into numbered [slots](slots); texts are case-folded once; an
+//! [index] from [witnesses](witness) in these texts gives the few rules that could match; for these, the
+//! [logsource] is checked and the detection evaluated over [predicates](program) that all rules share and that are
+//! each answered at most once per event. All memory lives in [`Scratch`].
+//!
+//! This crate does no I/O, knows no database and no async runtime.
+
+mod alias;
+pub mod ast;
+mod condition;
+mod detection;
+mod error;
+mod evaluate;
+mod index;
+pub mod logsource;
+mod modifier;
+pub mod pattern;
+mod program;
+mod rule;
+mod ruleset;
+mod scratch;
+mod slots;
+mod text;
+mod value;
+mod witness;
+mod yaml;
+
+pub use alias::aliases;
+pub use error::RuleError;
+pub use rule::{LogSource, Rule, Status, parse_rules};
+pub use ruleset::RuleSet;
+pub use scratch::Scratch;

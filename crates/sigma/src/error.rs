@@ -1,0 +1,55 @@
+//! Why a rule was refused.
+
+use std::fmt;
+
+/// One reason a document is not usable as a rule. Displayed as `path:line: field: reason`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct RuleError {
+    /// Path of the file as the caller named it.
+    pub path: String,
+    /// Line in the file, counted from 1, when it is known.
+    pub line: Option<usize>,
+    /// What in the document is wrong, such as `detection.selection.CommandLine|foo`.
+    pub field: String,
+    /// What was expected and what was there.
+    pub reason: String,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.path)?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}: {}", self.field, self.reason)
+    }
+}
+
+/// A refusal before it is known which file it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// Line within the document, counted from 1; 0 when unknown.
+    pub(crate) line: usize,
+    pub(crate) field: String,
+    pub(crate) reason: String,
+}
+
+impl Fault {
+    pub(crate) fn new(line: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            line,
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The error for a document that starts after `lines_before` lines of the file.
+    pub(crate) fn at(self, path: &str, lines_before: usize) -> RuleError {
+        RuleError {
+            path: path.to_owned(),
+            line: (self.line > 0).then_some(self.line + lines_before),
+            field: self.field,
+            reason: self.reason,
+        }
+    }
+}
