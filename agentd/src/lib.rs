@@ -1,1 +1,2 @@
 //! agentd
+pub mod spool;
