@@ -3,6 +3,7 @@
 //! Everything here is plain data and pure functions. This crate does no I/O, knows no MongoDB and no gRPC; every
 //! other crate speaks in its types.
 
+pub mod access;
 pub mod agent;
 pub mod alert;
 pub mod ecs;
@@ -15,6 +16,7 @@ pub mod partition;
 pub mod rule;
 pub mod time;
 
+pub use access::AccessRole;
 pub use event::{Event, Fields, Value};
 pub use id::{AgentId, AlertId, BatchKey, Epoch, EventId, NodeId, SourceId, Tenant};
 pub use level::{Level, Severity};

@@ -16,6 +16,7 @@ pub mod indicators;
 pub mod leases;
 pub mod nodes;
 pub mod rules;
+pub mod stats;
 mod store;
 pub mod users;
 
