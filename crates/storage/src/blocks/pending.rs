@@ -9,7 +9,7 @@ use super::{BlockId, Day, StoredBlock, document, list_days};
 use crate::{Error, Store};
 
 /// Blocks of `partitions` that are pending and were stored before `stored_before` (database clock), oldest first within
-/// a day and the oldest day first; at most `limit`. Blocks of all tenants.
+/// a day and the oldest day first; at most `limit`, without those in `excluding`. Blocks of all tenants.
 ///
 /// # Errors
 /// When the database is away or a record is not readable.
@@ -18,6 +18,7 @@ pub async fn pending(
     partitions: &[Partition],
     stored_before: Timestamp,
     limit: u32,
+    excluding: &[BlockId],
 ) -> Result<Vec<StoredBlock>, Error> {
     let mut blocks = Vec::new();
     if partitions.is_empty() || limit == 0 {
@@ -25,6 +26,11 @@ pub async fn pending(
     }
     let parts: Vec<i32> = partitions.iter().map(|part| i32::from(part.number())).collect();
     let before = bson::DateTime::from_millis(stored_before.as_millis());
+    let excluded: Vec<_> = excluding.iter().map(|id| id.object_id()).collect();
+    let mut filter = doc! { "pending": true, "part": { "$in": parts }, "at": { "$lt": before } };
+    if !excluded.is_empty() {
+        filter.insert("_id", doc! { "$nin": excluded });
+    }
     for day in list_days(store).await?.into_iter().rev() {
         let left = i64::from(limit) - i64::try_from(blocks.len()).unwrap_or(i64::MAX);
         if left <= 0 {
@@ -32,7 +38,7 @@ pub async fn pending(
         }
         let mut cursor = store
             .collection::<RawDocumentBuf>(&day.collection())
-            .find(doc! { "pending": true, "part": { "$in": &parts }, "at": { "$lt": before } })
+            .find(filter.clone())
             .sort(doc! { "at": 1 })
             .projection(doc! { "tf": 0, "ips": 0, "batches": 0 })
             .limit(left)
@@ -44,14 +50,26 @@ pub async fn pending(
     Ok(blocks)
 }
 
-/// Marks a block done. False when it was done already (or does not exist), and nothing changed.
+/// Marks a block done. False when it was done already (or does not exist), and nothing changed. `error` says why its
+/// events could not be looked at; it is kept with the block.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn mark_done(store: &Store, day: Day, id: BlockId, node: &NodeId, fence: u64) -> Result<bool, Error> {
+pub async fn mark_done(
+    store: &Store,
+    day: Day,
+    id: BlockId,
+    node: &NodeId,
+    fence: u64,
+    error: Option<&str>,
+) -> Result<bool, Error> {
+    let mut done = doc! { "done.by": node.as_str(), "done.fence": fence.cast_signed() };
+    if let Some(error) = error {
+        done.insert("done.error", error);
+    }
     let update = doc! {
         "$unset": { "pending": "" },
-        "$set": { "done.by": node.as_str(), "done.fence": fence.cast_signed() },
+        "$set": done,
         "$currentDate": { "done.at": true },
     };
     let updated = super::collection(store, day)
