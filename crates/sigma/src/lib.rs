@@ -51,6 +51,7 @@ pub mod pattern;
 mod program;
 mod rule;
 mod ruleset;
+pub mod ruletest;
 mod scratch;
 mod slots;
 mod text;

@@ -1,6 +1,6 @@
 //! Linux, and the categories that do not depend on a system.
 
-use super::When::{self, All, Any, Contains, Has, Is, Not};
+use super::When::{self, All, Any, Contains, Has, Is, Not, Unparsed};
 
 /// An event that does not say which system it is from counts as Linux: most syslog lines do not.
 pub(super) const PRODUCT: When = Any(&[
@@ -37,6 +37,7 @@ const SERVICES: &[(&str, When)] = &[
             Is("log.syslog.facility.code", &["4", "10"]),
             Is("process.name", AUTH_PROGRAMS),
             Is("log.syslog.appname", AUTH_PROGRAMS),
+            Unparsed(AUTH_PROGRAMS),
         ]),
     ),
     (
@@ -61,9 +62,16 @@ const SERVICES: &[(&str, When)] = &[
             Is("process.name", &["CRON", "crond", "crontab", "anacron"]),
             Is("log.syslog.appname", &["CRON", "crond", "crontab", "anacron"]),
             Contains("log.file.path", &["/log/cron"]),
+            Unparsed(&["crond", "crontab", "anacron"]),
         ]),
     ),
-    ("sshd", Is("process.name", &["sshd-session", "sshd-auth"])),
+    (
+        "sshd",
+        Any(&[
+            Is("process.name", &["sshd-session", "sshd-auth"]),
+            Unparsed(&["sshd-session", "sshd-auth"]),
+        ]),
+    ),
     ("clamav", Is("process.name", &["clamd", "freshclam", "clamscan"])),
     ("guacamole", Is("process.name", &["guacd"])),
     (

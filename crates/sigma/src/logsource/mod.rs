@@ -30,6 +30,8 @@ enum When {
     Contains(&'static str, &'static [&'static str]),
     /// The field has a value.
     Has(&'static str),
+    /// The line was not parsed and one of these programs wrote it.
+    Unparsed(&'static [&'static str]),
     Not(&'static When),
     All(&'static [When]),
     Any(&'static [When]),
@@ -95,7 +97,24 @@ fn service_gate(product: Option<&str>, service: &str) -> Expr {
     }
     let known = linux::service(service).map(build);
     let programs = named(&["process.name", "log.syslog.appname", "program"], service);
-    declared.chain(known).chain(programs).collect::<Any>().0
+    declared
+        .chain(known)
+        .chain(programs)
+        .chain([unparsed([service])])
+        .collect::<Any>()
+        .0
+}
+
+/// A line no parser took apart, but which has one of these programs where syslog puts it.
+fn unparsed<'a>(programs: impl IntoIterator<Item = &'a str>) -> Expr {
+    let has_name = build(&When::Has("process.name"));
+    let tags = programs.into_iter().flat_map(|program| {
+        [" {}[", " {}: "].map(|form| {
+            let tag = form.replace("{}", program);
+            text("message", &[Token::Star, Token::Text(tag), Token::Star])
+        })
+    });
+    Expr::And(vec![Expr::Not(Box::new(has_name)), Expr::Or(tags.collect())])
 }
 
 fn category_gate(product: Option<&str>, category: &str) -> Expr {
@@ -153,6 +172,7 @@ fn build(when: &When) -> Expr {
             subject: Subject::Field((*field).to_owned()),
             op: Op::Exists,
         }),
+        When::Unparsed(programs) => unparsed(programs.iter().copied()),
         When::Not(inner) => Expr::Not(Box::new(build(inner))),
         When::All(terms) => Expr::And(terms.iter().map(build).collect()),
         When::Any(terms) => Expr::Or(terms.iter().map(build).collect()),
