@@ -110,13 +110,11 @@ impl Drop for Watch {
 /// When the cursor is none or too old, or the database is away.
 pub async fn watch(store: &Store, tenant: &Tenant, cursor: Option<&str>) -> Result<Watch, WatchError> {
     let token = cursor.map(parse).transpose()?;
-    let opened = open(store, tenant, token.clone())
-        .await
-        .map_err(|error| match error {
-            // The server has a dozen codes for tokens that decode to nonsense, and no other reason to refuse.
-            WatchError::Storage(Error::Other(_)) if cursor.is_some() => WatchError::InvalidCursor,
-            error => error,
-        })?;
+    let opened = open(store, tenant, token.clone()).await.map_err(|error| match error {
+        // The server has a dozen codes for tokens that decode to nonsense, and no other reason to refuse.
+        WatchError::Storage(Error::Other(_)) if cursor.is_some() => WatchError::InvalidCursor,
+        error => error,
+    })?;
     let cursor = match (opened.resume_token().as_ref().and_then(text), cursor) {
         (Some(fresh), _) => fresh,
         (None, given) => given.unwrap_or_default().to_owned(),
