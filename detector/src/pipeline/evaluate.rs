@@ -1,0 +1,374 @@
+//! Events to alerts: a pure function of the events, the rules and the indicators (and the time written into alerts).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use model::alert::{Alert, AlertAgent, AlertIndicator, AlertRule, Attack};
+use model::{AlertId, Event, Level, Tenant, Timestamp, ecs};
+use serde_json::Value as Json;
+use sigma::Scratch;
+
+use crate::intel::observables::{Observable, Wanted, scan};
+use crate::intel::set::{Hit, IndicatorSet, TenantSet, each_text};
+use crate::rules::compiled::{Compiled, Heading, TenantRules};
+
+/// Most addresses an alert can be found by.
+const MAX_IPS: usize = 64;
+/// Alerts handed over at once.
+const CHUNK: usize = 1000;
+/// The same in bytes of their events' texts, roughly.
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// What events are looked at with. One snapshot serves a whole block.
+#[derive(Clone)]
+pub(crate) struct Evaluator {
+    pub(crate) rules: Arc<Compiled>,
+    pub(crate) indicators: Arc<IndicatorSet>,
+}
+
+/// What came of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) events: usize,
+    pub(crate) rule_alerts: usize,
+    pub(crate) indicator_alerts: usize,
+    /// Indicator matches beyond the limit of one event.
+    pub(crate) dropped_hits: usize,
+}
+
+/// Why a block was not evaluated to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvaluateError {
+    /// It cannot be read.
+    #[error("the block is not readable")]
+    Decode(#[from] block::DecodeError),
+    /// Whoever takes the alerts is gone.
+    #[error("the evaluation was given up")]
+    GivenUp,
+}
+
+impl Evaluator {
+    /// Evaluates all events of an encoded block. Alerts go to `take` in chunks; it says whether to go on.
+    pub(crate) fn block(
+        &self,
+        tenant: &Tenant,
+        body: &[u8],
+        processed_at: Timestamp,
+        scratch: &mut Scratch,
+        take: &mut dyn FnMut(Vec<Alert>) -> bool,
+    ) -> Result<Outcome, EvaluateError> {
+        let rules = self.rules.tenant(tenant);
+        let indicators = self.indicators.tenant(tenant);
+        let events = block::Block::open(body)?.events()?;
+        let mut outcome = Outcome {
+            events: events.len(),
+            ..Outcome::default()
+        };
+        let mut chunk = Chunk::default();
+        let mut positions = Vec::new();
+        for event in &events {
+            let mut detections = Detections {
+                tenant,
+                event,
+                processed_at,
+                shared: None,
+                chunk: &mut chunk,
+            };
+            if let Some(rules) = rules {
+                outcome.rule_alerts += detections.by_rules(rules, scratch, &mut positions);
+            }
+            if let Some(indicators) = indicators {
+                let (alerts, dropped) = detections.by_indicators(indicators);
+                outcome.indicator_alerts += alerts;
+                outcome.dropped_hits += dropped;
+            }
+            if chunk.is_full() && !take(chunk.empty()) {
+                return Err(EvaluateError::GivenUp);
+            }
+        }
+        if !chunk.alerts.is_empty() && !take(chunk.empty()) {
+            return Err(EvaluateError::GivenUp);
+        }
+        Ok(outcome)
+    }
+}
+
+#[derive(Default)]
+struct Chunk {
+    alerts: Vec<Alert>,
+    bytes: usize,
+}
+
+impl Chunk {
+    fn is_full(&self) -> bool {
+        self.alerts.len() >= CHUNK || self.bytes >= CHUNK_BYTES
+    }
+
+    fn empty(&mut self) -> Vec<Alert> {
+        self.bytes = 0;
+        std::mem::take(&mut self.alerts)
+    }
+}
+
+/// One event being looked at.
+struct Detections<'a> {
+    tenant: &'a Tenant,
+    event: &'a Event,
+    processed_at: Timestamp,
+    /// What all alerts of the event have in common; made for the first one.
+    shared: Option<Shared>,
+    chunk: &'a mut Chunk,
+}
+
+struct Shared {
+    event: Json,
+    bytes: usize,
+    ips: Vec<String>,
+    agent: AlertAgent,
+}
+
+impl Detections<'_> {
+    fn by_rules(&mut self, rules: &TenantRules, scratch: &mut Scratch, positions: &mut Vec<usize>) -> usize {
+        positions.clear();
+        rules.set.evaluate(self.event, scratch, positions);
+        for heading in positions.iter().filter_map(|position| rules.headings.get(*position)) {
+            let id = AlertId::single(self.tenant, &heading.rule.id, &self.event.id);
+            self.add(id, heading.clone(), None);
+        }
+        positions.len()
+    }
+
+    fn by_indicators(&mut self, indicators: &TenantSet) -> (usize, usize) {
+        let found = indicators.matches(self.event);
+        for hit in &found.hits {
+            let rule_id = hit.indicator.kind.rule_id();
+            let id = AlertId::indicator(self.tenant, rule_id, &hit.indicator.value, &self.event.id);
+            self.add(id, indicator_heading(hit), Some(hit));
+        }
+        (found.hits.len(), found.dropped)
+    }
+
+    fn add(&mut self, id: AlertId, heading: Heading, hit: Option<&Hit>) {
+        let shared = self.shared.get_or_insert_with(|| Shared::of(self.event));
+        self.chunk.bytes += shared.bytes;
+        self.chunk.alerts.push(Alert {
+            id,
+            tenant: self.tenant.clone(),
+            timestamp: self.event.timestamp,
+            rule_id: heading.rule.id.clone(),
+            rule: heading.rule,
+            level: heading.level,
+            severity: heading.level.severity().number(),
+            attack: heading.attack,
+            agent: shared.agent.clone(),
+            ips: shared.ips.clone(),
+            indicator: hit.map(|hit| AlertIndicator {
+                kind: hit.indicator.kind.as_str().to_owned(),
+                value: hit.indicator.value.clone(),
+                source: hit.indicator.source.clone(),
+                field: hit.field.clone(),
+            }),
+            event_id: self.event.id,
+            event: shared.event.clone(),
+            risk_score: heading.level.risk_score().to_owned(),
+            processed_at: self.processed_at,
+        });
+    }
+}
+
+impl Shared {
+    fn of(event: &Event) -> Self {
+        let text = |name| event.fields.str(name).map(str::to_owned);
+        let mut bytes = 0;
+        for (name, value) in event.fields.iter() {
+            bytes += name.len() + 16;
+            each_text(value, 0, &mut |text| bytes += text.len());
+        }
+        Self {
+            event: event.to_json(),
+            bytes,
+            ips: ips(event),
+            agent: AlertAgent {
+                id: text(ecs::AGENT_ID).unwrap_or_default(),
+                name: text(ecs::AGENT_NAME)
+                    .or_else(|| text(ecs::HOST_NAME))
+                    .unwrap_or_default(),
+            },
+        }
+    }
+}
+
+/// Addresses anywhere in the event, each once, those of parsed fields before those of the whole line.
+fn ips(event: &Event) -> Vec<String> {
+    let wanted = Wanted {
+        ips: true,
+        ..Wanted::default()
+    };
+    let mut found: Vec<IpAddr> = Vec::new();
+    let is_line = |name: &str| name == ecs::MESSAGE || name == ecs::EVENT_ORIGINAL;
+    for lines in [false, true] {
+        for (_, value) in event.fields.iter().filter(|(name, _)| is_line(name) == lines) {
+            each_text(value, 0, &mut |text| {
+                scan(text, wanted, &mut |observable| {
+                    if let Observable::Ip(ip) = observable
+                        && found.len() < MAX_IPS
+                        && !found.contains(&ip)
+                    {
+                        found.push(ip);
+                    }
+                });
+            });
+        }
+    }
+    found.iter().map(IpAddr::to_string).collect()
+}
+
+fn indicator_heading(hit: &Hit) -> Heading {
+    let indicator = &hit.indicator;
+    Heading {
+        rule: AlertRule {
+            id: indicator.kind.rule_id().to_owned(),
+            title: format!("Threat intelligence: {} {}", indicator.kind, indicator.value),
+            description: indicator.note.clone(),
+            revision: String::new(),
+            tags: Vec::new(),
+        },
+        level: Level::High,
+        attack: Attack::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::indicator::{Indicator, IndicatorType};
+    use model::rule::StoredRule;
+    use model::{Epoch, EventId, Fields, SourceId};
+
+    use super::*;
+
+    const RULE: &str = "id: ssh-failed\ntitle: Failed login\nlevel: high\ntags: [attack.t1110]\n\
+        logsource: {product: linux}\ndetection:\n  s: {event.action: ssh_login, event.outcome: failure}\n  condition: s\n";
+
+    fn evaluator(indicators: Vec<Indicator>) -> Evaluator {
+        let stored = StoredRule {
+            id: "ssh-failed".to_owned(),
+            tenant: Tenant::default(),
+            title: "Failed login".to_owned(),
+            yaml: RULE.to_owned(),
+            revision: String::new(),
+            path: "a.yml".to_owned(),
+            enabled: true,
+            updated_at: Timestamp(0),
+        };
+        let (rules, errors) = Compiled::new(&[stored]);
+        assert!(errors.is_empty(), "{errors:?}");
+        Evaluator {
+            rules: Arc::new(rules),
+            indicators: Arc::new(IndicatorSet::default().with(indicators)),
+        }
+    }
+
+    fn event(seq: u64, outcome: &str) -> Event {
+        let mut fields = Fields::new();
+        for (name, value) in [
+            ("message", "Failed password for root from 203.0.113.7 port 22"),
+            ("host.os.type", "linux"),
+            ("host.name", "web-1"),
+            ("agent.id", "0191d3f0-0000-7000-8000-000000000001"),
+            ("event.action", "ssh_login"),
+            ("source.ip", "203.0.113.7"),
+        ] {
+            fields.insert(name, value);
+        }
+        fields.insert("event.outcome", outcome);
+        Event {
+            id: EventId {
+                source: SourceId::named("test", "evaluate"),
+                epoch: Epoch(1),
+                seq,
+            },
+            timestamp: Timestamp(1_700_000_000_000_000),
+            fields,
+        }
+    }
+
+    fn run(evaluator: &Evaluator, events: &[Event]) -> (Outcome, Vec<Alert>) {
+        let body = block::encode(events).unwrap().bytes;
+        let mut alerts = Vec::new();
+        let outcome = evaluator
+            .block(
+                &Tenant::default(),
+                &body,
+                Timestamp(5),
+                &mut Scratch::new(),
+                &mut |chunk| {
+                    assert!(chunk.len() <= CHUNK + 1);
+                    alerts.extend(chunk);
+                    true
+                },
+            )
+            .unwrap();
+        (outcome, alerts)
+    }
+
+    #[test]
+    fn an_alert_stands_on_its_own() {
+        let indicator = Indicator {
+            tenant: Tenant::default(),
+            kind: IndicatorType::Ip,
+            value: "203.0.113.7".to_owned(),
+            source: "feed".to_owned(),
+            note: "seen scanning".to_owned(),
+            created_at: Timestamp(0),
+            valid_until: None,
+        };
+        let (outcome, alerts) = run(&evaluator(vec![indicator]), &[event(1, "failure"), event(2, "success")]);
+        assert_eq!(
+            (outcome.events, outcome.rule_alerts, outcome.indicator_alerts),
+            (2, 1, 2)
+        );
+        let [rule, indicator, _] = alerts.as_slice() else {
+            panic!("{alerts:?}")
+        };
+        assert_eq!(
+            (rule.rule_id.as_str(), rule.level, rule.severity),
+            ("ssh-failed", Level::High, 4)
+        );
+        assert_eq!(rule.attack.techniques, ["T1110"]);
+        assert_eq!((rule.agent.name.as_str(), rule.risk_score.as_str()), ("web-1", "high"));
+        assert_eq!(rule.ips, ["203.0.113.7"]);
+        assert_eq!(rule.event["source"]["ip"], "203.0.113.7");
+        assert_eq!(rule.event["event"]["id"], rule.event_id.to_string());
+        assert_eq!(indicator.rule_id, "ti_ip");
+        assert_eq!(indicator.rule.title, "Threat intelligence: ip 203.0.113.7");
+        assert_eq!(indicator.indicator.as_ref().unwrap().field, "source.ip");
+    }
+
+    #[test]
+    fn the_same_block_gives_the_same_alerts() {
+        let evaluator = evaluator(Vec::new());
+        let events: Vec<Event> = (0..2500).map(|seq| event(seq, "failure")).collect();
+        let (outcome, once) = run(&evaluator, &events);
+        assert_eq!((outcome.rule_alerts, once.len()), (2500, 2500));
+        assert_eq!(run(&evaluator, &events).1, once);
+    }
+
+    #[test]
+    fn other_tenants_have_other_rules_and_rubbish_is_an_error() {
+        let evaluator = evaluator(Vec::new());
+        let body = block::encode(&[event(1, "failure")]).unwrap().bytes;
+        let other: Tenant = "other".parse().unwrap();
+        let outcome = evaluator.block(&other, &body, Timestamp(0), &mut Scratch::new(), &mut |_| true);
+        assert_eq!(outcome.unwrap().rule_alerts, 0);
+        let rubbish = evaluator.block(&other, b"rubbish", Timestamp(0), &mut Scratch::new(), &mut |_| true);
+        assert!(matches!(rubbish, Err(EvaluateError::Decode(_))));
+        let refused = evaluator.block(
+            &Tenant::default(),
+            &body,
+            Timestamp(0),
+            &mut Scratch::new(),
+            &mut |_| false,
+        );
+        assert!(matches!(refused, Err(EvaluateError::GivenUp)));
+    }
+}

@@ -1,0 +1,227 @@
+//! Working off the queue: evaluate, store the alerts, mark the block done.
+//!
+//! A block is marked done only after a majority holds all its alerts, and only while the partition's lease is held.
+//! Whatever fails before that leaves the block pending, and the truth path brings it again; since alerts have derived
+//! ids, repeating the work changes nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use model::alert::Alert;
+use model::{NodeId, Timestamp};
+use sigma::Scratch;
+use storage::{Store, alerts, blocks};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::evaluate::{EvaluateError, Evaluator, Outcome};
+use super::queue::{Claimed, Jobs};
+use crate::intel::set::IndicatorSet;
+use crate::metrics::{self, BlockEnd};
+use crate::partitions::Ownership;
+use crate::rules::compiled::Compiled;
+
+/// Pause after the database was found to be away, so that blocks are not evaluated in vain all the time.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest note kept with a block that could not be evaluated, in characters.
+const MAX_NOTE_CHARS: usize = 200;
+
+/// What every worker uses.
+pub(crate) struct Workers {
+    pub(crate) store: Store,
+    pub(crate) node: NodeId,
+    pub(crate) ownership: Arc<Ownership>,
+    pub(crate) rules: Arc<ArcSwap<Compiled>>,
+    pub(crate) indicators: Arc<ArcSwap<IndicatorSet>>,
+    /// One for each block that may be evaluated at a time: as many as there are cores.
+    pub(crate) cores: Arc<Semaphore>,
+    /// Working memories that nobody uses at the moment.
+    pub(crate) scratches: Mutex<Vec<Scratch>>,
+    /// Whether the database was away at the last try; for logging that once.
+    pub(crate) away: std::sync::atomic::AtomicBool,
+}
+
+impl Workers {
+    /// Works until `shutdown`, then finishes what is begun and leaves what waits to other nodes.
+    pub(crate) async fn run(self: Arc<Self>, mut jobs: Jobs, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // Twice as many blocks as cores: while one's alerts are being stored, another is evaluated.
+        let at_once = Arc::new(Semaphore::new(self.cores.available_permits() * 2));
+        let tracker = TaskTracker::new();
+        loop {
+            let slot = tokio::select! {
+                () = shutdown.cancelled() => break,
+                slot = Arc::clone(&at_once).acquire_owned() => slot,
+            };
+            let Ok(slot) = slot else { break };
+            let claimed = tokio::select! {
+                () = shutdown.cancelled() => break,
+                claimed = jobs.recv() => claimed,
+            };
+            let Some(claimed) = claimed else { break };
+            let workers = Arc::clone(&self);
+            tracker.spawn(async move {
+                workers.work(claimed).await;
+                drop(slot);
+            });
+        }
+        tracker.close();
+        tracker.wait().await;
+        Ok(())
+    }
+
+    async fn work(&self, claimed: Claimed) {
+        let way = claimed.job.way;
+        let block = claimed.job.id;
+        let end = match self.try_work(claimed).await {
+            Ok(end) => {
+                self.database_is_back();
+                end
+            }
+            Err(error) => {
+                self.database_failed(&error, block);
+                tokio::time::sleep(PAUSE).await;
+                BlockEnd::Retried
+            }
+        };
+        metrics::block(way, end);
+    }
+
+    async fn try_work(&self, claimed: Claimed) -> Result<BlockEnd, storage::Error> {
+        let partition = claimed.job.partition;
+        let Some(fence) = self.ownership.fence(partition) else {
+            return Ok(BlockEnd::NotOwned);
+        };
+        let claimed = Arc::new(claimed);
+        let error = match self.evaluate(&claimed).await? {
+            Ok(outcome) => {
+                metrics::evaluated(&outcome);
+                None
+            }
+            Err(Fault::NotEvaluable(reason)) => {
+                tracing::error!(
+                    block.id = %claimed.job.id,
+                    block.day = %claimed.job.day,
+                    error = reason,
+                    "block not evaluable, its events were not looked at"
+                );
+                Some(reason)
+            }
+            Err(Fault::GivenUp) => return Ok(BlockEnd::Retried),
+        };
+        // Somebody else may have taken the partition over meanwhile; then the block is theirs to finish.
+        if self.ownership.fence(partition) != Some(fence) {
+            return Ok(BlockEnd::NotOwned);
+        }
+        let job = &claimed.job;
+        let marked = blocks::mark_done(&self.store, job.day, job.id, &self.node, fence, error.as_deref()).await?;
+        if let Some(stored_at) = job.stored_at {
+            tracing::debug!(block.id = %job.id, stored_at = %stored_at, "pending block done");
+        }
+        claimed.done();
+        Ok(match (error, marked) {
+            (Some(_), _) => BlockEnd::NotEvaluable,
+            (None, true) => BlockEnd::Done,
+            (None, false) => BlockEnd::DoneBefore,
+        })
+    }
+
+    /// Evaluates on a thread of its own and stores alerts as they come.
+    async fn evaluate(&self, claimed: &Arc<Claimed>) -> Result<Result<Outcome, Fault>, storage::Error> {
+        let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
+            return Ok(Err(Fault::GivenUp));
+        };
+        let evaluator = Evaluator {
+            rules: self.rules.load_full(),
+            indicators: self.indicators.load_full(),
+        };
+        let mut scratch = self.scratches().pop().unwrap_or_default();
+        let (sender, mut chunks) = mpsc::channel::<Vec<Alert>>(1);
+        let to_evaluate = Arc::clone(claimed);
+        let evaluating = tokio::task::spawn_blocking(move || {
+            let processed_at = Timestamp::from_millis(Timestamp::now().as_millis());
+            let job = &to_evaluate.job;
+            let outcome = evaluator.block(&job.tenant, &job.body, processed_at, &mut scratch, &mut |chunk| {
+                sender.blocking_send(chunk).is_ok()
+            });
+            drop(core);
+            (scratch, outcome)
+        });
+        let mut stored = Ok(());
+        while let Some(chunk) = chunks.recv().await {
+            stored = self.store_alerts(&chunk).await;
+            if stored.is_err() {
+                // Tells the evaluation that nobody listens.
+                chunks.close();
+                break;
+            }
+        }
+        let outcome = match evaluating.await {
+            Ok((scratch, outcome)) => {
+                self.scratches().push(scratch);
+                outcome
+            }
+            Err(error) => return Ok(Err(Fault::NotEvaluable(note(&error)))),
+        };
+        stored?;
+        Ok(outcome.map_err(|error| match error {
+            EvaluateError::Decode(error) => Fault::NotEvaluable(note(&error)),
+            EvaluateError::GivenUp => Fault::GivenUp,
+        }))
+    }
+
+    async fn store_alerts(&self, chunk: &[Alert]) -> Result<(), storage::Error> {
+        let error = match alerts::insert(&self.store, chunk).await {
+            Ok(new) => {
+                metrics::alerts(new);
+                return Ok(());
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => error,
+        };
+        tracing::debug!(%error, alerts = chunk.len(), "alerts refused together, storing them one by one");
+        for alert in chunk {
+            match alerts::insert(&self.store, std::slice::from_ref(alert)).await {
+                Ok(new) => metrics::alerts(new),
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    metrics::alert_lost();
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(alert.id = %alert.id, rule.id = alert.rule_id, error, "alert refused by the database");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scratches(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+        self.scratches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database_failed(&self, error: &storage::Error, block: blocks::BlockId) {
+        let error: &dyn std::error::Error = error;
+        if self.away.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            tracing::debug!(block.id = %block, error, "block stays pending");
+        } else {
+            tracing::warn!(block.id = %block, error, "detection interrupted, blocks stay pending until the database answers");
+        }
+    }
+
+    fn database_is_back(&self) {
+        if self.away.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            tracing::info!("detection goes on");
+        }
+    }
+}
+
+fn note(error: &dyn std::fmt::Display) -> String {
+    error.to_string().chars().take(MAX_NOTE_CHARS).collect()
+}
+
+enum Fault {
+    /// It will never work; the reason is kept with the block.
+    NotEvaluable(String),
+    /// The process is stopping or alerts could not be stored.
+    GivenUp,
+}

@@ -1,0 +1,210 @@
+//! From the rules directory into MongoDB, at the start and whenever a file changes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use model::rule::StoredRule;
+use model::{NodeId, Tenant, Timestamp};
+use storage::rules::{self, Put};
+use storage::{Store, audit};
+use tokio_util::sync::CancellationToken;
+
+use super::directory::{self, Contents, Listing};
+use crate::metrics;
+
+/// Time between two looks at the directory.
+const LOOK: Duration = Duration::from_secs(1);
+/// Rules written at once.
+const CONCURRENT: usize = 16;
+/// Most rule ids an audit entry lists.
+const MAX_LISTED: usize = 1000;
+
+/// Keeps the rules of one tenant in MongoDB as they are in a directory. All detectors should have the same directory;
+/// each acts on changes of its own.
+pub(crate) struct Importer {
+    pub(crate) store: Store,
+    pub(crate) node: NodeId,
+    pub(crate) tenant: Tenant,
+    pub(crate) root: PathBuf,
+    imported: Option<Listing>,
+    reported: HashSet<String>,
+    unreadable: bool,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    added: BTreeSet<String>,
+    changed: BTreeSet<String>,
+    disabled: BTreeSet<String>,
+}
+
+impl Importer {
+    pub(crate) fn new(store: Store, node: NodeId, tenant: Tenant, root: PathBuf) -> Self {
+        Self {
+            store,
+            node,
+            tenant,
+            root,
+            imported: None,
+            reported: HashSet::new(),
+            unreadable: false,
+        }
+    }
+
+    /// Looks every second until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            match self.look().await {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "rules not imported, trying again"
+                        );
+                    }
+                    failing = true;
+                }
+            }
+        }
+    }
+
+    /// Imports the directory if it changed since the last import. A directory that cannot be read changes nothing.
+    ///
+    /// # Errors
+    /// When the database is away; the next look starts over.
+    pub(crate) async fn look(&mut self) -> Result<(), storage::Error> {
+        let Some(listing) = self.list().await else {
+            return Ok(());
+        };
+        if self.imported.as_ref() == Some(&listing) {
+            return Ok(());
+        }
+        let root = self.root.clone();
+        let to_read = listing.clone();
+        let Ok(contents) = tokio::task::spawn_blocking(move || directory::read(&root, &to_read)).await else {
+            tracing::error!(rules.dir = %self.root.display(), "reading rule files panicked");
+            self.imported = Some(listing);
+            return Ok(());
+        };
+        self.report(&contents);
+        let changes = self.store_all(&contents).await?;
+        self.record(&changes, contents.rules.len()).await?;
+        self.imported = Some(listing);
+        Ok(())
+    }
+
+    async fn list(&mut self) -> Option<Listing> {
+        let root = self.root.clone();
+        let listed = tokio::task::spawn_blocking(move || directory::list(&root)).await;
+        let problem = match listed {
+            Ok(Ok(listing)) => {
+                self.unreadable = false;
+                return Some(listing);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if !self.unreadable {
+            tracing::warn!(rules.dir = %self.root.display(), error = problem, "rules directory not readable, stored rules stay");
+            self.unreadable = true;
+        }
+        None
+    }
+
+    /// Each problem is logged once, however often the directory is read.
+    fn report(&mut self, contents: &Contents) {
+        metrics::rule_errors_in_files(contents.errors.len());
+        let current: HashSet<String> = contents.errors.iter().map(ToString::to_string).collect();
+        for error in &contents.errors {
+            let text = error.to_string();
+            if !self.reported.contains(&text) {
+                metrics::rule_refused();
+                tracing::warn!(rule.path = error.path, error = text, "rule not usable");
+            }
+        }
+        self.reported = current;
+    }
+
+    async fn store_all(&self, contents: &Contents) -> Result<Changes, storage::Error> {
+        let stored: HashMap<String, StoredRule> = rules::list(&self.store, &self.tenant)
+            .await?
+            .into_iter()
+            .map(|rule| (rule.id.clone(), rule))
+            .collect();
+        let to_put: Vec<StoredRule> = contents
+            .rules
+            .iter()
+            .filter(|rule| {
+                stored.get(&rule.id).is_none_or(|known| {
+                    // A disabled one may have been disabled because its file was gone: only the database knows.
+                    known.revision != rule.revision || known.path != rule.path || !known.enabled
+                })
+            })
+            .map(|rule| self.to_stored(rule))
+            .collect();
+        let put: Vec<(String, Put)> = stream::iter(to_put)
+            .map(|rule| async move { rules::put(&self.store, &rule).await.map(|put| (rule.id, put)) })
+            .buffer_unordered(CONCURRENT)
+            .try_collect()
+            .await?;
+        let mut changes = Changes::default();
+        for (id, put) in put {
+            match put {
+                Put::Added => changes.added.insert(id),
+                Put::Changed => changes.changed.insert(id),
+                Put::Unchanged => false,
+            };
+        }
+        let present: HashSet<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let with_errors: HashSet<&str> = contents.errors.iter().map(|error| error.path.as_str()).collect();
+        for rule in stored.values().filter(|rule| rule.enabled) {
+            let is_gone = !present.contains(rule.id.as_str()) && !with_errors.contains(rule.path.as_str());
+            if is_gone && rules::vanish(&self.store, &self.tenant, &rule.id).await? {
+                changes.disabled.insert(rule.id.clone());
+            }
+        }
+        Ok(changes)
+    }
+
+    fn to_stored(&self, rule: &sigma::Rule) -> StoredRule {
+        StoredRule {
+            id: rule.id.clone(),
+            tenant: self.tenant.clone(),
+            title: rule.title.clone(),
+            yaml: rule.yaml.clone(),
+            revision: rule.revision.clone(),
+            path: rule.path.clone(),
+            enabled: true,
+            updated_at: Timestamp(0),
+        }
+    }
+
+    async fn record(&self, changes: &Changes, total: usize) -> Result<(), storage::Error> {
+        let (added, changed, disabled) = (changes.added.len(), changes.changed.len(), changes.disabled.len());
+        if added + changed + disabled == 0 {
+            return Ok(());
+        }
+        tracing::info!(rules.total = total, added, changed, disabled, "rules imported");
+        let first = |ids: &BTreeSet<String>| ids.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>();
+        let entry = audit::NewEntry {
+            tenant: self.tenant.clone(),
+            actor: format!("node:{}", self.node),
+            action: "rules.import".to_owned(),
+            object: self.root.display().to_string(),
+            detail: serde_json::json!({
+                "added": { "count": added, "ids": first(&changes.added) },
+                "changed": { "count": changed, "ids": first(&changes.changed) },
+                "disabled": { "count": disabled, "ids": first(&changes.disabled) },
+            }),
+        };
+        audit::append(&self.store, entry).await
+    }
+}
