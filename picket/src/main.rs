@@ -1,2 +1,78 @@
-//! picket
-fn main() {}
+//! `picket`: the operator's one binary.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod alerts;
+mod audit;
+mod client;
+mod data_dir;
+mod send;
+mod status;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(
+    name = "picket",
+    version,
+    about = "Security monitoring and response",
+    max_term_width = 110
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Follow what happens as it happens
+    #[command(subcommand)]
+    Watch(watch::Command),
+    /// Look at stored alerts
+    #[command(subcommand)]
+    Alerts(alerts::Command),
+    /// Ship a log file as events
+    Send(send::Args),
+    /// Show nodes, backlog and rates
+    Status(status::Args),
+    /// Look at the audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Watch(command) => watch::run(command).await,
+            Command::Alerts(command) => alerts::run(command).await,
+            Command::Send(args) => send::run(args).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Audit(command) => audit::run(command).await,
+        }
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
