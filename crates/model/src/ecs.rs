@@ -33,6 +33,7 @@ fields! {
     HOST_OS_TYPE = "host.os.type";
     LOG_FILE_PATH = "log.file.path";
     LOG_LEVEL = "log.level";
+    LOG_SOURCE_ADDRESS = "log.source.address";
     LOG_SYSLOG_FACILITY = "log.syslog.facility.code";
     LOG_SYSLOG_SEVERITY = "log.syslog.severity.code";
     LOG_SYSLOG_PRIORITY = "log.syslog.priority";
@@ -80,6 +81,14 @@ fields! {
     URL_DOMAIN = "url.domain";
     DNS_QUESTION_NAME = "dns.question.name";
 
+    SSH_METHOD = "system.auth.ssh.method";
+    SSH_SIGNATURE = "system.auth.ssh.signature";
+    SSH_SUBSYSTEM = "system.auth.ssh.subsystem";
+    USER_HOME = "system.auth.useradd.home";
+    USER_SHELL = "system.auth.useradd.shell";
+
+    PICKET_EVENT_TYPE = "picket.event_type";
+    PICKET_REPEATED = "picket.repeated";
     PICKET_LOG_TYPE = "picket.log_type";
     PICKET_SOURCE = "picket.source";
     PICKET_WARNINGS = "picket.warnings";

@@ -4,6 +4,23 @@
 //! expressions, time linear in the input. What a format does not recognise is kept as it is; a record no format takes
 //! still becomes an event with its text in `message` and `event.original`.
 
+mod accounts;
+mod aliases;
+mod clock;
+mod cron;
+mod dispatch;
+mod draft;
+mod journald;
+mod json;
+mod keyvalue;
+mod network;
+mod pam;
+mod program;
 mod record;
+mod sshd;
+mod su;
+mod sudo;
+mod syslog;
 
-pub use record::{Body, LOG_TYPES, Parsed, RawRecord, Warning, parse};
+pub use dispatch::parse;
+pub use record::{Body, LOG_TYPES, Parsed, RawRecord, Warning};

@@ -1,13 +1,13 @@
-//! What comes in, what goes out, and which format takes it.
+//! What comes in and what goes out.
 
 use std::fmt;
 
-use model::{Fields, Timestamp, Value, ecs};
+use model::{Fields, Timestamp};
 
 /// The parsers, by the name that `picket.log_type` gives the one that took a record. [`RawRecord::log_type`] may name
 /// one to be tried first.
 pub const LOG_TYPES: &[&str] = &[
-    "accounts", "cron", "json", "journald", "keyvalue", "pam", "raw", "sshd", "su", "sudo", "syslog",
+    "accounts", "cron", "journald", "json", "keyvalue", "pam", "raw", "sshd", "su", "sudo", "syslog",
 ];
 
 /// One record as it came from its source.
@@ -61,6 +61,11 @@ pub enum Warning {
     TooManyFields(usize),
     /// A time could not be understood.
     InvalidTime,
+    /// The text has more than one reading, because a part that others choose looks like the next; what would depend on
+    /// which is right was left out or is only in the longest part.
+    Ambiguous,
+    /// A program gave itself the name of another; it was not believed.
+    Impostor,
 }
 
 impl fmt::Display for Warning {
@@ -71,28 +76,8 @@ impl fmt::Display for Warning {
             Self::InvalidJson => f.write_str("expected a JSON object"),
             Self::TooManyFields(refused) => write!(f, "{refused} fields refused, an event has too many"),
             Self::InvalidTime => f.write_str("time not understood"),
+            Self::Ambiguous => f.write_str("ambiguous text"),
+            Self::Impostor => f.write_str("the program is not the one it says it is"),
         }
-    }
-}
-
-/// Turns a record into an event. Never fails and never panics.
-#[must_use]
-pub fn parse(record: &RawRecord<'_>) -> Parsed {
-    let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
-    let text = String::from_utf8_lossy(bytes);
-    let mut fields = Fields::new();
-    fields.insert(ecs::EVENT_KIND, "event");
-    fields.insert(ecs::PICKET_LOG_TYPE, "raw");
-    fields.insert(ecs::MESSAGE, text.as_ref());
-    fields.insert(ecs::EVENT_ORIGINAL, text.into_owned());
-    let warnings: Vec<Warning> = Vec::new();
-    if !warnings.is_empty() {
-        let texts = warnings.iter().map(|warning| Value::Str(warning.to_string())).collect();
-        fields.insert(ecs::PICKET_WARNINGS, Value::List(texts));
-    }
-    Parsed {
-        timestamp: record.observed,
-        fields,
-        warnings,
     }
 }

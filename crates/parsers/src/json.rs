@@ -1,0 +1,202 @@
+//! JSON objects: any, flattened; among them ECS documents and the two shapes that clients of other tools send:
+//! `{source, host, message, fields: {program, ..}}` and `{source_host, os_type, event_type, .., raw_message}`.
+
+use model::{Fields, Timestamp, Value, ecs};
+use serde_json::{Map, Value as Json};
+
+use crate::aliases;
+use crate::clock::{from_number, parse_time};
+use crate::draft::Draft;
+use crate::journald;
+use crate::program;
+use crate::record::{RawRecord, Warning};
+use crate::syslog;
+
+const TIMES: &[&str] = &[
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "_time",
+    "eventTime",
+    "EventTime",
+    "datetime",
+    "event.created",
+];
+const MESSAGES: &[&str] = &["raw_message", "message", "msg", "log", "MESSAGE", "raw"];
+
+/// Reads an object; false when the text is none.
+pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> bool {
+    let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
+        return false;
+    };
+    if journald::is(&object) {
+        let message = journald::take(draft, &object);
+        // journald's own record is only known in the form journalctl gives it; the program's is the message.
+        draft.set(ecs::EVENT_ORIGINAL, if message.is_empty() { text } else { &message });
+        return true;
+    }
+    take_object(draft, &object, text, record);
+    true
+}
+
+/// Adds the members of an object that stands where a message should; false when the text is none.
+pub(crate) fn take_embedded(draft: &mut Draft, text: &str) -> bool {
+    let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
+        return false;
+    };
+    add_own(draft, &object);
+    aliases::apply(draft);
+    true
+}
+
+fn add_own(draft: &mut Draft, object: &Map<String, Json>) {
+    let mut own = Fields::new();
+    let refused = own.insert_json("", object);
+    for (name, value) in own.iter() {
+        draft.set_own(name, value.clone());
+    }
+    draft.refuse(refused);
+}
+
+fn take_object(draft: &mut Draft, object: &Map<String, Json>, text: &str, record: &RawRecord<'_>) {
+    draft.set(ecs::PICKET_LOG_TYPE, "json");
+    let inner = match object.get("fields") {
+        Some(Json::Object(inner)) if object.get("message").is_some_and(Json::is_string) => Some(inner),
+        _ => None,
+    };
+    let mut own = object.clone();
+    take_time(draft, &mut own);
+    if let Some(inner) = inner {
+        own.remove("fields");
+        add_own(draft, &own);
+        add_own(draft, inner);
+    } else {
+        add_own(draft, &own);
+    }
+    let is_wrapper = inner.is_some() || object.contains_key("raw_message");
+    let message = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned);
+    unified(draft, object);
+    read_message(draft, message.as_deref(), record);
+    aliases::apply(draft);
+    finish_unified(draft);
+    match &message {
+        Some(message) if is_wrapper => draft.set_default(ecs::EVENT_ORIGINAL, message.as_str()),
+        _ => draft.set_default(ecs::EVENT_ORIGINAL, text),
+    }
+    draft.set_default(ecs::MESSAGE, message.as_deref().unwrap_or(text));
+}
+
+/// Takes the time from the first member that has one. Its own name stays, but for `@timestamp`.
+fn take_time(draft: &mut Draft, own: &mut Map<String, Json>) {
+    for name in TIMES {
+        let Some(value) = own.get(*name) else { continue };
+        match time(value) {
+            Some(time) => {
+                draft.timestamp = Some(time);
+                own.remove(ecs::TIMESTAMP);
+                return;
+            }
+            None if !value.is_null() => draft.warn(Warning::InvalidTime),
+            None => {}
+        }
+    }
+}
+
+fn time(value: &Json) -> Option<Timestamp> {
+    match value {
+        Json::String(text) => parse_time(text),
+        Json::Number(number) => from_number(number.as_f64()?),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// Reads the message as what its program, or it itself, says it is. A document that is classified already is left alone.
+fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>) {
+    let Some(message) = message else { return };
+    if draft.get(ecs::EVENT_ACTION).is_some() || draft.get(ecs::EVENT_CATEGORY).is_some() {
+        return;
+    }
+    let mut message = message;
+    let mut program = ["program", "process.name", "process", "appname", "ident"]
+        .iter()
+        .find_map(|name| draft.str(name))
+        .unwrap_or("")
+        .to_owned();
+    if let Some(envelope) = syslog::open(message, record.observed)
+        && !envelope.program.is_empty()
+    {
+        let time = draft.timestamp;
+        let host = ["host.name", "source_host", "host"]
+            .iter()
+            .any(|name| draft.get(name).is_some());
+        if host {
+            syslog::describe_sender(draft, &envelope);
+        } else {
+            syslog::describe(draft, &envelope);
+        }
+        draft.timestamp = time.or(envelope.timestamp);
+        program = envelope.program.to_owned();
+        message = envelope.message;
+    }
+    draft.set(ecs::MESSAGE, message);
+    if !program.is_empty() {
+        program::take(draft, &program, message, "json");
+    } else if let Some(log_type) = draft.str("log_type").or(record.log_type).map(str::to_owned) {
+        let known = program::take_as(draft, &log_type, message);
+        if !known {
+            program::take_by_content(draft, message);
+        }
+    } else {
+        program::take_by_content(draft, message);
+    }
+}
+
+/// What the sender says of the event in Heimdall's words.
+fn unified(draft: &mut Draft, object: &Map<String, Json>) {
+    if !object.contains_key("event_type") || !object.contains_key("source_host") {
+        return;
+    }
+    let os = object.get("os_type").and_then(Json::as_str).unwrap_or("");
+    match os.to_ascii_lowercase().as_str() {
+        system @ ("linux" | "windows" | "macos") => draft.set(ecs::HOST_OS_TYPE, system),
+        "pihole" => draft.set(ecs::HOST_OS_TYPE, "linux"),
+        _ => {}
+    }
+}
+
+/// The sender's own type and severity stand over those its message suggests.
+fn finish_unified(draft: &mut Draft) {
+    if draft.str("source_host").is_none() {
+        return;
+    }
+    let Some(event_type) = draft
+        .str("event_type")
+        .filter(|text| aliases::is_known(text))
+        .map(str::to_owned)
+    else {
+        return;
+    };
+    if draft.get(ecs::EVENT_ACTION).is_none() {
+        match event_type.as_str() {
+            "LOGIN_FAIL" => {
+                draft.classify("authentication", &["start"], "login");
+                draft.outcome(false);
+            }
+            "SUDO_ESCALATION" => draft.classify("process", &["start"], "sudo_command"),
+            "ACCOUNT_CREATE" => draft.classify("iam", &["user", "creation"], "user_added"),
+            "DNS_BLOCK" => draft.classify("network", &["denied"], "dns_block"),
+            "LOG_TAMPERING" => draft.classify("configuration", &["deletion"], "log_cleared"),
+            _ => {}
+        }
+    }
+    draft.set(ecs::PICKET_EVENT_TYPE, event_type);
+    let severity = match draft.get("severity") {
+        Some(Value::Int(severity)) => Some(*severity),
+        Some(Value::Str(text)) => text.parse().ok(),
+        _ => None,
+    };
+    if let Some(severity) = severity.filter(|severity| (1..=5).contains(severity)) {
+        draft.set(ecs::EVENT_SEVERITY, severity);
+    }
+}

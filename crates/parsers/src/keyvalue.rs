@@ -1,0 +1,84 @@
+//! Lines of `key=value` pairs (logfmt and its kin).
+
+use std::borrow::Cow;
+
+use model::{Value, ecs};
+
+use crate::aliases;
+use crate::clock::parse_time;
+use crate::draft::Draft;
+use crate::syslog::take_quoted;
+
+/// Most pairs taken from one line.
+const MAX_PAIRS: usize = 256;
+
+/// Reads a line that consists of pairs; false when it has less than two or more words than pairs.
+pub(crate) fn take(draft: &mut Draft, text: &str) -> bool {
+    // Most lines that are no pairs show it in their first words.
+    if !text.split(' ').take(4).any(|word| word.contains('=')) {
+        return false;
+    }
+    let Some(pairs) = split(text, 2) else {
+        return false;
+    };
+    for (key, value) in &pairs {
+        match *key {
+            "time" | "ts" | "timestamp" if draft.timestamp.is_none() => draft.timestamp = parse_time(value),
+            "msg" | "message" => draft.set(ecs::MESSAGE, value.as_ref()),
+            _ => {}
+        }
+        draft.set_own(key, Value::from(value.as_ref()));
+    }
+    aliases::apply(draft);
+    true
+}
+
+/// Adds the pairs of a message that consists of them. What the envelope told stands.
+pub(crate) fn take_embedded(draft: &mut Draft, message: &str) {
+    let Some(pairs) = split(message, 3) else { return };
+    for (key, value) in pairs {
+        draft.set_own(key, Value::Str(value.into_owned()));
+    }
+    aliases::apply(draft);
+}
+
+fn split(text: &str, least: usize) -> Option<Vec<(&str, Cow<'_, str>)>> {
+    let mut pairs = Vec::new();
+    let mut words = 0;
+    let mut rest = text.trim_start();
+    while !rest.is_empty() && pairs.len() < MAX_PAIRS {
+        let key_len = rest.bytes().take_while(|byte| is_key(*byte)).count();
+        let (key, after) = rest.split_at(key_len);
+        match after.strip_prefix('=').filter(|_| key_len > 0 && key_len <= 128) {
+            Some(after) => {
+                let (value, after) = take_value(after);
+                pairs.push((key, value));
+                rest = after;
+            }
+            None => {
+                words += 1;
+                if words > 2 * pairs.len() + 4 {
+                    return None;
+                }
+                rest = rest.find([' ', ',', '\t']).and_then(|at| rest.get(at..)).unwrap_or("");
+            }
+        }
+        rest = rest.trim_start_matches([' ', ',', '\t', ';']);
+    }
+    (pairs.len() >= least && pairs.len() >= words).then_some(pairs)
+}
+
+fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'@')
+}
+
+fn take_value(text: &str) -> (Cow<'_, str>, &str) {
+    if let Some(quoted) = text.strip_prefix('"')
+        && let Some((value, rest)) = take_quoted(quoted)
+    {
+        return (value.into(), rest);
+    }
+    let end = text.find([' ', '\t']).unwrap_or(text.len());
+    let (value, rest) = text.split_at(end);
+    (value.trim_end_matches([',', ';']).into(), rest)
+}

@@ -1,0 +1,511 @@
+//! OpenSSH's server.
+//!
+//! The user name and, with certificates, the key's id are the peer's free text. So a message is read from the end that
+//! sshd wrote: what follows the last ` from `, never the first.
+
+use model::ecs;
+
+use crate::draft::Draft;
+use crate::network::{is_ip, port, set_source, split_from_port, split_host_port};
+use crate::pam;
+use crate::record::Warning;
+
+/// Reads a message; false when it is none of sshd's that is known.
+pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
+    let message = message.trim_end();
+    let message = message.strip_suffix(" [preauth]").unwrap_or(message);
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let message = message.strip_prefix("fatal: ").unwrap_or(message);
+    let Some(first) = message.split(' ').next() else {
+        return false;
+    };
+    match first {
+        "Failed" | "Accepted" | "Postponed" | "Partial" => login(draft, message),
+        "Invalid" | "Illegal" => invalid_user(draft, message),
+        "Connection" => connection(draft, message),
+        "Disconnected" | "Disconnecting" | "Disconnecting:" => disconnected(draft, message),
+        "Received" => received_disconnect(draft, message),
+        "Did" => no_identification(draft, message),
+        "maximum" => too_many_attempts(draft, message),
+        "User" => user_refused(draft, message),
+        "Bad" => bad_protocol(draft, message),
+        "Unable" => no_negotiation(draft, message),
+        "Timeout" | "drop" | "Closing" => peer_notice(draft, message),
+        "ROOT" => root_refused(draft, message),
+        "reverse" | "Address" => break_in_attempt(draft, message),
+        "subsystem" => subsystem(draft, message),
+        "Starting" | "Close" => session(draft, message),
+        "Server" => listening(draft, message),
+        "message" => repeated(draft, message),
+        "Access" => access_denied(draft, message),
+        "banner" | "ssh_dispatch_run_fatal:" | "kex_exchange_identification:" | "kex_protocol_error:" => {
+            protocol_error(draft, message)
+        }
+        "input_userauth_request:" => match message.strip_prefix("input_userauth_request: invalid user ") {
+            Some(user) => {
+                unknown_user(draft, user);
+                true
+            }
+            None => false,
+        },
+        "PAM" => pam::more_failures(draft, message),
+        "PAM:" => pam_failure(draft, message),
+        _ => false,
+    }
+}
+
+fn login_event(draft: &mut Draft, success: bool) {
+    draft.classify("authentication", &["start"], "ssh_login");
+    draft.outcome(success);
+    draft.set(ecs::NETWORK_PROTOCOL, "ssh");
+    if success {
+        draft.unified("LOGIN_SUCCESS", 1);
+    } else {
+        draft.unified("LOGIN_FAIL", 3);
+    }
+}
+
+fn notice(draft: &mut Draft, category: &str, kind: &str, action: &'static str) {
+    draft.classify(category, &[kind], action);
+    draft.set(ecs::NETWORK_PROTOCOL, "ssh");
+}
+
+fn unknown_user(draft: &mut Draft, user: &str) {
+    notice(draft, "authentication", "info", "ssh_invalid_user");
+    draft.outcome(false);
+    draft.set(ecs::EVENT_REASON, "invalid_user");
+    draft.unified("LOGIN_FAIL", 3);
+    draft.user(user);
+}
+
+/// `VERB METHOD for [invalid user ]USER from HOST port PORT[ ssh2][: KEY]`
+fn login(draft: &mut Draft, message: &str) -> bool {
+    let Some((verb, rest)) = message.split_once(' ') else {
+        return false;
+    };
+    let Some((method, rest)) = rest.split_once(" for ") else {
+        return false;
+    };
+    if method.is_empty() || method.contains(' ') {
+        return false;
+    }
+    match verb {
+        "Accepted" => login_event(draft, true),
+        "Failed" => login_event(draft, false),
+        _ => notice(draft, "authentication", "info", "ssh_login_step"),
+    }
+    draft.set(ecs::SSH_METHOD, method);
+    let (rest, invalid) = match rest
+        .strip_prefix("invalid user ")
+        .or_else(|| rest.strip_prefix("illegal user "))
+    {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    if invalid {
+        draft.set(ecs::EVENT_REASON, "invalid_user");
+    }
+    match login_peer(rest) {
+        Some(peer) => {
+            draft.user(peer.user);
+            set_source(draft, peer.host, Some(peer.port));
+            draft.set_text(ecs::SSH_SIGNATURE, peer.key);
+        }
+        None => draft.warn(Warning::Ambiguous),
+    }
+    true
+}
+
+struct Peer<'a> {
+    user: &'a str,
+    host: &'a str,
+    port: i64,
+    key: &'a str,
+}
+
+/// `USER from HOST port PORT[ ssh2][: KEY]`. Both USER and a certificate's KEY may hold anything; when they leave more
+/// than one reading there is no telling which is sshd's.
+fn login_peer(rest: &str) -> Option<Peer<'_>> {
+    let peer = |text: &'_ str| split_peer(text).map(|(user, host, port)| (user.len(), host.len(), port));
+    let build = |(user_len, host_len, port): (usize, usize, i64), key| {
+        let host_start = if user_len == 0 && rest.starts_with("from ") {
+            5
+        } else {
+            user_len + 6
+        };
+        Some(Peer {
+            user: rest.get(..user_len)?,
+            host: rest.get(host_start..host_start + host_len)?,
+            port,
+            key,
+        })
+    };
+    let plain = rest
+        .strip_suffix(" ssh2")
+        .or_else(|| rest.strip_suffix(" ssh1"))
+        .unwrap_or(rest);
+    if let Some(found) = peer(plain) {
+        return build(found, "");
+    }
+    let mut found = None;
+    let mut start = 0;
+    while let Some(at) = rest.get(start..)?.find(" ssh2: ").map(|at| at + start) {
+        if let Some(candidate) = peer(rest.get(..at)?) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some((candidate, rest.get(at + 7..)?));
+        }
+        start = at + 1;
+    }
+    let (found, key) = found?;
+    build(found, key)
+}
+
+fn split_peer(text: &str) -> Option<(&str, &str, i64)> {
+    split_from_port(text).filter(|(_, host, _)| !host.is_empty())
+}
+
+fn invalid_user(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message
+        .strip_prefix("Invalid user ")
+        .or_else(|| message.strip_prefix("Illegal user "))
+    else {
+        return false;
+    };
+    let (user, host, port) = match split_from_port(rest) {
+        Some((user, host, port)) => (user, host, Some(port)),
+        None => match rest
+            .rsplit_once(" from ")
+            .or_else(|| Some(("", rest.strip_prefix("from ")?)))
+        {
+            Some((user, host)) if !host.contains(' ') => (user, host, None),
+            _ => return false,
+        },
+    };
+    unknown_user(draft, user);
+    set_source(draft, host, port);
+    true
+}
+
+/// `[authenticating |invalid ][user USER ]HOST port PORT` at the right end, or a lone HOST.
+fn user_and_peer(draft: &mut Draft, rest: &str) {
+    let (head, host, port) = match split_host_port(rest) {
+        Some((head, host, port)) => (head, host, Some(port)),
+        None => {
+            let (head, host) = rest.rsplit_once(' ').unwrap_or(("", rest));
+            (head, host, None)
+        }
+    };
+    set_source(draft, host, port);
+    if head.starts_with("invalid user") {
+        draft.set(ecs::EVENT_REASON, "invalid_user");
+    }
+    let user = ["invalid user ", "authenticating user ", "user "]
+        .iter()
+        .find_map(|prefix| head.strip_prefix(prefix));
+    draft.user(user.unwrap_or(""));
+}
+
+fn connection(draft: &mut Draft, message: &str) -> bool {
+    if let Some(rest) = message.strip_prefix("Connection from ") {
+        notice(draft, "network", "connection", "ssh_connection");
+        let peer = rest.split_once(" on ").map_or(rest, |(peer, _)| peer);
+        user_and_peer(draft, peer);
+        return true;
+    }
+    let (action, rest) = if let Some(rest) = message.strip_prefix("Connection closed by ") {
+        ("ssh_connection_closed", rest)
+    } else if let Some(rest) = message.strip_prefix("Connection reset by ") {
+        ("ssh_connection_reset", rest)
+    } else {
+        return false;
+    };
+    notice(draft, "network", "end", action);
+    user_and_peer(draft, rest);
+    true
+}
+
+fn disconnected(draft: &mut Draft, message: &str) -> bool {
+    if let Some(rest) = message.strip_prefix("Disconnected from ") {
+        notice(draft, "network", "end", "ssh_disconnected");
+        user_and_peer(draft, rest);
+        return true;
+    }
+    if let Some(reason) = message.strip_prefix("Disconnecting: ") {
+        notice(draft, "network", "end", "ssh_disconnecting");
+        if let Some(user) = reason.strip_prefix("Too many authentication failures for ") {
+            let user =
+                split_from_port(user.strip_suffix(" ssh2").unwrap_or(user)).map_or(user, |(user, host, port)| {
+                    set_source(draft, host, Some(port));
+                    user
+                });
+            attempts_exceeded(draft);
+            draft.user(user.strip_prefix("invalid user ").unwrap_or(user));
+        }
+        return true;
+    }
+    let Some(rest) = message.strip_prefix("Disconnecting ") else {
+        return false;
+    };
+    notice(draft, "network", "end", "ssh_disconnecting");
+    if let Some((peer, reason)) = rest.rsplit_once(": ") {
+        user_and_peer(draft, peer);
+        if reason.starts_with("Too many authentication failures") {
+            attempts_exceeded(draft);
+        }
+    }
+    true
+}
+
+fn attempts_exceeded(draft: &mut Draft) {
+    draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
+    draft.set(ecs::EVENT_REASON, "max_auth_attempts");
+    draft.outcome(false);
+    draft.unified("LOGIN_FAIL", 3);
+}
+
+fn received_disconnect(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("Received disconnect from ") else {
+        if message.starts_with("Received signal ") {
+            notice(draft, "process", "info", "ssh_signal");
+            return true;
+        }
+        return false;
+    };
+    notice(draft, "network", "end", "ssh_received_disconnect");
+    // The peer's own reason comes last, so here the address is at the left end.
+    let (host, rest) = rest.split_once([' ', ':']).unwrap_or((rest, ""));
+    if is_ip(host) {
+        let port_text = rest.strip_prefix("port ").and_then(|rest| rest.split(':').next());
+        set_source(draft, host, port_text.and_then(port));
+    } else if let Some((address, _)) = message["Received disconnect from ".len()..].split_once(": ") {
+        set_source(draft, address, None);
+    }
+    true
+}
+
+fn no_identification(draft: &mut Draft, message: &str) -> bool {
+    let Some((_, rest)) = message.split_once("identification string from ") else {
+        return false;
+    };
+    notice(draft, "network", "info", "ssh_no_identification");
+    user_and_peer(draft, rest);
+    true
+}
+
+fn too_many_attempts(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("maximum authentication attempts exceeded for ") else {
+        return false;
+    };
+    notice(draft, "authentication", "info", "ssh_max_auth_attempts");
+    attempts_exceeded(draft);
+    if let Some((user, host, port)) = split_from_port(rest.strip_suffix(" ssh2").unwrap_or(rest)) {
+        draft.user(user.strip_prefix("invalid user ").unwrap_or(user));
+        set_source(draft, host, Some(port));
+    }
+    true
+}
+
+fn user_refused(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("User ") else {
+        return false;
+    };
+    let Some((who, reason)) = rest.rsplit_once(" not allowed because ") else {
+        return false;
+    };
+    notice(draft, "authentication", "denied", "ssh_user_not_allowed");
+    draft.outcome(false);
+    draft.unified("LOGIN_FAIL", 3);
+    draft.set_text(ecs::EVENT_REASON, reason);
+    let (user, host) = who.rsplit_once(" from ").unwrap_or((who, ""));
+    draft.user(user);
+    set_source(draft, host, None);
+    true
+}
+
+fn bad_protocol(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("Bad ") else {
+        return false;
+    };
+    if !rest.starts_with("protocol version identification") && !rest.starts_with("packet length") {
+        return false;
+    }
+    notice(draft, "network", "protocol", "ssh_bad_protocol");
+    if let Some((_, host, port)) = split_from_port(rest) {
+        set_source(draft, host, Some(port));
+    } else if let Some((_, host)) = rest.rsplit_once(" from ") {
+        set_source(draft, host, None);
+    }
+    true
+}
+
+fn no_negotiation(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("Unable to negotiate with ") else {
+        return false;
+    };
+    notice(draft, "network", "protocol", "ssh_negotiation_failed");
+    // What the peer offers comes last.
+    let (peer, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+    user_and_peer(draft, peer);
+    let reason = reason.split_once(". Their offer").map_or(reason, |(reason, _)| reason);
+    draft.set_text(ecs::EVENT_REASON, reason);
+    true
+}
+
+fn peer_notice(draft: &mut Draft, message: &str) -> bool {
+    if let Some(rest) = message.strip_prefix("Timeout before authentication for ") {
+        notice(draft, "network", "info", "ssh_auth_timeout");
+        match rest
+            .strip_prefix("connection from ")
+            .and_then(|rest| rest.split_once(" to "))
+        {
+            Some((host, _)) => set_source(draft, host, None),
+            None => user_and_peer(draft, rest),
+        }
+        return true;
+    }
+    if let Some(rest) = message.strip_prefix("drop connection ") {
+        notice(draft, "network", "denied", "ssh_connection_dropped");
+        let peer = rest.split_once(" from [").and_then(|(_, peer)| peer.split_once("]:"));
+        if let Some((host, rest)) = peer {
+            set_source(draft, host, rest.split(' ').next().and_then(port));
+        }
+        return true;
+    }
+    if let Some(rest) = message.strip_prefix("Closing connection to ") {
+        notice(draft, "network", "end", "ssh_connection_closed");
+        user_and_peer(draft, rest);
+        return true;
+    }
+    false
+}
+
+fn root_refused(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("ROOT LOGIN REFUSED FROM ") else {
+        return false;
+    };
+    notice(draft, "authentication", "denied", "ssh_root_refused");
+    draft.outcome(false);
+    draft.unified("LOGIN_FAIL", 3);
+    draft.user("root");
+    let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    set_source(draft, host, rest.strip_prefix("port ").and_then(port));
+    true
+}
+
+fn break_in_attempt(draft: &mut Draft, message: &str) -> bool {
+    let host = if let Some(rest) = message.strip_prefix("reverse mapping checking getaddrinfo for ") {
+        // The name is the peer's to choose, the address in brackets is not.
+        rest.rsplit_once('[').and_then(|(_, rest)| rest.split(']').next())
+    } else {
+        message.strip_prefix("Address ").and_then(|rest| rest.split(' ').next())
+    };
+    let Some(host) = host.filter(|host| is_ip(host)) else {
+        return false;
+    };
+    notice(draft, "network", "info", "ssh_dns_mismatch");
+    set_source(draft, host, None);
+    true
+}
+
+fn subsystem(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("subsystem request for ") else {
+        return false;
+    };
+    notice(draft, "session", "info", "ssh_subsystem_request");
+    let rest = rest.split_once(" failed").map_or(rest, |(rest, _)| rest);
+    let (name, user) = rest.rsplit_once(" by user ").unwrap_or((rest, ""));
+    draft.set_text(ecs::SSH_SUBSYSTEM, name);
+    draft.user(user);
+    true
+}
+
+/// `Starting session: KIND[ on TTY] for USER from HOST port PORT id N`, `Close session: user USER from HOST port PORT id N`
+fn session(draft: &mut Draft, message: &str) -> bool {
+    let (action, kind, rest) = if let Some(rest) = message.strip_prefix("Starting session: ") {
+        let who = rest.split_once(" for ").map_or("", |(_, who)| who);
+        ("ssh_session_started", "start", who)
+    } else if let Some(rest) = message.strip_prefix("Close session: user ") {
+        ("ssh_session_closed", "end", rest)
+    } else {
+        return false;
+    };
+    notice(draft, "session", kind, action);
+    let rest = rest.rsplit_once(" id ").map_or(rest, |(rest, _)| rest);
+    if let Some((user, host, port)) = split_from_port(rest) {
+        draft.user(user);
+        set_source(draft, host, Some(port));
+    }
+    true
+}
+
+fn listening(draft: &mut Draft, message: &str) -> bool {
+    let known = message.starts_with("Server listening on ");
+    if known {
+        notice(draft, "process", "start", "ssh_listening");
+    }
+    known
+}
+
+/// `message repeated N times: [ MESSAGE]`, as rsyslog shortens.
+fn repeated(draft: &mut Draft, message: &str) -> bool {
+    let inner = message
+        .strip_prefix("message repeated ")
+        .and_then(|rest| rest.split_once(" times: ["))
+        .and_then(|(times, inner)| Some((times.parse::<i64>().ok()?, inner.strip_suffix(']')?)));
+    let Some((times, inner)) = inner else {
+        return false;
+    };
+    let inner = inner.trim_start();
+    if inner.starts_with("message repeated") || !take(draft, inner) {
+        return false;
+    }
+    draft.set(ecs::PICKET_REPEATED, times);
+    true
+}
+
+fn access_denied(draft: &mut Draft, message: &str) -> bool {
+    let Some(user) = message
+        .strip_prefix("Access denied for user ")
+        .and_then(|rest| rest.rsplit_once(" by PAM"))
+    else {
+        return false;
+    };
+    notice(draft, "authentication", "denied", "ssh_access_denied");
+    draft.outcome(false);
+    draft.unified("LOGIN_FAIL", 3);
+    draft.user(user.0);
+    true
+}
+
+fn protocol_error(draft: &mut Draft, message: &str) -> bool {
+    notice(draft, "network", "protocol", "ssh_protocol_error");
+    let peer = message
+        .split_once("Connection from ")
+        .map(|(_, rest)| rest.split_once(": ").map_or(rest, |(peer, _)| peer));
+    if let Some(peer) = peer {
+        user_and_peer(draft, peer);
+    }
+    true
+}
+
+/// `PAM: Authentication failure for [illegal user ]USER from HOST`
+fn pam_failure(draft: &mut Draft, message: &str) -> bool {
+    let Some((what, rest)) = message.strip_prefix("PAM: ").and_then(|rest| rest.split_once(" for ")) else {
+        return false;
+    };
+    notice(draft, "authentication", "info", "ssh_pam_failure");
+    draft.outcome(false);
+    draft.unified("LOGIN_FAIL", 3);
+    draft.set(ecs::EVENT_REASON, what);
+    let (user, host) = rest.rsplit_once(" from ").unwrap_or((rest, ""));
+    let invalid = ["illegal user ", "invalid user "]
+        .iter()
+        .find_map(|prefix| user.strip_prefix(prefix));
+    draft.user(invalid.unwrap_or(user));
+    if !host.contains(' ') {
+        set_source(draft, host, None);
+    }
+    true
+}
