@@ -1,0 +1,134 @@
+//! Section A: files and metadata.
+
+use model::Level;
+use sigma::{Status, parse_rules};
+
+use super::{check_refused, rule_text};
+
+const MINIMAL: &str = "logsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n";
+
+#[test]
+fn multi_document_files_with_either_line_end() {
+    let one = format!("title: One\nid: r1\n{MINIMAL}");
+    let two = format!("title: Two\nid: r2\n{MINIMAL}");
+    let file = format!("---\n{one}---\n{two}");
+    for text in [file.clone(), file.replace('\n', "\r\n")] {
+        let ids: Vec<String> = parse_rules("f.yml", &text)
+            .into_iter()
+            .map(|rule| rule.unwrap().id)
+            .collect();
+        assert_eq!(ids, ["r1", "r2"]);
+    }
+}
+
+#[test]
+fn a_bad_document_leaves_the_others_alone_and_tells_its_line() {
+    let text = format!(
+        "title: One\nid: r1\n{MINIMAL}---\ntitle: Two\nid: r2\nlevel: severe\n{MINIMAL}---\ntitle: Three\nid: r3\n{MINIMAL}"
+    );
+    let results = parse_rules("f.yml", &text);
+    assert_eq!(results.len(), 3);
+    assert!(results[0].is_ok() && results[2].is_ok());
+    let error = results[1].as_ref().unwrap_err();
+    assert_eq!((error.line, error.field.as_str()), (Some(8), "level"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("f.yml:8: level: expected one of informational"),
+        "{error}"
+    );
+}
+
+#[test]
+fn correlation_and_filter_documents_are_refused() {
+    check_refused(
+        "title: C\nid: c1\ncorrelation:\n  type: event_count\n",
+        "correlation rules are not supported yet",
+    );
+    check_refused(
+        "title: F\nid: f1\nfilter:\n  rules: [x]\n",
+        "filters are not supported yet",
+    );
+}
+
+#[test]
+fn action_collections_are_refused() {
+    check_refused(
+        &format!("action: global\ntitle: G\nid: g1\n{MINIMAL}"),
+        "`action` collections",
+    );
+}
+
+#[test]
+fn unknown_top_level_keys_are_kept_as_custom_attributes() {
+    let text = format!("title: One\nid: r1\nteam: {{name: blue, size: 3}}\nregression: true\n{MINIMAL}");
+    let rule = parse_rules("f.yml", &text).remove(0).unwrap();
+    assert_eq!(rule.custom["team"]["size"], 3);
+    assert_eq!(rule.custom["regression"], true);
+    assert!(!rule.custom.contains_key("title"));
+}
+
+#[test]
+fn metadata() {
+    let text = format!(
+        "title: One\nid: 5f0d6d0e-58f5-4d3a-a2a8-3f3c3d9f7f10\nname: one\nstatus: stable\ndescription: |\n  Two\n  lines\n\
+         license: MIT\nauthor: Someone\nreferences: [https://example.org]\ndate: 2026-01-02\nmodified: 2026-01-03\n\
+         related: [{{id: x, type: similar}}]\ntaxonomy: sigma\nscope: [server]\nlevel: high\n\
+         tags: [attack.t1110.001, attack.t1110.001]\nfields: [a, b]\nfalsepositives: [None]\n{MINIMAL}"
+    );
+    let rule = parse_rules("f.yml", &text).remove(0).unwrap();
+    assert_eq!(
+        (rule.title.as_str(), rule.level, rule.status),
+        ("One", Level::High, Some(Status::Stable))
+    );
+    assert_eq!((rule.name.as_deref(), rule.author.as_str()), (Some("one"), "Someone"));
+    assert_eq!(
+        (rule.description.as_str(), rule.tags.len(), rule.fields.len()),
+        ("Two\nlines\n", 1, 2)
+    );
+    assert_eq!(
+        (rule.references.len(), rule.false_positives.len(), rule.custom.len()),
+        (1, 1, 0)
+    );
+}
+
+#[test]
+fn level_defaults_to_medium() {
+    let rule = parse_rules("f.yml", &format!("title: One\nid: r1\n{MINIMAL}"))
+        .remove(0)
+        .unwrap();
+    assert_eq!((rule.level, rule.status), (Level::Medium, None));
+}
+
+#[test]
+fn the_revision_is_the_hash_of_the_document() {
+    let revision = |text: &str| parse_rules("f.yml", text).remove(0).unwrap().revision;
+    let first = revision(&rule_text("s: {a: b}\ncondition: s"));
+    assert_eq!(first.len(), 16);
+    assert_eq!(first, revision(&rule_text("s: {a: b}\ncondition: s")));
+    assert_ne!(first, revision(&rule_text("s: {a: c}\ncondition: s")));
+}
+
+#[test]
+fn required_and_malformed_metadata_is_refused_by_name() {
+    let long = "x".repeat(257);
+    for (head, expected) in [
+        ("title: T", "id: expected text, got nothing"),
+        ("title: T\nid: ''", "id: expected 1 to 128 characters"),
+        ("title: T\nid: a b", "id: expected 1 to 128 characters"),
+        ("title: T\nid: [a]", "id: expected text, got a list"),
+        ("id: r1", "title: expected text, got nothing"),
+        (&format!("id: r1\ntitle: {long}"), "title: expected 1 to 256 characters"),
+        (
+            "id: r1\ntitle: T\nstatus: draft",
+            "test.yml:3: status: expected one of stable",
+        ),
+        (
+            "id: r1\ntitle: T\nlevel: severe",
+            "test.yml:3: level: expected one of informational",
+        ),
+        ("id: r1\ntitle: T\ntags: {a: b}", "tags: expected a list of texts"),
+    ] {
+        check_refused(&format!("{head}\n{MINIMAL}"), expected);
+    }
+}
