@@ -1,4 +1,5 @@
 //! The spool's promises, under random sequences of appends, receipts and crashes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
