@@ -31,3 +31,4 @@ pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
 pub use filter::may_contain;
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
+pub use words::words;

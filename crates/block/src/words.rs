@@ -5,6 +5,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The words of `text` as filters know them: what a search has to compare to agree with [`crate::may_contain`]. An
+/// address is not among them as a whole, only its parts.
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|char: char| !char.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().flat_map(lower_case).collect())
+}
+
+/// Without the marks that lower-casing may set apart, which would end the word when it is read again.
+fn lower_case(char: char) -> impl Iterator<Item = char> {
+    char.to_lowercase().filter(|char| char.is_alphanumeric())
+}
+
 /// Takes what is found.
 pub(crate) trait Sink {
     /// A word, by its hash. Called once for every occurrence.
@@ -151,7 +164,7 @@ fn scan_unicode(text: &str, sink: &mut impl Sink) {
     for char in text.chars() {
         if char.is_alphanumeric() {
             inside = true;
-            for lower in char.to_lowercase() {
+            for lower in lower_case(char) {
                 let mut utf8 = [0; 4];
                 hash = lower.encode_utf8(&mut utf8).bytes().fold(hash, fnv);
             }
@@ -217,6 +230,20 @@ mod tests {
         let mut number = Found::default();
         scan_integer(-4625, &mut number);
         assert_eq!(number.words, found("-4625").words);
+    }
+
+    #[test]
+    fn the_words_given_out_are_the_words_hashed() {
+        for text in [
+            "Failed-password FOR röoT",
+            "İstanbul Σς K",
+            "from 10.0.0.5, port=22",
+            "",
+            "日本 x1",
+        ] {
+            let hashes: Vec<_> = words(text).flat_map(|word| found(&word).words).collect();
+            assert_eq!(hashes, found(text).words, "{text}");
+        }
     }
 
     #[test]
