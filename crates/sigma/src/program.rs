@@ -63,9 +63,10 @@ impl Interner {
             Expr::Test(test) => (Node::Predicate(self.intern(test, slots)), cost(test)),
             Expr::Not(inner) => {
                 let (node, cost) = self.lower_with_cost(inner, slots);
-                match node {
-                    Node::Constant(value) => (Node::Constant(!value), 0),
-                    other => (Node::Not(Box::new(other)), cost),
+                if let Node::Constant(value) = node {
+                    (Node::Constant(!value), 0)
+                } else {
+                    (Node::Not(Box::new(node)), cost)
                 }
             }
             Expr::And(terms) => self.lower_list(terms, true, slots),
@@ -93,7 +94,7 @@ impl Interner {
                 Node::Constant(value) => return (Node::Constant(value), 0),
                 Node::And(inner) if all => flat.extend(inner),
                 Node::Or(inner) if !all => flat.extend(inner),
-                other => flat.push(other),
+                Node::Predicate(_) | Node::Not(_) | Node::And(_) | Node::Or(_) | Node::AtLeast(..) => flat.push(node),
             }
         }
         let node = match (flat.len(), all) {

@@ -1,5 +1,7 @@
 //! The rules of this repository: each loads, has an id of its own, and does on its test events what they say.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

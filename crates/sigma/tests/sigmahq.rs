@@ -1,6 +1,12 @@
 //! The public SigmaHQ rules and their regression samples, when a copy is at hand: in the directory `PICKET_SHARED`
 //! names, or in `shared` beside the repository. They are no part of this repository.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test helper fails by panicking and tells what it skips"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

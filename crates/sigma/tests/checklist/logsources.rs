@@ -76,8 +76,8 @@ fn windows_categories_are_event_ids_and_may_overlap() {
     );
     check(
         "product: windows, category: registry_add",
-        &[create.clone()],
-        &[set.clone()],
+        std::slice::from_ref(&create),
+        std::slice::from_ref(&set),
     );
     check("product: windows, category: registry_set", &[set], &[create]);
     check(

@@ -1,5 +1,7 @@
 //! The single-event part of the Sigma 2.1 specification, line by line: each test is named after what it covers.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
+
 mod conditions;
 mod detections;
 mod files;
