@@ -9,8 +9,13 @@
 //! hold them by leases. Rules are read from a directory into MongoDB and from there, like indicators, into memory; both
 //! are swapped as a whole while blocks are being evaluated.
 
+mod config;
 mod intel;
 mod metrics;
 mod partitions;
 mod pipeline;
 mod rules;
+mod service;
+
+pub use config::{Config, GrpcConfig, RulesConfig};
+pub use service::{main, main_with, start};

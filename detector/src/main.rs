@@ -1,2 +1,10 @@
-//! detector
-fn main() {}
+//! The detector as a program of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    detector::main()
+}

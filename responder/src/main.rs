@@ -1,2 +1,10 @@
-//! responder
-fn main() {}
+//! The responder as a program of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    responder::main()
+}

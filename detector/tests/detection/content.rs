@@ -1,0 +1,105 @@
+//! Rules and indicators change while detectors run.
+
+use model::node::Role;
+use model::{SourceId, Tenant};
+use proto::detection::v1::indicator_service_client::IndicatorServiceClient;
+use proto::detection::v1::{Indicator, PutIndicatorsRequest};
+use storage::{audit, rules};
+
+use crate::sandbox::{FAILED_LOGIN, Sandbox, event, eventually};
+
+async fn enabled(sandbox: &Sandbox) -> Vec<String> {
+    let stored = rules::enabled(&sandbox.store).await.unwrap();
+    stored.into_iter().map(|rule| rule.id).collect()
+}
+
+/// Sends events until one of them triggers a rule or indicator: a change is in use then.
+async fn until_alerted_by(sandbox: &Sandbox, rule_id: &str, source: SourceId, mut seq: u64) -> u64 {
+    loop {
+        sandbox.store_block(&[event(source, seq, "success")]).await;
+        seq += 1;
+        if sandbox.settle().await.iter().any(|alert| alert.rule_id == rule_id) {
+            return seq;
+        }
+        assert!(seq < 100, "{rule_id} never in use");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_taken_over_as_their_files_change() {
+    let sandbox = Sandbox::new().await;
+    sandbox.write_rule("bad.yml", "title: [");
+    let detector = sandbox.start("detector-1").await;
+    assert_eq!(enabled(&sandbox).await, ["failed-login"]);
+
+    let success = FAILED_LOGIN.replace("failed-login", "login").replace("failure", "success");
+    sandbox.write_rule("login.yml", &success);
+    let source = SourceId::named("test", "content");
+    let next = until_alerted_by(&sandbox, "login", source, 0).await;
+
+    // A rule that is broken by an edit stays in use as it was; one whose file is gone does not.
+    sandbox.write_rule("failed-login.yml", "id: failed-login\ntitle: [");
+    std::fs::remove_file(sandbox.rule_path("login.yml")).unwrap();
+    eventually("the rule is disabled", || async { enabled(&sandbox).await == ["failed-login"] }).await;
+    let all = rules::list(&sandbox.store, &Tenant::default()).await.unwrap();
+    assert_eq!(all.len(), 2);
+    sandbox.store_block(&[event(source, next, "failure")]).await;
+    let alerts = sandbox.settle().await;
+    assert!(alerts.iter().any(|alert| alert.rule_id == "failed-login" && alert.event_id.seq == next));
+
+    let entries = audit::list(&sandbox.store, &Tenant::default(), 10).await.unwrap();
+    let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["rules.import"; 3]);
+    detector.stop().await;
+    sandbox.close().await;
+}
+
+fn indicator(kind: &str, value: &str) -> Indicator {
+    Indicator {
+        r#type: kind.to_owned(),
+        value: value.to_owned(),
+        source: "feed".to_owned(),
+        note: String::new(),
+        valid_until_micros: 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indicators_match_soon_after_they_were_put() {
+    let sandbox = Sandbox::new().await;
+    let detector = sandbox.start("detector-1").await;
+    let request = PutIndicatorsRequest {
+        tenant: "default".to_owned(),
+        indicators: vec![
+            indicator("ip", "203.0.113.7"),
+            indicator("ip", "203.0.113"),
+            indicator("hash", "x"),
+            indicator("domain", "Evil.Example."),
+        ],
+        requested_by: "key:test".to_owned(),
+    };
+    for role in [Role::Collector, Role::Agent, Role::Detector, Role::Responder] {
+        let mut stranger = IndicatorServiceClient::new(sandbox.connect(&detector, role).await);
+        let status = stranger.put_indicators(request.clone()).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{role}");
+    }
+    let mut client = IndicatorServiceClient::new(sandbox.connect(&detector, Role::Gateway).await);
+    let errors = client.put_indicators(request).await.unwrap().into_inner().errors;
+    assert_eq!(errors.len(), 4);
+    assert_eq!((errors[0].as_str(), errors[3].as_str()), ("", ""));
+    assert!(errors[1].starts_with("value: expected"), "{}", errors[1]);
+    assert!(errors[2].starts_with("type: expected"), "{}", errors[2]);
+
+    until_alerted_by(&sandbox, "ti_ip", SourceId::named("test", "intel"), 0).await;
+    let alerts = sandbox.alerts().await;
+    let alert = alerts.iter().find(|alert| alert.rule_id == "ti_ip").unwrap();
+    assert_eq!(alert.indicator.as_ref().unwrap().field, "source.ip");
+    assert_eq!(alert.rule.title, "Threat intelligence: ip 203.0.113.7");
+
+    let entries = audit::list(&sandbox.store, &Tenant::default(), 10).await.unwrap();
+    let put = entries.iter().find(|entry| entry.action == "indicators.put").unwrap();
+    assert_eq!(put.actor, "key:test");
+    assert!(put.detail.contains("evil.example"), "{}", put.detail);
+    detector.stop().await;
+    sandbox.close().await;
+}

@@ -1,0 +1,77 @@
+//! What an operator can set.
+
+use std::net::SocketAddr;
+
+use bootstrap::{AdminConfig, ConfigError, LogConfig, MongoConfig, ServiceConfig};
+use identity::TlsFiles;
+use model::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of a responder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of this node, unique among responders; the one in its certificate.
+    pub node: String,
+    /// Its certificate.
+    pub tls: TlsFiles,
+    /// The database.
+    pub mongodb: MongoConfig,
+    /// Where other nodes reach it.
+    pub grpc: GrpcConfig,
+    /// Metrics and liveness.
+    pub admin: AdminConfig,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+/// Where the gRPC server listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// Address and port; port 0 takes any free one.
+    pub addr: SocketAddr,
+    /// `HOST:PORT` at which other nodes reach it; empty: `addr`. Needed when `addr` is a wildcard.
+    pub advertise: String,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: String::new(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "responder-1".to_owned(),
+            tls: TlsFiles::default(),
+            mongodb: MongoConfig::default(),
+            grpc: GrpcConfig::default(),
+            admin: AdminConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl ServiceConfig for Config {
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if let Err(error) = self.node.parse::<NodeId>() {
+            return Err(ConfigError::invalid("node", error.to_string()));
+        }
+        if self.grpc.addr.ip().is_unspecified() && self.grpc.advertise.is_empty() {
+            return Err(ConfigError::invalid(
+                "grpc.advertise",
+                "expected HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard",
+            ));
+        }
+        Ok(())
+    }
+}
