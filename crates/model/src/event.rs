@@ -264,6 +264,15 @@ impl Fields {
     }
 }
 
+impl IntoIterator for Fields {
+    type Item = (FieldName, Value);
+    type IntoIter = std::vec::IntoIter<(FieldName, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<(FieldName, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(iter: I) -> Self {
         let mut fields = Self::new();

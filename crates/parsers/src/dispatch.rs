@@ -12,7 +12,6 @@ use crate::{json, keyvalue, program, syslog};
 #[must_use]
 pub fn parse(record: &RawRecord<'_>) -> Parsed {
     let mut draft = Draft::new();
-    draft.set(ecs::EVENT_KIND, "event");
     draft.set(ecs::PICKET_LOG_TYPE, "raw");
     origin(&mut draft, record);
     let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
@@ -32,6 +31,7 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         }
         line(&mut draft, text, record);
     }
+    draft.set_default(ecs::EVENT_KIND, "event");
     draft.set_default(ecs::MESSAGE, text);
     draft.set_default(ecs::EVENT_ORIGINAL, text);
     let (fields, timestamp, warnings) = draft.finish();

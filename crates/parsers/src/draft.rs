@@ -80,13 +80,13 @@ impl Draft {
     }
 
     /// Sets a field the source named itself, if it is not set yet. `picket.*` is ours to say and goes elsewhere.
-    pub(crate) fn set_own(&mut self, name: &str, value: Value) {
-        let name = own_name(name);
+    pub(crate) fn set_own(&mut self, name: impl Into<FieldName>, value: Value) {
+        let name = own_name(name.into());
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
         } else if self.fields.get(&name).is_none() {
             self.mark(&name);
-            self.refused += usize::from(!self.fields.insert(name.into_owned(), value));
+            self.refused += usize::from(!self.fields.insert(name, value));
         }
     }
 
@@ -171,10 +171,10 @@ fn bit_of(name: &str) -> (usize, u64) {
 }
 
 /// The name under which a source's own field is kept.
-pub(crate) fn own_name(name: &str) -> std::borrow::Cow<'_, str> {
+fn own_name(name: FieldName) -> FieldName {
     if name == "picket" || name.starts_with("picket.") || name == ecs::TIMESTAMP || name == ecs::EVENT_ID {
         format!("unverified.{name}").into()
     } else {
-        name.into()
+        name
     }
 }

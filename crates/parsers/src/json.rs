@@ -36,7 +36,7 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
         draft.set(ecs::EVENT_ORIGINAL, if message.is_empty() { text } else { &message });
         return true;
     }
-    take_object(draft, &object, text, record);
+    take_object(draft, object, text, record);
     true
 }
 
@@ -53,30 +53,25 @@ pub(crate) fn take_embedded(draft: &mut Draft, text: &str) -> bool {
 fn add_own(draft: &mut Draft, object: &Map<String, Json>) {
     let mut own = Fields::new();
     let refused = own.insert_json("", object);
-    for (name, value) in own.iter() {
-        draft.set_own(name, value.clone());
+    for (name, value) in own {
+        draft.set_own(name, value);
     }
     draft.refuse(refused);
 }
 
-fn take_object(draft: &mut Draft, object: &Map<String, Json>, text: &str, record: &RawRecord<'_>) {
+fn take_object(draft: &mut Draft, mut object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {
     draft.set(ecs::PICKET_LOG_TYPE, "json");
-    let inner = match object.get("fields") {
-        Some(Json::Object(inner)) if object.get("message").is_some_and(Json::is_string) => Some(inner),
-        _ => None,
-    };
-    let mut own = object.clone();
-    take_time(draft, &mut own);
-    if let Some(inner) = inner {
-        own.remove("fields");
-        add_own(draft, &own);
+    take_time(draft, &mut object);
+    let has_inner =
+        object.get("fields").is_some_and(Json::is_object) && object.get("message").is_some_and(Json::is_string);
+    let inner = if has_inner { object.shift_remove("fields") } else { None };
+    add_own(draft, &object);
+    if let Some(Json::Object(inner)) = &inner {
         add_own(draft, inner);
-    } else {
-        add_own(draft, &own);
     }
-    let is_wrapper = inner.is_some() || object.contains_key("raw_message");
+    let is_wrapper = has_inner || object.contains_key("raw_message");
     let message = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned);
-    unified(draft, object);
+    unified(draft, &object);
     read_message(draft, message.as_deref(), record);
     aliases::apply(draft);
     finish_unified(draft);
@@ -94,7 +89,7 @@ fn take_time(draft: &mut Draft, own: &mut Map<String, Json>) {
         match time(value) {
             Some(time) => {
                 draft.timestamp = Some(time);
-                own.remove(ecs::TIMESTAMP);
+                own.shift_remove(ecs::TIMESTAMP);
                 return;
             }
             None if !value.is_null() => draft.warn(Warning::InvalidTime),

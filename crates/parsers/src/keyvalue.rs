@@ -21,13 +21,14 @@ pub(crate) fn take(draft: &mut Draft, text: &str) -> bool {
     let Some(pairs) = split(text, 2) else {
         return false;
     };
-    for (key, value) in &pairs {
-        match *key {
-            "time" | "ts" | "timestamp" if draft.timestamp.is_none() => draft.timestamp = parse_time(value),
-            "msg" | "message" => draft.set(ecs::MESSAGE, value.as_ref()),
+    for (key, value) in pairs {
+        match key {
+            "time" | "ts" | "timestamp" if draft.timestamp.is_none() => draft.timestamp = parse_time(&value),
+            // The kernel's audit log has its time and serial number there.
+            "msg" | "message" if !value.starts_with("audit(") => draft.set(ecs::MESSAGE, value.as_ref()),
             _ => {}
         }
-        draft.set_own(key, Value::from(value.as_ref()));
+        draft.set_own(key.to_owned(), Value::Str(value.into_owned()));
     }
     aliases::apply(draft);
     true
@@ -37,7 +38,7 @@ pub(crate) fn take(draft: &mut Draft, text: &str) -> bool {
 pub(crate) fn take_embedded(draft: &mut Draft, message: &str) {
     let Some(pairs) = split(message, 3) else { return };
     for (key, value) in pairs {
-        draft.set_own(key, Value::Str(value.into_owned()));
+        draft.set_own(key.to_owned(), Value::Str(value.into_owned()));
     }
     aliases::apply(draft);
 }
@@ -76,6 +77,9 @@ fn take_value(text: &str) -> (Cow<'_, str>, &str) {
     if let Some(quoted) = text.strip_prefix('"')
         && let Some((value, rest)) = take_quoted(quoted)
     {
+        return (value.into(), rest);
+    }
+    if let Some((value, rest)) = text.strip_prefix('\'').and_then(|quoted| quoted.split_once('\'')) {
         return (value.into(), rest);
     }
     let end = text.find([' ', '\t']).unwrap_or(text.len());

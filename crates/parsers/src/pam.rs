@@ -54,6 +54,13 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         auth_failure(draft);
         draft.set(ecs::EVENT_REASON, "account_expired");
         draft.user(rest.0);
+    } else if name == "pam_succeed_if" && text.starts_with("requirement ") {
+        draft.classify("authentication", &["info"], "pam_requirement");
+        draft.outcome(!text.contains(" not met "));
+        let user = text
+            .split_once(" by user \"")
+            .map_or("", |(_, user)| user.trim_end_matches('"'));
+        draft.user(user);
     } else {
         draft.classify("authentication", &["info"], "pam_message");
     }

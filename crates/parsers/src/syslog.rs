@@ -140,14 +140,18 @@ fn with_tag<'a>(mut envelope: Envelope<'a>, rest: &'a str, host_expected: bool) 
     let mut after_host = rest;
     if host_expected && let Some((host, after)) = rest.split_once(' ') {
         let is_tag = host.ends_with(':') || host.contains('[');
-        if !is_tag && !host.is_empty() {
+        if !is_tag && host.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
             envelope.hostname = host;
             after_host = after;
         }
     }
     match take_tag(after_host) {
         Some((program, pid, message)) => {
-            envelope.program = program;
+            // Some routers write their name twice.
+            let twice = program
+                .strip_prefix(envelope.hostname)
+                .and_then(|rest| rest.strip_prefix(' '));
+            envelope.program = twice.unwrap_or(program);
             envelope.pid = pid;
             envelope.message = message;
         }
@@ -246,7 +250,7 @@ fn set_structured(draft: &mut Draft, structured: &str) {
                 return;
             };
             let name = format!("log.syslog.structured_data.{id}.{name}");
-            draft.set_own(&name, Value::Str(value));
+            draft.set_own(name, Value::Str(value));
             params = after;
         }
     }

@@ -402,6 +402,7 @@ fn any_json() {
             "host.name=pc",
         ],
     );
+    expect("", &json(r#"{"event":{"kind":"alert"}}"#), &["event.kind=alert"]);
     let text = r#"{"event":{"action":"mine"},"message":"Failed password for root from 1.2.3.4 port 1 ssh2"}"#;
     expect(text, &json(text), &["event.action=mine", "source.ip="]);
     let text = r#"{"timestamp":"whenever","message":"m"}"#;
