@@ -1,0 +1,100 @@
+//! The sections every service has.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigError, SecretUri};
+
+/// `[mongodb]`: the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MongoConfig {
+    /// Connection string of a replica set.
+    pub uri: SecretUri,
+    /// Name of the database.
+    pub database: String,
+}
+
+impl Default for MongoConfig {
+    fn default() -> Self {
+        Self {
+            uri: SecretUri::from("mongodb://127.0.0.1:27017/?directConnection=true"),
+            database: "picket".to_owned(),
+        }
+    }
+}
+
+/// `[log]`: what is logged and how. Logs go to stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,collector=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl LogConfig {
+    /// Checks the level.
+    ///
+    /// # Errors
+    /// Names `log.level` when it is neither a level nor directives.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.filter().map(|_| ())
+    }
+
+    pub(crate) fn filter(&self) -> Result<EnvFilter, ConfigError> {
+        let error = || {
+            ConfigError::value(
+                "log.level",
+                "error, warn, info, debug, trace, or directives such as info,collector=debug",
+                format!("{:?}", self.level),
+            )
+        };
+        // A single word that is no level would be taken for the name of a module.
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_word = self.level.chars().all(|c| c.is_ascii_alphanumeric());
+        if is_word && !LEVELS.contains(&self.level.to_ascii_lowercase().as_str()) {
+            return Err(error());
+        }
+        EnvFilter::try_new(&self.level).map_err(|_| error())
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[admin]`: health and metrics over plain HTTP; keep it on a private address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// `IP:PORT` to listen on; port 0 takes a free one.
+    pub addr: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+}
