@@ -107,6 +107,21 @@ fn values_that_multiply_are_bounded() {
     assert_eq!(Block::open(&bytes).unwrap().events().unwrap().len(), 60_000);
 }
 
+/// Long texts made of what word and address scanning looks for.
+#[test]
+fn no_text_takes_more_than_linear_time() {
+    for filler in [
+        "1.", "1.1.1.1.", "1:", "::", ":", ".", "a1.", "1.2.3.4:", "f:1.", "a", "\u{e9}1.", "1.2.3.4 ",
+    ] {
+        let mut events = traffic::events(2, 1);
+        let text = filler.repeat((2 << 20) / filler.len());
+        events[0].fields.insert("message", text.as_str());
+        events[0].fields.insert("event.original", format!("header {text}"));
+        let bytes = encode(&events).unwrap().bytes;
+        assert_eq!(Block::open(&bytes).unwrap().events().unwrap(), events);
+    }
+}
+
 proptest! {
     #[test]
     fn noise_is_survived(noise in prop::collection::vec(any::<u8>(), 0..300)) {

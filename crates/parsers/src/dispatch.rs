@@ -24,12 +24,13 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         Body::Json(_) => true,
         Body::Line(_) => matches!(record.log_type, Some("json" | "journald")),
     };
-    let looks_json = text.trim_start().starts_with('{');
-    if !(looks_json && json::take(&mut draft, text, record)) {
+    let content = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let looks_json = content.trim_start().starts_with('{');
+    if !(looks_json && json::take(&mut draft, content, record)) {
         if is_json {
             draft.warn(Warning::InvalidJson);
         }
-        line(&mut draft, text, record);
+        line(&mut draft, content, record);
     }
     draft.set_default(ecs::EVENT_KIND, "event");
     draft.set_default(ecs::MESSAGE, text);

@@ -1,6 +1,6 @@
 //! Addresses and ports where a message names its peer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use model::ecs;
 
@@ -8,6 +8,11 @@ use crate::draft::Draft;
 
 /// Sets the source's address, or its domain when it is a name, and its port when there is one.
 pub(crate) fn set_source(draft: &mut Draft, host: &str, port: Option<i64>) {
+    // An IPv4 peer of an IPv6 socket is the same peer.
+    let host = host
+        .strip_prefix("::ffff:")
+        .filter(|v4| v4.parse::<Ipv4Addr>().is_ok())
+        .unwrap_or(host);
     if is_ip(host) {
         draft.set(ecs::SOURCE_IP, host);
         draft.add_to_list(ecs::RELATED_IP, host);

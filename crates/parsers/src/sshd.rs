@@ -116,6 +116,9 @@ fn login(draft: &mut Draft, message: &str) -> bool {
     true
 }
 
+/// How many places where a key may begin are looked at.
+const MAX_READINGS: usize = 8;
+
 struct Peer<'a> {
     user: &'a str,
     host: &'a str,
@@ -148,15 +151,17 @@ fn login_peer(rest: &str) -> Option<Peer<'_>> {
         return build(found, "");
     }
     let mut found = None;
-    let mut start = 0;
-    while let Some(at) = rest.get(start..)?.find(" ssh2: ").map(|at| at + start) {
+    for (count, (at, end)) in rest.match_indices(" ssh2: ").enumerate() {
+        // Looking at each of very many would take time that grows with their square.
+        if count == MAX_READINGS {
+            return None;
+        }
         if let Some(candidate) = peer(rest.get(..at)?) {
             if found.is_some() {
                 return None;
             }
-            found = Some((candidate, rest.get(at + 7..)?));
+            found = Some((candidate, rest.get(at + end.len()..)?));
         }
-        start = at + 1;
     }
     let (found, key) = found?;
     build(found, key)

@@ -46,6 +46,83 @@ fn ten_megabytes_in_one_line_are_one_event() {
     assert_eq!(line(&text).fields.str(ecs::MESSAGE).map(str::len), Some(10 << 20));
 }
 
+/// Long inputs made of what a parser looks for, where looking again from every place would never end.
+#[test]
+fn no_repetition_takes_more_than_linear_time() {
+    let starts = [
+        "Failed publickey for ",
+        "Invalid user ",
+        "Disconnecting ",
+        "Received disconnect from ",
+        "User ",
+        "Starting session: ",
+        "message repeated 3 times: [ ",
+        "pam_unix(sshd:auth): authentication failure; rhost=",
+        "a : ",
+        "(to ",
+        "new user: ",
+        "add '",
+        "user ",
+        "(root) CMD (",
+        "a=b ",
+        "{\"a\":\"",
+        "[",
+        "1.2.3.4 ",
+        "",
+    ];
+    let fillers = [
+        " ssh2: ",
+        " from ",
+        " port ",
+        ": ",
+        " by ",
+        "' to '",
+        " ; ",
+        ", name=",
+        "[a b=\"c\"]",
+        " user=",
+        "message repeated 3 times: [ ",
+        " not allowed because ",
+        "=\"",
+        "a='",
+        "\\",
+        ") ",
+        " added by ",
+        "(uid=",
+        "COMMAND=",
+        "1.1.",
+        "::",
+        "{\"a\":",
+        "\u{e9}",
+    ];
+    let programs = ["sshd[1]: ", "sudo: ", "su: ", "useradd: ", "cron: ", "app: "];
+    for program in programs {
+        for (start, filler) in starts.iter().flat_map(|start| fillers.map(|filler| (start, filler))) {
+            let mut text = format!("Nov 21 11:22:33 h {program}{start}");
+            text.push_str(&filler.repeat((64 << 10) / filler.len()));
+            assert_eq!(
+                line(text.as_bytes()).fields.str(ecs::EVENT_ORIGINAL),
+                Some(text.as_str())
+            );
+        }
+    }
+    for start in [
+        "<34>1 - h a 1 m ",
+        "<34>1 - h a 1 m [x ",
+        "{\"message\":\"",
+        "{\"a\":[",
+        "",
+    ] {
+        for filler in fillers {
+            let text = format!("{start}{}", filler.repeat((1 << 20) / filler.len()));
+            assert_eq!(
+                line(text.as_bytes()).fields.str(ecs::EVENT_ORIGINAL),
+                Some(text.as_str())
+            );
+        }
+    }
+}
+
 #[test]
 fn deep_json_is_bounded() {
     let deep = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH * 4), "}".repeat(MAX_DEPTH * 4));

@@ -44,6 +44,10 @@ fn logins() {
         ],
     );
     sshd(
+        "Failed password for root from ::ffff:203.0.113.9 port 1 ssh2",
+        &["source.ip=203.0.113.9"],
+    );
+    sshd(
         "Failed none for invalid user  from 203.0.113.9 port 1 ssh2",
         &[
             "event.reason=invalid_user",
