@@ -171,7 +171,9 @@ impl RuleSet {
                 }
             }
         }
-        for slot in ANY + 1..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+        let mut position = 0;
+        while let Some(slot) = scratch.bound_slot(position) {
+            position += 1;
             let (Some(index), Some(field)) = (self.index.get(slot), scratch.field_in(slot)) else {
                 continue;
             };

@@ -9,6 +9,8 @@ use crate::text::fold_texts;
 
 /// Bytes of folded text beyond which the memory is given back after an event.
 const KEEP_BYTES: usize = 1 << 20;
+/// Number of texts beyond which the memory is given back after an event.
+const KEEP_SPANS: usize = 1 << 14;
 
 /// Buffers for [`RuleSet::evaluate`](crate::RuleSet::evaluate): one per thread, for any number of events and rule
 /// sets.
@@ -18,6 +20,7 @@ const KEEP_BYTES: usize = 1 << 20;
 pub struct Scratch {
     event: u32,
     fields: Vec<Bound>,
+    slots: Vec<Slot>,
     folded: Vec<Folded>,
     spans: Vec<(u32, u32)>,
     arena: String,
@@ -58,11 +61,11 @@ impl Scratch {
 
     pub(crate) fn begin(&mut self, event: &Event, slots: usize, predicates: usize, gates: usize, rules: usize) {
         self.candidates.clear();
+        self.slots.clear();
         self.spans.clear();
+        self.spans.shrink_to(KEEP_SPANS);
         self.arena.clear();
-        if self.arena.capacity() > KEEP_BYTES {
-            self.arena.shrink_to(KEEP_BYTES);
-        }
+        self.arena.shrink_to(KEEP_BYTES);
         // One bit of a remembered value is the value.
         if self.event >= u32::MAX >> 1 {
             *self = Self::default();
@@ -76,16 +79,25 @@ impl Scratch {
     }
 
     pub(crate) fn bind(&mut self, binding: Binding, field: FieldIndex) {
-        let event = self.event;
-        if let (Some(bound), Ok(field)) = (self.fields.get_mut(binding.slot as usize), u32::try_from(field))
-            && (bound.event != event || binding.rank < bound.rank)
-        {
+        let (Some(bound), Ok(field)) = (self.fields.get_mut(binding.slot as usize), u32::try_from(field)) else {
+            return;
+        };
+        let is_first = bound.event != self.event;
+        if is_first {
+            self.slots.push(binding.slot);
+        }
+        if is_first || binding.rank < bound.rank {
             *bound = Bound {
-                event,
+                event: self.event,
                 rank: binding.rank,
                 field,
             };
         }
+    }
+
+    /// The slots that have a field, by position in an arbitrary order.
+    pub(crate) fn bound_slot(&self, position: usize) -> Option<Slot> {
+        self.slots.get(position).copied()
     }
 
     pub(crate) fn field_in(&self, slot: Slot) -> Option<FieldIndex> {

@@ -74,6 +74,11 @@ fn every_rule_does_on_its_test_fields_what_they_say() {
 }
 
 #[test]
+fn every_rule_does_on_its_test_lines_what_they_say() {
+    run_all(Some(&|line, log_type| parsed_event(line, log_type)), |_| true);
+}
+
+#[test]
 fn every_rule_that_reads_text_works_on_lines_no_parser_took_apart() {
     // What is an address only a parser can tell.
     let needs_parser = |rule: &Rule| rule.yaml.contains("source.ip|cidr");
@@ -95,9 +100,25 @@ fn run_all(parse: Option<ParseLine<'_>>, include: impl Fn(&Rule) -> bool) -> Rep
     all
 }
 
+fn parsed_event(line: &str, log_type: Option<&str>) -> Event {
+    let parsed = parsers::parse(&parsers::RawRecord {
+        body: parsers::Body::Line(line.as_bytes()),
+        origin_kind: "file",
+        origin_name: "test.log",
+        log_type,
+        observed: Timestamp(0),
+        truncated_bytes: 0,
+    });
+    event(parsed.fields)
+}
+
 fn raw_event(line: &str) -> Event {
     let mut fields = Fields::new();
     fields.insert("message", line);
+    event(fields)
+}
+
+fn event(fields: Fields) -> Event {
     let id = EventId {
         source: SourceId::named("rules", "test"),
         epoch: Epoch(1),
