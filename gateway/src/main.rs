@@ -1,2 +1,10 @@
-//! gateway
-fn main() {}
+//! The gateway as a program of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    gateway::main()
+}

@@ -1,0 +1,12 @@
+//! What the gateway does, whoever asks: REST and gRPC both call these.
+
+pub mod accounts;
+pub mod agents;
+pub mod alerts;
+pub mod events;
+pub mod indicators;
+pub mod ingest;
+pub mod peers;
+pub mod search;
+pub mod status;
+pub mod watchers;

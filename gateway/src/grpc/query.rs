@@ -1,0 +1,137 @@
+//! `picket.query.v1.QueryService`.
+
+use std::net::IpAddr;
+
+use model::{Level, Timestamp};
+use proto::query::v1::query_service_server::QueryService;
+use proto::query::v1::{
+    Alert, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse, NodeStatus, WatchAlertsRequest,
+};
+use proto::{ErrorCode, ServiceError};
+use storage::alerts::AlertFilter;
+use tonic::{Request, Response, Status};
+
+use super::watch::{self, AlertStream};
+use crate::app::{alerts, events, status};
+use crate::auth::Caller;
+use crate::problem::{internal, invalid, quote};
+use crate::state::App;
+
+/// Answers queries.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    app: App,
+}
+
+impl Query {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+/// The caller that passed the guard.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| Status::unauthenticated("expected credentials"))
+}
+
+/// A level; `None` when empty.
+pub(super) fn level(field: &str, text: &str) -> Result<Option<Level>, ServiceError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|error| invalid(format!("{field}: {error}")))
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// An alert on the wire.
+pub(super) fn wire(alert: &model::alert::Alert) -> Result<Alert, ServiceError> {
+    Ok(Alert {
+        id: alert.id.to_string(),
+        timestamp_micros: alert.timestamp.0,
+        rule_id: alert.rule_id.clone(),
+        title: alert.rule.title.clone(),
+        level: alert.level.to_string(),
+        severity: u32::from(alert.severity),
+        tactics: alert.attack.tactics.clone(),
+        techniques: alert.attack.techniques.clone(),
+        agent_id: alert.agent.id.clone(),
+        agent_name: alert.agent.name.clone(),
+        event_id: alert.event_id.to_string(),
+        processed_at_micros: alert.processed_at.0,
+        json: serde_json::to_string(alert).map_err(|error| internal("alert", &error))?,
+    })
+}
+
+#[tonic::async_trait]
+impl QueryService for Query {
+    type WatchAlertsStream = AlertStream;
+
+    async fn watch_alerts(
+        &self,
+        request: Request<WatchAlertsRequest>,
+    ) -> Result<Response<Self::WatchAlertsStream>, Status> {
+        let caller = caller(&request)?;
+        let stream = watch::open(&self.app, &caller, request.into_inner()).await?;
+        Ok(Response::new(stream))
+    }
+
+    async fn list_alerts(&self, request: Request<ListAlertsRequest>) -> Result<Response<ListAlertsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = (request.limit != 0).then(|| u64::from(request.limit));
+        let limit = events::check_limit(limit, events::DEFAULT_PAGE, events::MAX_PAGE)?;
+        let ip = match request.ip.as_str() {
+            "" => None,
+            text => Some(text.parse::<IpAddr>().map(alerts::ip_text).map_err(|_| {
+                ServiceError::new(
+                    ErrorCode::InvalidArgument,
+                    format!("ip: expected an IPv4 or IPv6 address, got {}", quote(text)),
+                )
+            })?),
+        };
+        let filter = AlertFilter {
+            tenant: caller.tenant,
+            agent_id: some(request.agent_id),
+            ip,
+            rule_id: some(request.rule_id),
+            min_level: level("min_level", &request.min_level)?,
+            ..AlertFilter::default()
+        };
+        let page = alerts::page(&self.app.store, filter, limit).await?;
+        let alerts = page.alerts.iter().map(wire).collect::<Result<_, _>>()?;
+        Ok(Response::new(ListAlertsResponse { alerts }))
+    }
+
+    async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let caller = caller(&request)?;
+        let status = status::status(&self.app.store, &caller.tenant).await?;
+        let micros = |time: Timestamp| time.0;
+        Ok(Response::new(GetStatusResponse {
+            nodes: status
+                .nodes
+                .into_iter()
+                .map(|status| NodeStatus {
+                    name: status.node.id.as_str().to_owned(),
+                    role: status.node.role.as_str().to_owned(),
+                    addr: status.node.addr,
+                    version: status.node.version,
+                    started_at_micros: micros(status.node.started_at),
+                    heartbeat_at_micros: micros(status.node.heartbeat_at),
+                    alive: status.alive,
+                })
+                .collect(),
+            agents: status.agents,
+            pending_blocks: status.pending.count,
+            oldest_pending_millis: status.oldest_pending_millis,
+            events_per_second: status.events_per_second,
+            events_total: status.events_total,
+            alerts_total: status.alerts_total,
+        }))
+    }
+}

@@ -1,0 +1,25 @@
+//! The REST face: one file for each resource, and one table ([`ROUTES`]) that says what there is and who may use it.
+
+mod agents;
+mod alerts;
+mod audit;
+mod body;
+mod docs;
+mod envelope;
+mod events;
+mod guard;
+mod health;
+mod indicators;
+mod ingest;
+mod nodes;
+mod openapi;
+mod params;
+mod routes;
+mod security;
+mod stats;
+
+pub(crate) use envelope::envelope;
+pub(crate) use guard::admit;
+pub use openapi::document;
+pub(crate) use routes::router;
+pub use routes::{Access, ROUTES, Route, Verb};

@@ -1,0 +1,159 @@
+//! The table of all REST routes. The router is built from it, so a route without a stated role cannot exist.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get};
+use model::AccessRole;
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
+
+use super::{agents, alerts, audit, docs, envelope, events, guard, health, indicators, ingest, nodes, security, stats};
+use crate::state::App;
+
+/// Who may use something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// Who has this role or a higher one.
+    Role(AccessRole),
+}
+
+/// HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads; `HEAD` too.
+    Get,
+    /// Adds or does.
+    Post,
+    /// Removes.
+    Delete,
+}
+
+impl Verb {
+    /// As on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What answers a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Handler {
+    /// Part of the OpenAPI document.
+    Documented(fn() -> UtoipaMethodRouter<App>),
+    /// The documentation itself, and the page people land on.
+    Plain(fn() -> MethodRouter<App>),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Its method.
+    pub verb: Verb,
+    /// Its path, with `{parameters}`.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    pub(crate) handler: Handler,
+}
+
+impl Route {
+    /// Whether it is in the OpenAPI document.
+    #[must_use]
+    pub fn is_documented(&self) -> bool {
+        matches!(self.handler, Handler::Documented(_))
+    }
+}
+
+const VIEWER: Access = Access::Role(AccessRole::Viewer);
+const ANALYST: Access = Access::Role(AccessRole::Analyst);
+const ADMIN: Access = Access::Role(AccessRole::Admin);
+
+const fn route(verb: Verb, path: &'static str, access: Access, handler: fn() -> UtoipaMethodRouter<App>) -> Route {
+    Route {
+        verb,
+        path,
+        access,
+        handler: Handler::Documented(handler),
+    }
+}
+
+const fn page(path: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+    Route {
+        verb: Verb::Get,
+        path,
+        access: Access::Public,
+        handler: Handler::Plain(handler),
+    }
+}
+
+/// Every route there is.
+pub static ROUTES: &[Route] = &[
+    page("/", || get(health::root)),
+    page("/docs", || get(docs::redirect)),
+    page("/docs/", || get(docs::index)),
+    page("/docs/{*file}", || get(docs::file)),
+    page("/openapi.json", || get(docs::openapi)),
+    route(Verb::Get, "/health", Access::Public, || routes!(health::health)),
+    route(Verb::Post, "/ingest", ANALYST, || routes!(ingest::ingest)),
+    route(Verb::Get, "/events", VIEWER, || routes!(events::list)),
+    route(Verb::Get, "/events/export", VIEWER, || routes!(events::export)),
+    route(Verb::Get, "/search", VIEWER, || routes!(events::search)),
+    route(Verb::Get, "/alerts", VIEWER, || routes!(alerts::list)),
+    route(Verb::Get, "/alerts/{id}", VIEWER, || routes!(alerts::get)),
+    route(Verb::Get, "/stats", VIEWER, || routes!(stats::stats)),
+    route(Verb::Get, "/metrics", VIEWER, || routes!(stats::metrics)),
+    route(Verb::Get, "/ti/iocs", VIEWER, || routes!(indicators::list)),
+    route(Verb::Post, "/ti/iocs", ANALYST, || routes!(indicators::put)),
+    route(Verb::Get, "/agents", VIEWER, || routes!(agents::list)),
+    route(Verb::Get, "/nodes", VIEWER, || routes!(nodes::list)),
+    route(Verb::Get, "/status", VIEWER, || routes!(nodes::status)),
+    route(Verb::Post, "/security/user/authenticate", Access::Public, || {
+        routes!(security::authenticate)
+    }),
+    route(Verb::Get, "/security/users", ADMIN, || routes!(security::list_users)),
+    route(Verb::Post, "/security/users", ADMIN, || routes!(security::create_user)),
+    route(Verb::Delete, "/security/users/{name}", ADMIN, || {
+        routes!(security::delete_user)
+    }),
+    route(Verb::Get, "/security/api-keys", ADMIN, || {
+        routes!(security::list_api_keys)
+    }),
+    route(Verb::Post, "/security/api-keys", ADMIN, || {
+        routes!(security::create_api_key)
+    }),
+    route(Verb::Delete, "/security/api-keys/{id}", ADMIN, || {
+        routes!(security::delete_api_key)
+    }),
+    route(Verb::Post, "/security/enrolment-tokens", ADMIN, || {
+        routes!(agents::create_enrolment_token)
+    }),
+    route(Verb::Post, "/security/agents/{id}/revoke", ADMIN, || {
+        routes!(agents::revoke)
+    }),
+    route(Verb::Get, "/audit", ADMIN, || routes!(audit::list)),
+];
+
+/// All routes behind their guards; `grpc` joins them on the same port.
+pub(crate) fn router(app: &App, grpc: Router) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let methods = match route.handler {
+            Handler::Documented(build) => build().2,
+            Handler::Plain(build) => build(),
+        };
+        let guarded = methods.layer(from_fn_with_state((app.clone(), route), guard::guard));
+        router = router.route(route.path, guarded);
+    }
+    router
+        .method_not_allowed_fallback(envelope::method_not_allowed)
+        .fallback(envelope::not_found)
+        .with_state(app.clone())
+        .merge(grpc)
+}
