@@ -77,14 +77,13 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if let Err(error) = self.node.parse::<NodeId>() {
-            return Err(ConfigError::invalid("node", error.to_string()));
+        if self.node.parse::<NodeId>().is_err() {
+            let expected = "a node name of 1-63 characters a-z, 0-9, '-' or '_'";
+            return Err(ConfigError::value("node", expected, format!("{:?}", self.node)));
         }
         if self.grpc.addr.ip().is_unspecified() && self.grpc.advertise.is_empty() {
-            return Err(ConfigError::invalid(
-                "grpc.advertise",
-                "expected HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard",
-            ));
+            let expected = "HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard";
+            return Err(ConfigError::value("grpc.advertise", expected, "nothing"));
         }
         Ok(())
     }

@@ -17,7 +17,6 @@ use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::Config;
 use crate::intel::service::Indicators;
@@ -58,14 +57,14 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let store = Store::connect(config.mongodb.uri.expose(), &config.mongodb.database, "picket-detector")
         .await
         .context("read mongodb.uri")?;
-    let listener = tls::bind(config.grpc.addr).await.context("bind grpc.addr")?;
+    let listener = tls::bind_for(config.grpc.addr, "grpc.addr").await?;
     let addr = listener.local_addr().context("read the bound address")?;
     let (ready, is_ready) = watch::channel(false);
-    let admin_addr = bootstrap::admin::serve(config.admin.addr, &ctx, is_ready).await?;
+    let admin_addr = bootstrap::admin::serve(config.admin.addr, ctx.clone(), is_ready).await?;
 
     let content = Content::load(&config, &node, &store, &ctx.shutdown).await?;
     let revoked = follow_revocations(&store, &ctx);
-    let tls = identity::server_config(&identity, ClientAuth::Required, &revoked).context("set up TLS")?;
+    let server_tls = identity::server_config(&identity, ClientAuth::Required, &revoked).context("set up TLS")?;
 
     let ownership = Arc::new(Ownership::default());
     let (queue, jobs) = Queue::new();
@@ -77,11 +76,15 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let detection = DetectionServiceServer::new(submissions).max_decoding_message_size(limits.max_message_bytes);
     let indicators = IndicatorServiceServer::new(Indicators { store: store.clone() })
         .max_decoding_message_size(limits.max_message_bytes);
-    let routes = Routes::new(detection).add_service(indicators);
+    let services = grpc::routes().add_service(detection).add_service(indicators);
+    let tls = Arc::new(ArcSwap::new(server_tls));
     ctx.tasks.spawn(
         "grpc server",
-        grpc::serve(listener, Arc::new(ArcSwap::new(tls)), routes, limits, ctx.shutdown.clone()),
+        grpc::serve(listener, Arc::clone(&tls), services, limits, ctx.shutdown.clone()),
     );
+    let files = config.tls.clone();
+    let renewals = tls::follow_files(files, tls, ClientAuth::Required, revoked, ctx.shutdown.clone());
+    ctx.tasks.spawn("certificate", renewals);
 
     let workers = Arc::new(Workers {
         store: store.clone(),
@@ -115,7 +118,11 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     ctx.tasks.spawn("truth path", truth.run(ctx.shutdown.clone()));
     content.keep_fresh(&ctx);
 
-    let advertised = if config.grpc.advertise.is_empty() { addr.to_string() } else { config.grpc.advertise };
+    let advertised = if config.grpc.advertise.is_empty() {
+        addr.to_string()
+    } else {
+        config.grpc.advertise
+    };
     let registered = Node {
         id: node,
         role: Role::Detector,
@@ -130,13 +137,6 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         Ok(())
     });
     ready.send_replace(true);
-    // Readiness lasts as long as the process does.
-    let shutdown = ctx.shutdown.clone();
-    ctx.tasks.spawn("readiness", async move {
-        shutdown.cancelled().await;
-        ready.send_replace(false);
-        Ok(())
-    });
     Ok(Running {
         addr,
         admin_addr: Some(admin_addr),
@@ -152,7 +152,10 @@ fn load_identity(config: &Config) -> anyhow::Result<Identity> {
     let identity = Identity::load(&config.tls).context("load the node's certificate")?;
     let id = identity.id();
     if id.role != Role::Detector || id.id != config.node {
-        bail!("tls.cert_file: expected the certificate of detector {}, got that of {id}", config.node);
+        bail!(
+            "tls.cert_file: expected the certificate of detector {}, got that of {id}",
+            config.node
+        );
     }
     Ok(identity)
 }
@@ -183,12 +186,7 @@ struct Content {
 
 impl Content {
     /// Loads everything once, waiting for the database as long as it takes.
-    async fn load(
-        config: &Config,
-        node: &NodeId,
-        store: &Store,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<Self> {
+    async fn load(config: &Config, node: &NodeId, store: &Store, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let rules: Arc<ArcSwap<Compiled>> = Arc::default();
         let indicators: Arc<ArcSwap<IndicatorSet>> = Arc::default();
         let has_directory = !config.rules.dir.as_os_str().is_empty();
@@ -234,6 +232,7 @@ impl Content {
             ctx.tasks.spawn("rule import", importer.run(ctx.shutdown.clone()));
         }
         ctx.tasks.spawn("rules", self.rule_follower.run(ctx.shutdown.clone()));
-        ctx.tasks.spawn("indicators", self.indicator_follower.run(ctx.shutdown.clone()));
+        ctx.tasks
+            .spawn("indicators", self.indicator_follower.run(ctx.shutdown.clone()));
     }
 }

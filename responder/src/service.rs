@@ -14,7 +14,6 @@ use model::{NodeId, Timestamp};
 use proto::response::v1::response_service_server::ResponseServiceServer;
 use storage::{Store, certificates, nodes};
 use tokio::sync::watch;
-use tonic::service::Routes;
 
 use crate::Config;
 use crate::response::Responses;
@@ -44,26 +43,43 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     if id.role != Role::Responder || id.id != config.node {
         bail!("tls.cert_file: expected the certificate of responder {node}, got that of {id}");
     }
-    let store = Store::connect(config.mongodb.uri.expose(), &config.mongodb.database, "picket-responder")
-        .await
-        .context("read mongodb.uri")?;
-    let listener = tls::bind(config.grpc.addr).await.context("bind grpc.addr")?;
+    let store = Store::connect(
+        config.mongodb.uri.expose(),
+        &config.mongodb.database,
+        "picket-responder",
+    )
+    .await
+    .context("read mongodb.uri")?;
+    let listener = tls::bind_for(config.grpc.addr, "grpc.addr").await?;
     let addr = listener.local_addr().context("read the bound address")?;
-    let (ready, is_ready) = watch::channel(true);
-    let admin_addr = bootstrap::admin::serve(config.admin.addr, &ctx, is_ready).await?;
+    let (_, is_ready) = watch::channel(true);
+    let admin_addr = bootstrap::admin::serve(config.admin.addr, ctx.clone(), is_ready).await?;
 
     let revoked = follow_revocations(&store, &ctx);
-    let tls = identity::server_config(&identity, ClientAuth::Required, &revoked).context("set up TLS")?;
+    let server_tls = identity::server_config(&identity, ClientAuth::Required, &revoked).context("set up TLS")?;
     let limits = Limits::default();
     let service = ResponseServiceServer::new(Responses).max_decoding_message_size(limits.max_message_bytes);
-    let tls = Arc::new(ArcSwap::new(tls));
-    let server = grpc::serve(listener, tls, Routes::new(service), limits, ctx.shutdown.clone());
+    let tls = Arc::new(ArcSwap::new(server_tls));
+    let services = grpc::routes().add_service(service);
+    let server = grpc::serve(listener, Arc::clone(&tls), services, limits, ctx.shutdown.clone());
     ctx.tasks.spawn("grpc server", server);
+    let renewals = tls::follow_files(
+        config.tls.clone(),
+        tls,
+        ClientAuth::Required,
+        revoked,
+        ctx.shutdown.clone(),
+    );
+    ctx.tasks.spawn("certificate", renewals);
 
     let registered = Node {
         id: node,
         role: Role::Responder,
-        addr: if config.grpc.advertise.is_empty() { addr.to_string() } else { config.grpc.advertise },
+        addr: if config.grpc.advertise.is_empty() {
+            addr.to_string()
+        } else {
+            config.grpc.advertise
+        },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
         heartbeat_at: started_at,
@@ -71,7 +87,6 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let beating = nodes::register_and_beat(store, registered, ctx.shutdown.clone());
     ctx.tasks.spawn("heartbeat", async move {
         beating.await;
-        ready.send_replace(false);
         Ok(())
     });
     Ok(Running {

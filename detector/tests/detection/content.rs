@@ -32,7 +32,9 @@ async fn rules_are_taken_over_as_their_files_change() {
     let detector = sandbox.start("detector-1").await;
     assert_eq!(enabled(&sandbox).await, ["failed-login"]);
 
-    let success = FAILED_LOGIN.replace("failed-login", "login").replace("failure", "success");
+    let success = FAILED_LOGIN
+        .replace("failed-login", "login")
+        .replace("failure", "success");
     sandbox.write_rule("login.yml", &success);
     let source = SourceId::named("test", "content");
     let next = until_alerted_by(&sandbox, "login", source, 0).await;
@@ -40,12 +42,19 @@ async fn rules_are_taken_over_as_their_files_change() {
     // A rule that is broken by an edit stays in use as it was; one whose file is gone does not.
     sandbox.write_rule("failed-login.yml", "id: failed-login\ntitle: [");
     std::fs::remove_file(sandbox.rule_path("login.yml")).unwrap();
-    eventually("the rule is disabled", || async { enabled(&sandbox).await == ["failed-login"] }).await;
+    eventually("the rule is disabled", || async {
+        enabled(&sandbox).await == ["failed-login"]
+    })
+    .await;
     let all = rules::list(&sandbox.store, &Tenant::default()).await.unwrap();
     assert_eq!(all.len(), 2);
     sandbox.store_block(&[event(source, next, "failure")]).await;
     let alerts = sandbox.settle().await;
-    assert!(alerts.iter().any(|alert| alert.rule_id == "failed-login" && alert.event_id.seq == next));
+    assert!(
+        alerts
+            .iter()
+            .any(|alert| alert.rule_id == "failed-login" && alert.event_id.seq == next)
+    );
 
     let entries = audit::list(&sandbox.store, &Tenant::default(), 10).await.unwrap();
     let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();

@@ -91,7 +91,7 @@ impl Sandbox {
             tls: self.certificate(Role::Detector, name),
             ..Config::default()
         };
-        config.mongodb.uri = self.uri.parse().unwrap();
+        config.mongodb.uri = self.uri.as_str().into();
         config.mongodb.database.clone_from(&self.database);
         config.rules.dir = self.dir.path().join("rules");
         let ctx = Context::new();
@@ -229,7 +229,10 @@ pub(crate) fn name(text: &str) -> NodeId {
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not within {PATIENCE:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -14,7 +14,9 @@ async fn owners(sandbox: &Sandbox) -> Vec<usize> {
 /// One event in every partition.
 async fn store_everywhere(sandbox: &Sandbox, seq: u64) {
     for partition in Partition::all() {
-        sandbox.store_block(&[event(source_in(partition), seq, "failure")]).await;
+        sandbox
+            .store_block(&[event(source_in(partition), seq, "failure")])
+            .await;
     }
 }
 
@@ -35,7 +37,10 @@ async fn two_detectors_share_the_work_and_one_takes_over_when_the_other_stops() 
 
     store_everywhere(&sandbox, 1).await;
     first.stop().await;
-    eventually("the other owns everything", || async { owners(&sandbox).await == [0, all] }).await;
+    eventually("the other owns everything", || async {
+        owners(&sandbox).await == [0, all]
+    })
+    .await;
     store_everywhere(&sandbox, 2).await;
     assert_eq!(sandbox.settle().await.len(), 3 * all);
     second.stop().await;
