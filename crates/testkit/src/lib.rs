@@ -1,1 +1,19 @@
-//! testkit
+//! What tests of several crates share: a throw-away MongoDB with a database per test, certificates of a test authority,
+//! waiting with a deadline. A dev-dependency only.
+//!
+//! Everything here panics when it fails: a test without its ground under it has failed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "used by tests only, which fail by panicking"
+)]
+
+mod authority;
+mod database;
+mod poll;
+
+pub use authority::Authority;
+pub use database::{TestDatabase, mongo};
+pub use poll::poll_until;
