@@ -7,8 +7,12 @@
 
 mod alerts;
 mod audit;
+mod ca;
 mod client;
 mod data_dir;
+mod durations;
+mod enrol;
+mod node;
 mod send;
 mod status;
 mod watch;
@@ -44,13 +48,28 @@ enum Command {
     Send(send::Args),
     /// Show nodes, backlog and rates
     Status(status::Args),
+    /// Let endpoints in
+    #[command(subcommand)]
+    Enrol(enrol::Command),
+    /// Manage the certificate authority
+    #[command(subcommand)]
+    Ca(ca::Command),
+    /// Run one node in this process
+    Node(node::Args),
+    /// Run the endpoint agent: the same as the program agentd
+    Agent(node::AgentArgs),
     /// Look at the audit log
     #[command(subcommand)]
     Audit(audit::Command),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = match Cli::parse().command {
+        // Services bring their own runtime.
+        Command::Node(args) => return node::run(args),
+        Command::Agent(args) => return node::run_agent(args),
+        command => command,
+    };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -60,12 +79,15 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        match cli.command {
+        match command {
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Enrol(command) => enrol::run(command).await,
+            Command::Ca(command) => ca::run(command).await,
             Command::Audit(command) => audit::run(command).await,
+            Command::Node(_) | Command::Agent(_) => Ok(ExitCode::FAILURE),
         }
     });
     match result {

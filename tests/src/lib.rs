@@ -1,3 +1,6 @@
 //! Whole-system stories over real processes, and what the benchmarks share with them.
 
+pub mod binaries;
 pub mod lines;
+pub mod system;
+pub mod until;

@@ -1,0 +1,51 @@
+//! `picket node ROLE` and `picket agent`: one service in this process, as `picket up` starts them.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+/// What a node can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NodeRole {
+    /// Takes events in
+    Collector,
+    /// Turns events into alerts
+    Detector,
+    /// Turns alerts into incidents and actions
+    Responder,
+    /// Serves people and programs
+    Gateway,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to run
+    role: NodeRole,
+    /// Arguments of the service, such as --config FILE
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct AgentArgs {
+    /// Arguments of agentd, such as `run --config FILE`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+/// Runs the service until it ends. It brings its own runtime and its own signal handling.
+pub(crate) fn run(args: Args) -> ExitCode {
+    let argv = |name: &str| std::iter::once(OsString::from(name)).chain(args.rest);
+    match args.role {
+        NodeRole::Collector => collector::main_with(argv("collector")),
+        NodeRole::Detector => detector::main_with(argv("detector")),
+        NodeRole::Responder => responder::main_with(argv("responder")),
+        NodeRole::Gateway => gateway::main_with(argv("gateway")),
+    }
+}
+
+/// Runs the endpoint agent until it ends.
+pub(crate) fn run_agent(args: AgentArgs) -> ExitCode {
+    agentd::main_with(std::iter::once(OsString::from("agentd")).chain(args.rest))
+}

@@ -1,0 +1,50 @@
+//! Benchmark drivers: whole processes, real sockets, a real MongoDB, and always a ratio within one run.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod baseline;
+mod ingest;
+mod latency;
+mod memory;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", about = "Measure Picket on this machine")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Events per second from a followed file to durable and detected, beside plain insert_many into the same mongod
+    Ingest(ingest::Args),
+    /// Time from a line in a followed file to its alert on the Watch stream
+    Latency(latency::Args),
+    /// Resident memory of agentd, idle and at 5,000 events/s
+    Memory(memory::Args),
+}
+
+#[tokio::main]
+#[allow(clippy::disallowed_methods, reason = "a driver needs no service life")]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Ingest(args) => ingest::run(&args).await,
+        Command::Latency(args) => latency::run(&args).await,
+        Command::Memory(args) => memory::run(&args).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

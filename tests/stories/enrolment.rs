@@ -1,0 +1,1 @@
+//! Who gets in: enrolment, and everybody who is refused.

@@ -1,0 +1,10 @@
+//! Stories: what a user does and sees, told on real processes, sockets, files and a real MongoDB.
+
+mod delivery;
+mod detectors;
+mod enrolment;
+mod first_alert;
+mod hostile;
+mod numbered;
+mod operator;
+mod rotation;
