@@ -67,6 +67,12 @@ impl Evaluation<'_> {
         let Some(field) = field else {
             return predicate.op == Op::Null;
         };
+        if let Some(finder) = &predicate.finder {
+            let texts = self.scratch.fold(self.event, field);
+            return texts
+                .into_iter()
+                .any(|text| finder.find(self.scratch.text(text).as_bytes()).is_some());
+        }
         match &predicate.op {
             Op::Text(pattern) if !pattern.cased => {
                 let texts = self.scratch.fold(self.event, field);

@@ -1,9 +1,10 @@
 //! Rules in the form that is evaluated: trees over numbered predicates, each shared by all rules that ask it.
 
+use memchr::memmem::Finder;
 use rustc_hash::FxHashMap;
 
 use crate::ast::{Expr, Op, Subject, Test};
-use crate::pattern::Shape;
+use crate::pattern::{Pattern, Shape};
 use crate::slots::{ANY, Slot, Slots};
 
 /// An expression over predicates, cheap branches first.
@@ -24,6 +25,8 @@ pub(crate) struct Predicate {
     pub(crate) op: Op,
     /// The slot of the other field of a [`Op::FieldRef`].
     pub(crate) other: Slot,
+    /// Prepared search for the text of a [`Shape::Contains`] without case.
+    pub(crate) finder: Option<Finder<'static>>,
 }
 
 /// Gives equal tests the same number.
@@ -48,6 +51,7 @@ impl Interner {
             slot: slot_of(&test.subject, slots),
             op: test.op.clone(),
             other,
+            finder: finder(&test.op),
         });
         self.by_test.insert(test.clone(), number);
         number
@@ -107,7 +111,24 @@ impl Interner {
     }
 }
 
-pub(crate) fn slot_of(subject: &Subject, slots: &mut Slots) -> Slot {
+fn finder(op: &Op) -> Option<Finder<'static>> {
+    match op {
+        Op::Text(Pattern {
+            cased: false,
+            shape: Shape::Contains(text),
+        }) => Some(Finder::new(text.as_bytes()).into_owned()),
+        Op::Text(_)
+        | Op::Null
+        | Op::Exists
+        | Op::Regex(_)
+        | Op::Cidr(_)
+        | Op::FieldRef(_)
+        | Op::Compare(..)
+        | Op::Time(..) => None,
+    }
+}
+
+fn slot_of(subject: &Subject, slots: &mut Slots) -> Slot {
     match subject {
         Subject::Any => ANY,
         Subject::Field(name) => slots.intern(name),

@@ -42,6 +42,29 @@ pub enum Status {
     Unsupported,
 }
 
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Stable,
+        Self::Test,
+        Self::Experimental,
+        Self::Deprecated,
+        Self::Unsupported,
+    ];
+
+    /// Sigma's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Test => "test",
+            Self::Experimental => "experimental",
+            Self::Deprecated => "deprecated",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// One rule, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -177,16 +200,13 @@ fn refuse_other_kinds(entries: &[(String, Node)]) -> Result<(), Fault> {
 }
 
 fn status(text: &str) -> Result<Status, String> {
-    match text {
-        "stable" => Ok(Status::Stable),
-        "test" => Ok(Status::Test),
-        "experimental" => Ok(Status::Experimental),
-        "deprecated" => Ok(Status::Deprecated),
-        "unsupported" => Ok(Status::Unsupported),
-        other => Err(format!(
-            "expected one of stable, test, experimental, deprecated, unsupported, got `{other}`"
-        )),
-    }
+    Status::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| {
+            let words = Status::ALL.map(Status::as_str).join(", ");
+            format!("expected one of {words}, got `{text}`")
+        })
 }
 
 fn logsource(metadata: &Metadata<'_>) -> Result<LogSource, Fault> {
