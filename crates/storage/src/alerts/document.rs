@@ -136,11 +136,14 @@ pub(super) fn decode(document: Document) -> Result<Alert, Error> {
 }
 
 fn to_json(value: Bson) -> Json {
-    match value {
-        Bson::Document(fields) => fields.into_iter().map(|(name, value)| (name, to_json(value))).collect(),
-        Bson::Array(items) => items.into_iter().map(to_json).collect(),
-        Bson::DateTime(time) => Json::String(Timestamp::from_millis(time.timestamp_millis()).to_string()),
-        other => other.into_relaxed_extjson(),
+    if let Bson::Document(fields) = value {
+        fields.into_iter().map(|(name, value)| (name, to_json(value))).collect()
+    } else if let Bson::Array(items) = value {
+        items.into_iter().map(to_json).collect()
+    } else if let Bson::DateTime(time) = value {
+        Json::String(Timestamp::from_millis(time.timestamp_millis()).to_string())
+    } else {
+        value.into_relaxed_extjson()
     }
 }
 

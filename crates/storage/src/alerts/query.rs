@@ -117,15 +117,17 @@ pub async fn insert(store: &Store, alerts: &[Alert]) -> Result<usize, Error> {
     let Err(error) = inserted else {
         return Ok(alerts.len());
     };
-    let refused = match error.kind.as_ref() {
-        ErrorKind::InsertMany(failure) => failure.write_errors.as_ref().map_or(0, Vec::len),
-        _ => 0,
+    let refused = if let ErrorKind::InsertMany(failure) = error.kind.as_ref() {
+        failure.write_errors.as_ref().map_or(0, Vec::len)
+    } else {
+        0
     };
-    match Error::from(error) {
+    let error = Error::from(error);
+    if matches!(error, Error::Duplicate(_)) {
         // Unordered: all others were stored.
-        Error::Duplicate(_) => Ok(alerts.len().saturating_sub(refused)),
-        error => Err(error),
+        return Ok(alerts.len().saturating_sub(refused));
     }
+    Err(error)
 }
 
 /// Alerts, those made last first.

@@ -110,10 +110,14 @@ impl Drop for Watch {
 /// When the cursor is none or too old, or the database is away.
 pub async fn watch(store: &Store, tenant: &Tenant, cursor: Option<&str>) -> Result<Watch, WatchError> {
     let token = cursor.map(parse).transpose()?;
-    let opened = open(store, tenant, token.clone()).await.map_err(|error| match error {
+    let opened = open(store, tenant, token.clone()).await.map_err(|error| {
         // The server has a dozen codes for tokens that decode to nonsense, and no other reason to refuse.
-        WatchError::Storage(Error::Other(_)) if cursor.is_some() => WatchError::InvalidCursor,
-        error => error,
+        let is_refused = matches!(error, WatchError::Storage(Error::Other(_)));
+        if is_refused && cursor.is_some() {
+            WatchError::InvalidCursor
+        } else {
+            error
+        }
     })?;
     let cursor = match (opened.resume_token().as_ref().and_then(text), cursor) {
         (Some(fresh), _) => fresh,
@@ -232,10 +236,10 @@ fn is_retryable(error: &WatchError) -> bool {
 }
 
 fn classify(error: mongodb::error::Error) -> WatchError {
-    if let ErrorKind::Command(command) = error.kind.as_ref() {
-        if LOST.contains(&command.code) {
-            return WatchError::Expired;
-        }
+    if let ErrorKind::Command(command) = error.kind.as_ref()
+        && LOST.contains(&command.code)
+    {
+        return WatchError::Expired;
     }
     if error.contains_label("ResumableChangeStreamError") {
         return WatchError::Storage(Error::Unavailable(error));

@@ -1,0 +1,175 @@
+//! Alerts: inserting, finding, watching.
+
+use std::time::Duration;
+
+use model::alert::{Alert, AlertAgent, AlertRule, Attack};
+use model::{AlertId, Epoch, EventId, Level, SourceId, Tenant, Timestamp};
+use serde_json::json;
+use storage::alerts::{self, AlertFilter, Watch, WatchError};
+
+fn alert(seq: u64) -> Alert {
+    let tenant = Tenant::default();
+    let event_id = EventId {
+        source: SourceId::named("test", "alerts"),
+        epoch: Epoch(1),
+        seq,
+    };
+    let level = Level::ALL[usize::try_from(seq % 5).unwrap()];
+    Alert {
+        id: AlertId::single(&tenant, "rule", &event_id),
+        tenant,
+        timestamp: Timestamp(1_700_000_000_000_000),
+        rule_id: format!("rule-{}", seq % 2),
+        rule: AlertRule {
+            id: format!("rule-{}", seq % 2),
+            title: "Title".to_owned(),
+            description: String::new(),
+            revision: String::new(),
+            tags: Vec::new(),
+        },
+        level,
+        severity: level.severity().number(),
+        attack: Attack::default(),
+        agent: AlertAgent {
+            id: format!("agent-{}", seq % 3),
+            name: "host".to_owned(),
+        },
+        ips: vec![format!("10.0.0.{}", seq % 4), "192.0.2.1".to_owned()],
+        indicator: None,
+        event_id,
+        event: json!({"@timestamp": "2023-11-14T22:13:20.000000Z", "message": "$text", "event": {"id": event_id.to_string()}}),
+        risk_score: level.risk_score().to_owned(),
+        // Two each at the same moment, so that pages have ties to break.
+        processed_at: Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq / 2).unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn inserting_an_alert_again_changes_nothing() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let ten: Vec<Alert> = (0..10).map(alert).collect();
+    assert_eq!(alerts::insert(store, &ten[..6]).await.unwrap(), 6);
+    assert_eq!(alerts::insert(store, &ten).await.unwrap(), 4);
+    assert_eq!(alerts::insert(store, &ten).await.unwrap(), 0);
+    assert_eq!(alerts::insert(store, &[]).await.unwrap(), 0);
+    assert_eq!(alerts::count(store, &AlertFilter::default()).await.unwrap(), 10);
+    let one = alerts::get(store, &Tenant::default(), &ten[3].id).await.unwrap();
+    assert_eq!(one.as_ref(), Some(&ten[3]));
+    let foreign = alerts::get(store, &"other".parse().unwrap(), &ten[3].id).await.unwrap();
+    assert_eq!(foreign, None);
+}
+
+#[tokio::test]
+async fn filters_and_pages_agree_with_a_plain_loop() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let mut all: Vec<Alert> = (0..40).map(alert).collect();
+    alerts::insert(store, &all).await.unwrap();
+    all.sort_by(|a, b| (b.processed_at, b.id.as_str()).cmp(&(a.processed_at, a.id.as_str())));
+    let filters = [
+        AlertFilter::default(),
+        AlertFilter {
+            agent_id: Some("agent-1".to_owned()),
+            ..AlertFilter::default()
+        },
+        AlertFilter {
+            ip: Some("10.0.0.2".to_owned()),
+            min_level: Some(Level::Medium),
+            ..AlertFilter::default()
+        },
+        AlertFilter {
+            rule_id: Some("rule-0".to_owned()),
+            ..AlertFilter::default()
+        },
+        AlertFilter {
+            from: Some(Timestamp::from_millis(1_700_000_000_003)),
+            to: Some(Timestamp::from_millis(1_700_000_000_010)),
+            ..AlertFilter::default()
+        },
+        AlertFilter {
+            tenant: "other".parse().unwrap(),
+            ..AlertFilter::default()
+        },
+    ];
+    for filter in filters {
+        let wanted: Vec<Alert> = all
+            .iter()
+            .filter(|alert| {
+                alert.tenant == filter.tenant
+                    && filter.agent_id.as_ref().is_none_or(|id| alert.agent.id == *id)
+                    && filter.ip.as_ref().is_none_or(|ip| alert.ips.contains(ip))
+                    && filter.rule_id.as_ref().is_none_or(|id| alert.rule_id == *id)
+                    && filter.min_level.is_none_or(|min| alert.level >= min)
+                    && filter.from.is_none_or(|from| alert.processed_at >= from)
+                    && filter.to.is_none_or(|to| alert.processed_at < to)
+            })
+            .cloned()
+            .collect();
+        assert_eq!(alerts::count(store, &filter).await.unwrap(), wanted.len() as u64);
+        let mut pages = Vec::new();
+        let mut page = AlertFilter { limit: 7, ..filter };
+        loop {
+            let found = alerts::list(store, &page).await.unwrap();
+            let Some(last) = found.last() else { break };
+            page.before = Some((last.processed_at, last.id.clone()));
+            pages.extend(found);
+        }
+        assert_eq!(pages, wanted, "{page:?}");
+    }
+}
+
+async fn next(watch: &mut Watch) -> Result<(Alert, String), WatchError> {
+    tokio::time::timeout(Duration::from_secs(60), watch.next())
+        .await
+        .expect("no alert on the watch")
+        .expect("the watch is over")
+}
+
+#[tokio::test]
+async fn a_watch_resumes_right_after_its_cursor() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let tenant = Tenant::default();
+    let ten: Vec<Alert> = (0..10).map(alert).collect();
+    let mut first = alerts::watch(store, &tenant, None).await.unwrap();
+    let start = first.cursor().to_owned();
+    alerts::insert(store, &ten[..4]).await.unwrap();
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..3 {
+        let (alert, after) = next(&mut first).await.unwrap();
+        seen.push(alert.id.to_string());
+        cursor = after;
+    }
+    assert_eq!(first.cursor(), cursor);
+    drop(first);
+    let mut foreign = ten[9].clone();
+    foreign.tenant = "other".parse().unwrap();
+    alerts::insert(store, &[foreign]).await.unwrap();
+    alerts::insert(store, &ten[4..9]).await.unwrap();
+
+    let mut second = alerts::watch(store, &tenant, Some(&cursor)).await.unwrap();
+    for _ in 0..6 {
+        seen.push(next(&mut second).await.unwrap().0.id.to_string());
+    }
+    let mut wanted: Vec<String> = ten[..9].iter().map(|alert| alert.id.to_string()).collect();
+    seen.sort();
+    wanted.sort();
+    assert_eq!(seen, wanted);
+
+    let mut again = alerts::watch(store, &tenant, Some(&start)).await.unwrap();
+    let (alert, _) = next(&mut again).await.unwrap();
+    assert_eq!(alert, ten.iter().find(|one| one.id == alert.id).unwrap().clone());
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_none_is_refused_by_name() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let tenant = Tenant::default();
+    for bad in ["", "x", "00", "82FFFFFF", &"ab".repeat(100), &"AB".repeat(5000)] {
+        let error = alerts::watch(store, &tenant, Some(bad)).await.unwrap_err();
+        assert!(matches!(error, WatchError::InvalidCursor), "{bad:?}: {error:?}");
+    }
+}
