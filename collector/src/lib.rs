@@ -1,1 +1,29 @@
-//! collector
+//! Takes events in: from agents over mutual TLS, from gateways, and as syslog; makes them durable; and only then
+//! acknowledges them.
+//!
+//! The way of a batch: [`stream`] reads it when the sender may send and there is memory for it; [`batch`] checks that it is
+//! what it says it is; [`normalize`] turns its records into events; [`merge`] puts them into a block with those of others
+//! and stores it, exactly once, however long it takes; [`delivery`] says what may be acknowledged; [`forward`] hands the
+//! block to the detector that owns its partition. `docs/reference/delivery.md` tells it from outside.
+
+mod admin;
+mod batch;
+mod clock;
+mod config;
+mod delivery;
+mod drops;
+mod enrol;
+mod forward;
+mod intake;
+mod limits;
+mod memory;
+mod merge;
+mod normalize;
+mod part;
+mod service;
+mod stream;
+mod syslog;
+mod tokens;
+
+pub use config::{Config, Enrolment, Grpc, Ingest, Syslog};
+pub use service::{main, main_with, start};
