@@ -76,6 +76,10 @@ impl ServiceConfig for Config {
         &self.log
     }
 
+    fn node(&self) -> Option<&str> {
+        Some(&self.node)
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         if self.node.parse::<NodeId>().is_err() {
             let expected = "a node name of 1-63 characters a-z, 0-9, '-' or '_'";

@@ -36,10 +36,10 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Runs a detector as a process of its own, with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    main_with(std::env::args_os())
+    main_with(std::env::args_os().skip(1))
 }
 
-/// Runs a detector as a process of its own; the first argument is the program's name.
+/// Runs a detector as a process of its own, with arguments as on a command line, without the program's name.
 #[must_use]
 pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
     bootstrap::run_service("detector", args, start)

@@ -41,7 +41,6 @@ async fn a_stored_block_becomes_alerts_and_looking_again_changes_nothing() {
     sandbox.store_block(&events[1..]).await;
     assert_eq!(sandbox.settle().await, alerts);
     successor.stop().await;
-    sandbox.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,9 +50,9 @@ async fn the_fast_path_takes_what_is_its_own() {
     let mut client = DetectionServiceClient::new(sandbox.connect(&detector, Role::Collector).await);
     let source = SourceId::named("test", "fast");
     let stored = sandbox.store_block(&[event(source, 0, "failure")]).await;
-    eventually("the detector owns the partition", || {
-        let (mut client, request) = (client.clone(), stored.request.clone());
-        async move { client.submit_block(request).await.unwrap().into_inner().outcome() == SubmitOutcome::Accepted }
+    eventually("the detector owns the partition", async || {
+        let answer = client.submit_block(stored.request.clone()).await.unwrap();
+        answer.into_inner().outcome() == SubmitOutcome::Accepted
     })
     .await;
     assert_eq!(sandbox.settle().await.len(), 1);
@@ -82,7 +81,6 @@ async fn the_fast_path_takes_what_is_its_own() {
         assert_eq!(status.code(), tonic::Code::PermissionDenied, "{role}");
     }
     detector.stop().await;
-    sandbox.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,5 +103,4 @@ async fn a_block_that_cannot_be_read_does_not_hold_up_others() {
     let detector = sandbox.start("detector-1").await;
     assert_eq!(sandbox.settle().await.len(), 1);
     detector.stop().await;
-    sandbox.close().await;
 }

@@ -42,7 +42,7 @@ async fn rules_are_taken_over_as_their_files_change() {
     // A rule that is broken by an edit stays in use as it was; one whose file is gone does not.
     sandbox.write_rule("failed-login.yml", "id: failed-login\ntitle: [");
     std::fs::remove_file(sandbox.rule_path("login.yml")).unwrap();
-    eventually("the rule is disabled", || async {
+    eventually("the rule is disabled", async || {
         enabled(&sandbox).await == ["failed-login"]
     })
     .await;
@@ -60,7 +60,6 @@ async fn rules_are_taken_over_as_their_files_change() {
     let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["rules.import"; 3]);
     detector.stop().await;
-    sandbox.close().await;
 }
 
 fn indicator(kind: &str, value: &str) -> Indicator {
@@ -110,5 +109,4 @@ async fn indicators_match_soon_after_they_were_put() {
     assert_eq!(put.actor, "key:test");
     assert!(put.detail.contains("evil.example"), "{}", put.detail);
     detector.stop().await;
-    sandbox.close().await;
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bootstrap::{Context, Running};
 use detector::Config;
-use identity::ca::CertificateAuthority;
-use identity::{Identity, RevocationList, SpiffeId, TlsFiles};
+use identity::RevocationList;
 use model::alert::Alert;
 use model::node::Role;
 use model::{BatchKey, Epoch, Event, EventId, Fields, NodeId, Partition, SourceId, Tenant, Timestamp};
@@ -14,6 +13,7 @@ use proto::detection::v1::SubmitBlockRequest;
 use storage::alerts::AlertFilter;
 use storage::blocks::{BlockBatch, Day, Inserted, NewBlock};
 use storage::{Store, alerts, blocks};
+use testkit::{Authority, TestDatabase};
 use tonic::transport::Channel;
 
 /// How long anything may take at most.
@@ -24,10 +24,9 @@ pub(crate) const FAILED_LOGIN: &str = "id: failed-login\ntitle: Failed login\nle
 
 pub(crate) struct Sandbox {
     pub(crate) store: Store,
-    uri: String,
-    database: String,
-    dir: tempfile::TempDir,
-    authority: CertificateAuthority,
+    database: TestDatabase,
+    authority: Authority,
+    rules: tempfile::TempDir,
 }
 
 pub(crate) struct Detector {
@@ -37,26 +36,15 @@ pub(crate) struct Detector {
 
 impl Sandbox {
     pub(crate) async fn new() -> Self {
-        let uri = "mongodb://127.0.0.1:27099/?replicaSet=picket&directConnection=true".to_owned();
-        let database = format!("detector_{}", uuid::Uuid::new_v4().simple());
-        let store = Store::connect(&uri, &database, "detector-tests").await.unwrap();
-        store.ensure_indexes().await.unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let authority = CertificateAuthority::init(&dir.path().join("ca")).unwrap();
-        std::fs::create_dir(dir.path().join("rules")).unwrap();
+        let database = testkit::mongo().await;
         let sandbox = Self {
-            store,
-            uri,
+            store: database.store_with_indexes().await,
             database,
-            dir,
-            authority,
+            authority: Authority::new(),
+            rules: tempfile::tempdir().unwrap(),
         };
         sandbox.write_rule("failed-login.yml", FAILED_LOGIN);
         sandbox
-    }
-
-    pub(crate) async fn close(self) {
-        self.store.drop_database().await.unwrap();
     }
 
     pub(crate) fn write_rule(&self, name: &str, yaml: &str) {
@@ -64,36 +52,18 @@ impl Sandbox {
     }
 
     pub(crate) fn rule_path(&self, name: &str) -> PathBuf {
-        self.dir.path().join("rules").join(name)
-    }
-
-    fn certificate(&self, role: Role, name: &str) -> TlsFiles {
-        let id = SpiffeId {
-            tenant: Tenant::default(),
-            role,
-            id: name.to_owned(),
-        };
-        let hour = Duration::from_secs(3600);
-        let issued = self.authority.issue(&id, &[], hour, Timestamp::now()).unwrap();
-        let path = |suffix: &str| self.dir.path().join(format!("{role}-{name}.{suffix}"));
-        identity::write_private(&path("crt"), issued.chain_pem.as_bytes()).unwrap();
-        identity::write_private(&path("key"), issued.key_pem.as_bytes()).unwrap();
-        TlsFiles {
-            cert_file: path("crt"),
-            key_file: path("key"),
-            ca_file: self.dir.path().join("ca/ca.crt"),
-        }
+        self.rules.path().join(name)
     }
 
     pub(crate) async fn start(&self, name: &str) -> Detector {
         let mut config = Config {
             node: name.to_owned(),
-            tls: self.certificate(Role::Detector, name),
+            tls: self.authority.issue(Role::Detector, name),
             ..Config::default()
         };
-        config.mongodb.uri = self.uri.as_str().into();
-        config.mongodb.database.clone_from(&self.database);
-        config.rules.dir = self.dir.path().join("rules");
+        config.mongodb.uri = self.database.uri().into();
+        self.database.name().clone_into(&mut config.mongodb.database);
+        config.rules.dir = self.rules.path().to_owned();
         let ctx = Context::new();
         let Running { addr, .. } = detector::start(config, ctx.clone()).await.unwrap();
         Detector {
@@ -104,7 +74,7 @@ impl Sandbox {
 
     /// A connection as a peer of some role.
     pub(crate) async fn connect(&self, detector: &Detector, role: Role) -> Channel {
-        let identity = Identity::load(&self.certificate(role, "peer")).unwrap();
+        let identity = self.authority.identity(role, &peer_name(role));
         bootstrap::grpc::connect(&detector.addr, &identity, Role::Detector, &RevocationList::default())
             .await
             .unwrap()
@@ -170,7 +140,7 @@ impl Sandbox {
 
     /// Waits until no block is pending, then returns the alerts.
     pub(crate) async fn settle(&self) -> Vec<Alert> {
-        eventually("no block is pending", || async {
+        eventually("no block is pending", async || {
             blocks::pending_stats(&self.store).await.unwrap().count == 0
         })
         .await;
@@ -225,14 +195,16 @@ pub(crate) fn name(text: &str) -> NodeId {
     text.parse().unwrap()
 }
 
-/// Waits until a condition holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "not within {PATIENCE:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// Agents are named by UUIDs.
+fn peer_name(role: Role) -> String {
+    if role == Role::Agent {
+        "0191d3f0-0000-7000-8000-000000000001".to_owned()
+    } else {
+        "peer".to_owned()
     }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    testkit::poll_until(PATIENCE, what, async || holds().await.then_some(())).await;
 }

@@ -25,9 +25,9 @@ async fn two_detectors_share_the_work_and_one_takes_over_when_the_other_stops() 
     let sandbox = Sandbox::new().await;
     let all = usize::from(PARTITIONS);
     let first = sandbox.start("detector-1").await;
-    eventually("one owns everything", || async { owners(&sandbox).await == [all, 0] }).await;
+    eventually("one owns everything", async || owners(&sandbox).await == [all, 0]).await;
     let second = sandbox.start("detector-2").await;
-    eventually("both own their share", || async {
+    eventually("both own their share", async || {
         let owners = owners(&sandbox).await;
         owners.iter().sum::<usize>() == all && owners.iter().all(|count| *count > 0 && *count < all)
     })
@@ -37,13 +37,9 @@ async fn two_detectors_share_the_work_and_one_takes_over_when_the_other_stops() 
 
     store_everywhere(&sandbox, 1).await;
     first.stop().await;
-    eventually("the other owns everything", || async {
-        owners(&sandbox).await == [0, all]
-    })
-    .await;
+    eventually("the other owns everything", async || owners(&sandbox).await == [0, all]).await;
     store_everywhere(&sandbox, 2).await;
     assert_eq!(sandbox.settle().await.len(), 3 * all);
     second.stop().await;
     assert_eq!(owners(&sandbox).await, [0, 0]);
-    sandbox.close().await;
 }
