@@ -3,6 +3,7 @@
 #![allow(
     missing_docs,
     clippy::wildcard_enum_match_arm,
+    clippy::large_enum_variant,
     clippy::allow_attributes_without_reason,
     reason = "generated code carries its documentation in the .proto files"
 )]
