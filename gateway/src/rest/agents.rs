@@ -1,7 +1,7 @@
 //! `/agents` and what admins do about endpoints.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::params::Params;
+use super::path::PathText;
 use crate::app::agents;
 use crate::app::events::check_limit;
 use crate::auth::Caller;
@@ -149,7 +150,7 @@ pub(super) struct RevokeAnswer {
 pub(super) async fn revoke(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     JsonBody(body): JsonBody<RevokeBody>,
 ) -> Result<Json<RevokeAnswer>, Problem> {
     let revoked = agents::revoke(&app.peers, &caller, &id, &body.reason).await?;

@@ -1,7 +1,7 @@
 //! `/alerts`: what detection made of the events.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use model::Level;
 use model::alert::Alert;
@@ -11,6 +11,7 @@ use storage::alerts::AlertFilter;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::Params;
+use super::path::PathText;
 use crate::app::alerts;
 use crate::app::events::{DEFAULT_PAGE, MAX_PAGE, check_limit};
 use crate::auth::Caller;
@@ -140,7 +141,7 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
 pub(super) async fn get(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Json<JsonValue>, Problem> {
     let alert = alerts::get(&app.store, &caller.tenant, &id).await?;
     Ok(Json(to_json(&alert)?))

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::Path;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -10,6 +9,7 @@ use proto::{ErrorCode, ServiceError};
 use utoipa_swagger_ui::Config;
 
 use super::openapi;
+use super::path::PathText;
 use crate::problem::{Problem, internal};
 
 /// Swagger UI styles itself from scripts and shows small images that it carries as data.
@@ -35,7 +35,7 @@ pub(super) async fn index() -> Response {
     serve("index.html")
 }
 
-pub(super) async fn file(Path(file): Path<String>) -> Response {
+pub(super) async fn file(PathText(file): PathText) -> Response {
     serve(&file)
 }
 

@@ -14,6 +14,7 @@ mod ingest;
 mod nodes;
 mod openapi;
 mod params;
+mod path;
 mod routes;
 mod security;
 mod stats;

@@ -1,7 +1,7 @@
 //! `/security`: signing in, users and API keys.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::params::Params;
+use super::path::PathText;
 use crate::auth::Caller;
 use crate::problem::{Problem, invalid};
 use crate::state::App;
@@ -192,7 +193,7 @@ pub(super) async fn create_user(
 pub(super) async fn delete_user(
     State(app): State<App>,
     caller: Caller,
-    Path(name): Path<String>,
+    PathText(name): PathText,
 ) -> Result<StatusCode, Problem> {
     app.accounts.delete_user(&caller, &name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -311,7 +312,7 @@ pub(super) async fn create_api_key(
 pub(super) async fn delete_api_key(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<StatusCode, Problem> {
     app.accounts.delete_api_key(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)

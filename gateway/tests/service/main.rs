@@ -1,0 +1,17 @@
+//! The gateway over real sockets, with a real database and stand-ins for collector and detector.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod access;
+mod accounts;
+mod alerts;
+mod events;
+mod grpc;
+mod http;
+mod ingest;
+mod peers;
+mod support;
