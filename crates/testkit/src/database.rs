@@ -116,13 +116,26 @@ async fn start() -> Server {
 }
 
 async fn start_mongod() -> Mongod {
+    let data = cache_dir().join("test-data");
+    remove_leftovers(&data);
+    start_in("db").await
+}
+
+/// A throw-away MongoDB that nobody else uses, for tests that stop it, kill it and start it again. Ends when dropped.
+///
+/// # Panics
+/// When there is no MongoDB to be had; the message says what to do.
+pub async fn private_mongo() -> Mongod {
+    start_in(&uuid::Uuid::new_v4().simple().to_string()).await
+}
+
+async fn start_in(folder: &str) -> Mongod {
     let cache = cache_dir();
     let binary = mongod::provision(&cache, |_| {})
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    let data = cache.join("test-data");
-    remove_leftovers(&data);
-    let options = Options::throw_away(binary.path, data.join(std::process::id().to_string()).join("db"));
+    let data = cache.join("test-data").join(std::process::id().to_string());
+    let options = Options::throw_away(binary.path, data.join(folder));
     Mongod::start(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 

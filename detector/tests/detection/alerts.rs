@@ -66,7 +66,7 @@ async fn the_fast_path_takes_what_is_its_own() {
         let mut request = stored.request.clone();
         match change {
             "tenant" => request.tenant = "No".to_owned(),
-            "block_id" => request.block_id = vec![1].into(),
+            "block_id" => request.block_id = vec![1],
             "partition" => request.partition = 16,
             _ => request.block = Vec::new().into(),
         }
@@ -102,5 +102,24 @@ async fn a_block_that_cannot_be_read_does_not_hold_up_others() {
     sandbox.store_block(&[event(source, 0, "failure")]).await;
     let detector = sandbox.start("detector-1").await;
     assert_eq!(sandbox.settle().await.len(), 1);
+    detector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn detection_goes_on_when_the_database_comes_back() {
+    let mut server = testkit::private_mongo().await;
+    let sandbox = Sandbox::on(&server.uri(), "outage").await;
+    let detector = sandbox.start("detector-1").await;
+    let source = SourceId::named("test", "outage");
+    sandbox.store_block(&[event(source, 0, "failure")]).await;
+    sandbox.settle().await;
+    sandbox.store_block(&[event(source, 1, "failure")]).await;
+    server.kill9().await;
+    server.restart().await.unwrap();
+    eventually("the database answers", async || sandbox.store.ping().await.is_ok()).await;
+    sandbox.store_block(&[event(source, 2, "failure")]).await;
+    let mut seen: Vec<u64> = sandbox.settle().await.iter().map(|alert| alert.event_id.seq).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2]);
     detector.stop().await;
 }

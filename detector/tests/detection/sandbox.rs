@@ -24,7 +24,10 @@ pub(crate) const FAILED_LOGIN: &str = "id: failed-login\ntitle: Failed login\nle
 
 pub(crate) struct Sandbox {
     pub(crate) store: Store,
-    database: TestDatabase,
+    uri: String,
+    database: String,
+    /// Dropped with the sandbox, unless the whole server is the test's own.
+    _shared: Option<TestDatabase>,
     authority: Authority,
     rules: tempfile::TempDir,
 }
@@ -36,10 +39,23 @@ pub(crate) struct Detector {
 
 impl Sandbox {
     pub(crate) async fn new() -> Self {
-        let database = testkit::mongo().await;
+        let shared = testkit::mongo().await;
+        let (uri, database) = (shared.uri().to_owned(), shared.name().to_owned());
+        Self {
+            _shared: Some(shared),
+            ..Self::on(&uri, &database).await
+        }
+    }
+
+    /// On a server of the test's own.
+    pub(crate) async fn on(uri: &str, database: &str) -> Self {
+        let store = Store::connect(uri, database, "detector-tests").await.unwrap();
+        store.ensure_indexes().await.unwrap();
         let sandbox = Self {
-            store: database.store_with_indexes().await,
-            database,
+            store,
+            uri: uri.to_owned(),
+            database: database.to_owned(),
+            _shared: None,
             authority: Authority::new(),
             rules: tempfile::tempdir().unwrap(),
         };
@@ -61,8 +77,8 @@ impl Sandbox {
             tls: self.authority.issue(Role::Detector, name),
             ..Config::default()
         };
-        config.mongodb.uri = self.database.uri().into();
-        self.database.name().clone_into(&mut config.mongodb.database);
+        config.mongodb.uri = self.uri.as_str().into();
+        config.mongodb.database.clone_from(&self.database);
         config.rules.dir = self.rules.path().to_owned();
         let ctx = Context::new();
         let Running { addr, .. } = detector::start(config, ctx.clone()).await.unwrap();
@@ -123,7 +139,7 @@ impl Sandbox {
             request: SubmitBlockRequest {
                 tenant: "default".to_owned(),
                 day: day.number(),
-                block_id: id.as_bytes().to_vec().into(),
+                block_id: id.as_bytes().to_vec(),
                 partition: partition.number().into(),
                 block: body.into(),
             },

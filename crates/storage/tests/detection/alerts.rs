@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::alert::{Alert, AlertAgent, AlertRule, Attack};
 use model::{AlertId, Epoch, EventId, Level, SourceId, Tenant, Timestamp};
 use serde_json::json;
+use storage::Store;
 use storage::alerts::{self, AlertFilter, Watch, WatchError};
 
 fn alert(seq: u64) -> Alert {
@@ -172,4 +173,38 @@ async fn a_cursor_that_is_none_is_refused_by_name() {
         let error = alerts::watch(store, &tenant, Some(bad)).await.unwrap_err();
         assert!(matches!(error, WatchError::InvalidCursor), "{bad:?}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_watch_outlives_the_database_it_watches() {
+    let mut server = testkit::private_mongo().await;
+    let store = Store::connect(&server.uri(), "watch", "tests").await.unwrap();
+    store.ensure_indexes().await.unwrap();
+    let mut watch = alerts::watch(&store, &Tenant::default(), None).await.unwrap();
+    alerts::insert(&store, &[alert(0)]).await.unwrap();
+    assert_eq!(next(&mut watch).await.unwrap().0, alert(0));
+
+    server.kill9().await;
+    server.restart().await.unwrap();
+    testkit::poll_until(
+        Duration::from_secs(60),
+        "an alert is stored",
+        async || match alerts::insert(&store, &[alert(1)]).await {
+            Ok(_) => Some(()),
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                None
+            }
+        },
+    )
+    .await;
+    let (seen, cursor) = next(&mut watch).await.unwrap();
+    assert_eq!(seen, alert(1));
+
+    server.stop().await;
+    server.restart().await.unwrap();
+    alerts::insert(&store, &[alert(2)]).await.unwrap();
+    assert_eq!(next(&mut watch).await.unwrap().0, alert(2));
+    let mut resumed = alerts::watch(&store, &Tenant::default(), Some(&cursor)).await.unwrap();
+    assert_eq!(next(&mut resumed).await.unwrap().0, alert(2));
 }
