@@ -227,12 +227,11 @@ pub async fn flag_duplicate(store: &Store, tenant: &Tenant, id: AgentId) -> Resu
 }
 
 /// Events an endpoint gave up for one reason in one epoch, in total.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DropTotal {
     /// Lower-case name without dots, such as `spool_full`.
     pub reason: &'static str,
     /// In which life of its spool.
-    #[serde(skip)]
     pub epoch: Epoch,
     /// How many so far.
     pub total: u64,
@@ -269,6 +268,44 @@ pub async fn record_drops(store: &Store, tenant: &Tenant, id: AgentId, drop: &Dr
         .and_then(|epochs| epochs.get_i64(drop.epoch.to_string()))
         .unwrap_or(0);
     Ok(u64::try_from(total.saturating_sub(known)).unwrap_or(0))
+}
+
+/// Events an endpoint gave up for one reason, over all its epochs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GivenUp {
+    /// As in [`DropTotal::reason`].
+    pub reason: String,
+    /// How many.
+    pub total: u64,
+}
+
+/// What an endpoint has given up so far, by reason.
+///
+/// # Errors
+/// When the database is away.
+pub async fn drops(store: &Store, tenant: &Tenant, id: AgentId) -> Result<Vec<GivenUp>, Error> {
+    let found = store
+        .collection::<Document>(COLLECTION)
+        .find_one(by_id(tenant, id))
+        .projection(doc! { "drops": 1 })
+        .await?
+        .unwrap_or_default();
+    let Ok(reasons) = found.get_document("drops") else {
+        return Ok(Vec::new());
+    };
+    let total = |epochs: &Document| -> u64 {
+        let totals = epochs.values().filter_map(bson::Bson::as_i64);
+        totals.map(|total| u64::try_from(total).unwrap_or(0)).sum()
+    };
+    Ok(reasons
+        .iter()
+        .filter_map(|(reason, epochs)| {
+            Some(GivenUp {
+                reason: reason.clone(),
+                total: total(epochs.as_document()?),
+            })
+        })
+        .collect())
 }
 
 fn from_document(document: &Document) -> Result<Agent, Error> {
