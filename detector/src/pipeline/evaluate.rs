@@ -64,7 +64,12 @@ impl Evaluator {
             events: events.len(),
             ..Outcome::default()
         };
-        let mut chunk = Chunk::default();
+        let mut sink = Sink {
+            alerts: Vec::new(),
+            bytes: 0,
+            take,
+            is_refused: false,
+        };
         let mut positions = Vec::new();
         for event in &events {
             let mut detections = Detections {
@@ -72,7 +77,7 @@ impl Evaluator {
                 event,
                 processed_at,
                 shared: None,
-                chunk: &mut chunk,
+                sink: &mut sink,
             };
             if let Some(rules) = rules {
                 outcome.rule_alerts += detections.by_rules(rules, scratch, &mut positions);
@@ -82,42 +87,52 @@ impl Evaluator {
                 outcome.indicator_alerts += alerts;
                 outcome.dropped_hits += dropped;
             }
-            if chunk.is_full() && !take(chunk.empty()) {
+            if sink.is_refused {
                 return Err(EvaluateError::GivenUp);
             }
         }
-        if !chunk.alerts.is_empty() && !take(chunk.empty()) {
+        sink.flush();
+        if sink.is_refused {
             return Err(EvaluateError::GivenUp);
         }
         Ok(outcome)
     }
 }
 
-#[derive(Default)]
-struct Chunk {
+/// Collects alerts and hands them over in bounded chunks.
+struct Sink<'a> {
     alerts: Vec<Alert>,
     bytes: usize,
+    take: &'a mut dyn FnMut(Vec<Alert>) -> bool,
+    is_refused: bool,
 }
 
-impl Chunk {
-    fn is_full(&self) -> bool {
-        self.alerts.len() >= CHUNK || self.bytes >= CHUNK_BYTES
+impl Sink<'_> {
+    fn push(&mut self, alert: Alert, bytes: usize) {
+        self.alerts.push(alert);
+        self.bytes += bytes;
+        if self.alerts.len() >= CHUNK || self.bytes >= CHUNK_BYTES {
+            self.flush();
+        }
     }
 
-    fn empty(&mut self) -> Vec<Alert> {
+    fn flush(&mut self) {
         self.bytes = 0;
-        std::mem::take(&mut self.alerts)
+        let alerts = std::mem::take(&mut self.alerts);
+        if !alerts.is_empty() && !self.is_refused {
+            self.is_refused = !(self.take)(alerts);
+        }
     }
 }
 
 /// One event being looked at.
-struct Detections<'a> {
+struct Detections<'a, 't> {
     tenant: &'a Tenant,
     event: &'a Event,
     processed_at: Timestamp,
     /// What all alerts of the event have in common; made for the first one.
     shared: Option<Shared>,
-    chunk: &'a mut Chunk,
+    sink: &'a mut Sink<'t>,
 }
 
 struct Shared {
@@ -127,7 +142,7 @@ struct Shared {
     agent: AlertAgent,
 }
 
-impl Detections<'_> {
+impl Detections<'_, '_> {
     fn by_rules(&mut self, rules: &TenantRules, scratch: &mut Scratch, positions: &mut Vec<usize>) -> usize {
         positions.clear();
         rules.set.evaluate(self.event, scratch, positions);
@@ -150,8 +165,7 @@ impl Detections<'_> {
 
     fn add(&mut self, id: AlertId, heading: Heading, hit: Option<&Hit>) {
         let shared = self.shared.get_or_insert_with(|| Shared::of(self.event));
-        self.chunk.bytes += shared.bytes;
-        self.chunk.alerts.push(Alert {
+        let alert = Alert {
             id,
             tenant: self.tenant.clone(),
             timestamp: self.event.timestamp,
@@ -172,7 +186,8 @@ impl Detections<'_> {
             event: shared.event.clone(),
             risk_score: heading.level.risk_score().to_owned(),
             processed_at: self.processed_at,
-        });
+        };
+        self.sink.push(alert, shared.bytes);
     }
 }
 
@@ -302,7 +317,7 @@ mod tests {
                 Timestamp(5),
                 &mut Scratch::new(),
                 &mut |chunk| {
-                    assert!(chunk.len() <= CHUNK + 1);
+                    assert!(chunk.len() <= CHUNK);
                     alerts.extend(chunk);
                     true
                 },

@@ -18,6 +18,8 @@ use crate::partitions::Ownership;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a block is left to the fast path after it was stored.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two looks at a full queue.
+const BREATH: Duration = Duration::from_millis(10);
 /// Blocks read at once.
 const BATCH: u32 = 16;
 
@@ -63,7 +65,7 @@ impl TruthPath {
         }
     }
 
-    /// Queues what is pending, oldest first, until no more is or workers have enough to do.
+    /// Queues what is pending, oldest first, until there is no more.
     async fn look(&self, patience: Duration) -> Result<(), storage::Error> {
         loop {
             let owned: Vec<Partition> = self.ownership.owned();
@@ -71,8 +73,9 @@ impl TruthPath {
                 metrics::lag(Duration::ZERO);
                 return Ok(());
             }
-            if !self.queue.has_room() {
-                return Ok(());
+            // Half of the queue is the fast path's.
+            while !self.queue.has_room() {
+                tokio::time::sleep(BREATH).await;
             }
             let asked_at = Instant::now();
             let now = self.store.now().await?;

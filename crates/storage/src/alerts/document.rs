@@ -52,10 +52,7 @@ fn to_raw(alert: &Alert) -> Result<RawDocumentBuf, Error> {
         {
             event.insert("@timestamp", date(time));
         }
-        if has_nul_names(event) {
-            let renamed = without_nul_names(std::mem::take(event));
-            *event = renamed;
-        }
+        *event = tidy(std::mem::take(event));
     }
     document.extend(fields);
     Ok(RawDocumentBuf::try_from(&document)?)
@@ -65,35 +62,31 @@ fn date(time: Timestamp) -> DateTime {
     DateTime::from_millis(time.as_millis())
 }
 
-/// BSON names end at a NUL, so one inside a name cannot be stored.
-fn has_nul_names(document: &Document) -> bool {
-    document
-        .iter()
-        .any(|(name, value)| name.contains('\0') || nested_has_nul_names(value))
-}
-
-fn nested_has_nul_names(value: &Bson) -> bool {
-    if let Bson::Document(inner) = value {
-        has_nul_names(inner)
-    } else if let Bson::Array(items) = value {
-        items.iter().any(nested_has_nul_names)
-    } else {
-        false
-    }
-}
-
-fn without_nul_names(document: Document) -> Document {
+/// Replaces NULs in names, which BSON ends at one, and stores small numbers as 32-bit ones, which shells print plainly.
+fn tidy(document: Document) -> Document {
+    let tidy_name = |name: String| {
+        if name.contains('\0') {
+            name.replace('\0', "\u{fffd}")
+        } else {
+            name
+        }
+    };
     document
         .into_iter()
-        .map(|(name, value)| {
-            let value = if let Bson::Document(inner) = value {
-                Bson::Document(without_nul_names(inner))
-            } else {
-                value
-            };
-            (name.replace('\0', "\u{fffd}"), value)
-        })
+        .map(|(name, value)| (tidy_name(name), tidy_value(value)))
         .collect()
+}
+
+fn tidy_value(value: Bson) -> Bson {
+    if let Bson::Document(inner) = value {
+        Bson::Document(tidy(inner))
+    } else if let Bson::Array(items) = value {
+        Bson::Array(items.into_iter().map(tidy_value).collect())
+    } else if let Bson::Int64(number) = value {
+        i32::try_from(number).map_or(Bson::Int64(number), Bson::Int32)
+    } else {
+        value
+    }
 }
 
 /// Cuts every string longer than `longest` bytes, and says how many bytes that took away.
