@@ -98,3 +98,35 @@ impl Index {
         self.by_slot[at].get_or_insert_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_marks_the_rules_of_every_fact_in_it_and_no_others() {
+        let on = |fact| Some(vec![(Some("f".to_owned()), fact)]);
+        let rules = [
+            on(Fact::Is("abc".to_owned())),
+            on(Fact::Has("bc".to_owned())),
+            on(Fact::Has("abc".to_owned())),
+            on(Fact::Has("cd".to_owned())),
+            on(Fact::Is("ab".to_owned())),
+            on(Fact::Present),
+            None,
+            Some(Vec::new()),
+        ];
+        let mut slots = Slots::new();
+        let index = Index::build(rules.into_iter(), &mut slots).unwrap();
+        let field = index.get(slots.intern("f")).unwrap();
+        let mut marked = Vec::new();
+        field.probe("abc", |rule| marked.push(rule));
+        marked.sort_unstable();
+        assert_eq!(marked, [0, 1, 2]);
+        assert_eq!(
+            (field.present.as_slice(), index.always.as_slice()),
+            ([5].as_slice(), [6].as_slice())
+        );
+        assert!(field.reads_texts() && index.get(ANY).is_none());
+    }
+}

@@ -31,10 +31,10 @@
 //! Parsing takes hostile text: sizes, depths and counts are bounded, nothing is loaded by half, and every refusal names
 //! the file, the line, the field and what was expected. Evaluation is a pure function of rule set and event.
 //!
-//! How an evaluation goes: the event's fields are put into numbered [slots](slots); texts are case-folded once; an
-//! [index] from [witnesses](witness) in these texts gives the few rules that could match; for these, the
-//! [logsource] is checked and the detection evaluated over [predicates](program) that all rules share and that are
-//! each answered at most once per event. All memory lives in [`Scratch`].
+//! How an evaluation goes: the event's fields are put into numbered slots (`slots.rs`); texts are case-folded once;
+//! an index (`index.rs`) from witnesses (`witness.rs`) in these texts gives the few rules that could match; for these,
+//! the [logsource] is checked and the detection evaluated over predicates (`program.rs`) that all rules share and that
+//! are each answered at most once per event. All memory lives in [`Scratch`].
 //!
 //! This crate does no I/O, knows no database and no async runtime.
 

@@ -196,3 +196,15 @@ fn refusal(rule: &Rule, field: &str, reason: String) -> RuleError {
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_can_share_a_rule_set() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<RuleSet>();
+        shared::<Scratch>();
+    }
+}

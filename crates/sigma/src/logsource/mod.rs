@@ -1,13 +1,14 @@
 //! Which events a rule sees: `logsource` as a question to the event's fields.
 //!
 //! The three parts of a logsource are decided one by one and must all hold; a part the rule leaves out holds for
-//! every event. What a part asks is data: [`linux`] and [`windows`] have the tables.
+//! every event. What a part asks is data: `linux.rs` and `windows.rs` have the tables.
 //!
 //! - **product**: `windows`, `linux` and `macos` go by `host.os.type`; an event that says nothing about its system
 //!   (a syslog line, say) counts as Linux. Any other product must be named by the event (`event.module`,
 //!   `event.dataset`, `observer.product`, `cloud.provider`, `picket.log_type` or a field `product`).
-//! - **service**: Windows services are channels, Linux services are program names and log files. A service without an
-//!   entry must be named by the event.
+//! - **service**: Windows services are channels, Linux services are program names and log files; a line that no
+//!   parser took apart counts by the program syslog wrote into it. A service without an entry must be named by the
+//!   event.
 //! - **category**: Windows categories are channel and event id, and one event may belong to several; others go by
 //!   ECS `event.category` and `event.type`, or by fields only that category has. A category without an entry must be
 //!   named by the event.

@@ -15,7 +15,8 @@ const FIELDS: [&str; 6] = ["a", "b", "c.d", "CommandLine", "process.command_line
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => "[abAB/ -]{0,6}",
+        4 => "[abAB-]{0,2}",
+        1 => "[abAB/ -]{0,6}",
         1 => "[aAéÉσςΣ\u{212a}k]{0,4}",
         1 => "[0-9]{1,2}",
         1 => Just("10.0.0.1".to_owned()),
@@ -24,7 +25,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// A value in a rule, with wildcards and escapes.
 fn rule_text() -> impl Strategy<Value = String> {
-    prop_oneof![3 => text(), 2 => r"[abA*?\\/ -]{0,6}", 1 => r"[aÉς*?]{0,4}"]
+    prop_oneof![3 => text(), 2 => r"[abA*?\\/ -]{0,6}", 1 => r"\*?[ab]\?\*[ab]", 1 => r"[aÉς*?]{0,4}"]
 }
 
 fn quoted(text: &str) -> String {
@@ -111,7 +112,9 @@ const CONDITIONS: [&str; 12] = [
     "not 1 of s*",
 ];
 
-const LOGSOURCES: [&str; 5] = [
+const LOGSOURCES: [&str; 7] = [
+    "product: linux",
+    "product: linux",
     "product: linux",
     "product: windows",
     "product: linux, service: sshd",
