@@ -3,6 +3,7 @@
 //! Blocks come latest first and are looked at one by one, so memory does not grow with what is searched. A page keeps
 //! the newest events found so far and stops at the first block that is older than all of them.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -85,7 +86,7 @@ impl Cursor {
 }
 
 fn newest_first(events: &mut [Event]) {
-    events.sort_unstable_by(|a, b| (b.timestamp, b.id).cmp(&(a.timestamp, a.id)));
+    events.sort_unstable_by_key(|event| Reverse((event.timestamp, event.id)));
 }
 
 impl Events {

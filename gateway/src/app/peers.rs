@@ -156,7 +156,18 @@ fn from_status(role: Role, what: &'static str, status: &Status) -> ServiceError 
         Code::NotFound => ErrorCode::NotFound,
         Code::AlreadyExists | Code::FailedPrecondition => ErrorCode::Conflict,
         Code::OutOfRange => ErrorCode::TooLarge,
-        _ => {
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => {
             tracing::error!(%role, what, code = ?status.code(), message = status.message(), "call to another node refused");
             return ServiceError::new(ErrorCode::Internal, "a fault of Picket's own; its log says more");
         }

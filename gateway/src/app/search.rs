@@ -98,7 +98,8 @@ fn holds(hay: &str, text: &str) -> bool {
         let end = start + text.len();
         let before = hay.get(..start).and_then(|head| head.chars().next_back());
         let after = hay.get(end..).and_then(|tail| tail.chars().next());
-        if !(begins && word(before)) && !(ends && word(after)) {
+        let inside_a_word = (begins && word(before)) || (ends && word(after));
+        if !inside_a_word {
             return true;
         }
         rest = start
