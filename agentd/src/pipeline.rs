@@ -169,7 +169,11 @@ impl Pipeline {
 
     fn due(&self) -> Option<Instant> {
         let events = self.open.first_at.map(|first| {
-            let linger = if self.link.is_idle() { GATHER.min(self.limits.linger) } else { self.limits.linger };
+            let linger = if self.link.is_idle() {
+                GATHER.min(self.limits.linger)
+            } else {
+                self.limits.linger
+            };
             first + linger
         });
         let notes = self.open.deltas.first_at.map(|first| first + NOTE_LINGER);

@@ -90,7 +90,9 @@ impl Rig {
     /// Starts and waits until the first look around is over.
     fn start_and_settle(&mut self) {
         self.start();
-        self.until("the first look around", |seen| seen.checkpoints.patterns.len() == self.patterns.len());
+        self.until("the first look around", |seen| {
+            seen.checkpoints.patterns.len() == self.patterns.len()
+        });
     }
 
     fn stop(&mut self) {
@@ -106,14 +108,21 @@ impl Rig {
         while !done(&self.seen.lock().unwrap()) {
             let lines = self.lines();
             let last = &lines[lines.len().saturating_sub(5)..];
-            assert!(Instant::now() < deadline, "{what} did not happen; {} lines: {last:?}", lines.len());
+            assert!(
+                Instant::now() < deadline,
+                "{what} did not happen; {} lines: {last:?}",
+                lines.len()
+            );
             std::thread::yield_now();
         }
     }
 
     fn lines(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        seen.lines.iter().map(|(line, _)| String::from_utf8_lossy(line).into_owned()).collect()
+        seen.lines
+            .iter()
+            .map(|(line, _)| String::from_utf8_lossy(line).into_owned())
+            .collect()
     }
 
     /// Waits for as many lines as expected, then for a while of silence, and compares.
@@ -137,7 +146,9 @@ impl Seen {
         match input {
             Input::Chunk(chunk) => {
                 for raw in &chunk.records {
-                    let Body::Line(line) = &raw.body else { panic!("not a line") };
+                    let Body::Line(line) = &raw.body else {
+                        panic!("not a line")
+                    };
                     self.lines.push((line.to_vec(), raw.truncated_bytes));
                 }
                 let last = chunk.records.last().unwrap();
@@ -197,7 +208,10 @@ fn hostile_lines_come_through_as_they_are() {
     rig.start_and_settle();
     rig.append("a.log", b"crlf\r\n\n\r\n\xff\xfe\x00bytes\n");
     let long = "x".repeat(5_000_000);
-    rig.append("a.log", format!("{long}\r\n{}\n{}\nlast\n", "y".repeat(1001), "z".repeat(1000)));
+    rig.append(
+        "a.log",
+        format!("{long}\r\n{}\n{}\nlast\n", "y".repeat(1001), "z".repeat(1000)),
+    );
     rig.until("all lines", |seen| seen.lines.len() >= 6);
     rig.quiet();
     rig.stop();
@@ -289,7 +303,10 @@ fn truncation_starts_over_and_the_copy_is_read_to_its_end() {
         rig.stop();
         rig.append("a.log", "two\n");
         copy_truncate(&rig.path("a.log"), &rig.path("a.log.1"));
-        rig.append("a.log", "three, longer than everything that was there before, so that the size tells nothing\n");
+        rig.append(
+            "a.log",
+            "three, longer than everything that was there before, so that the size tells nothing\n",
+        );
         rig.start();
         rig.until("all lines", |seen| seen.lines.len() >= 3);
         copy_truncate(&rig.path("a.log"), &rig.path("a.log.2"));

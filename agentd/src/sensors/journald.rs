@@ -222,9 +222,18 @@ impl Journal {
     }
 
     fn newest_cursor(&self) -> io::Result<Option<String>> {
-        let output = self.command().arg("--lines=1").output().map_err(|error| self.name(&error))?;
-        let line = output.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
-        Ok(line.and_then(|line| serde_json::from_slice::<Head>(line).ok()).map(|head| head.cursor))
+        let output = self
+            .command()
+            .arg("--lines=1")
+            .output()
+            .map_err(|error| self.name(&error))?;
+        let line = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .rfind(|line| !line.is_empty());
+        Ok(line
+            .and_then(|line| serde_json::from_slice::<Head>(line).ok())
+            .map(|head| head.cursor))
     }
 
     fn command(&self) -> Command {
@@ -233,7 +242,10 @@ impl Journal {
         for unit in &self.settings.units {
             command.arg(format!("--unit={unit}"));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         command
     }
 

@@ -26,6 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use model::Timestamp;
 use proto::ingest::v1::{Drop, DropReason};
 use tokio::sync::watch;
 
@@ -64,7 +65,14 @@ struct State {
     drops: Drops,
     /// Whether `drops` differs from what the segments say.
     drops_changed: bool,
+    /// Some batches' first numbers and when they were closed, ascending.
+    times: VecDeque<(u64, Timestamp)>,
 }
+
+/// Most entries in `State::times`.
+const MAX_TIMES: usize = 2048;
+/// One entry in `State::times` for this much time is enough.
+const TIMES_APART_MICROS: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -196,6 +204,16 @@ impl Spool {
         self.state().drops.report(self.epoch)
     }
 
+    /// About when the oldest event that is not acknowledged was spooled.
+    #[must_use]
+    pub fn oldest_at(&self) -> Option<Timestamp> {
+        let state = self.state();
+        let oldest = state.oldest();
+        let after = state.times.partition_point(|(seq, _)| *seq <= oldest);
+        let known = state.times.get(after.saturating_sub(1)).map(|(_, at)| *at);
+        known.filter(|_| oldest < state.durable_next)
+    }
+
     /// How full it is.
     #[must_use]
     pub fn depth(&self) -> Depth {
@@ -219,6 +237,27 @@ impl State {
     fn oldest(&self) -> u64 {
         let first = self.segments.front().map_or(0, |segment| segment.first_seq);
         self.acked.max(first)
+    }
+
+    fn note_time(&mut self, seq: u64, at: Timestamp) {
+        let oldest = self.oldest();
+        while self.times.get(1).is_some_and(|(seq, _)| *seq <= oldest) {
+            self.times.pop_front();
+        }
+        if self
+            .times
+            .back()
+            .is_none_or(|(_, last)| at.0.abs_diff(last.0) >= TIMES_APART_MICROS)
+        {
+            self.times.push_back((seq, at));
+        }
+        if self.times.len() > MAX_TIMES {
+            let mut keep = false;
+            self.times.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
     }
 }
 

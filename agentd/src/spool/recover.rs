@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use model::Timestamp;
 use proto::ingest::v1::DropReason;
 use tokio::sync::watch;
 
@@ -14,7 +15,7 @@ use super::checkpoint::Checkpoints;
 use super::drops::Drops;
 use super::frame::{self, Found, Frame};
 use super::writer::{self, Writer, create};
-use super::{Options, Segment, Spool, State, ack, remove, segment_path, sync_dir};
+use super::{Options, Reader, Segment, Spool, State, ack, remove, segment_path, sync_dir};
 
 /// Opens the spool in `dir`, or makes a new one with the epoch `fresh_epoch`. A torn frame at the end is cut off. The
 /// caller makes sure that nobody else has it open.
@@ -78,6 +79,7 @@ pub fn open(dir: &Path, options: Options, fresh_epoch: u64) -> io::Result<(Arc<S
         acked_on_disk: acknowledged.unwrap_or(u64::MAX),
         drops_changed: true,
         drops: found.drops,
+        times: VecDeque::new(),
     };
     let spool = share(dir, options, found.epoch, state);
     let mut writer = Writer {
@@ -93,6 +95,10 @@ pub fn open(dir: &Path, options: Options, fresh_epoch: u64) -> io::Result<(Arc<S
     if !found.whole {
         // The snapshot must not go when the older segments do.
         writer.rotate()?;
+    }
+    let first = spool.first_unacknowledged();
+    if let Some(batch) = Reader::new(Arc::clone(&spool), first).next_batch()? {
+        spool.state().note_time(first, Timestamp(batch.created_at_micros));
     }
     Ok((spool, writer))
 }
@@ -120,6 +126,7 @@ fn fresh(
         acked_on_disk: 0,
         drops: Drops::default(),
         drops_changed: false,
+        times: VecDeque::new(),
     };
     let spool = share(dir, options, epoch, state);
     let writer = Writer {

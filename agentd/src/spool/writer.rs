@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::Timestamp;
 use proto::ingest::v1::{Batch, DropReason};
 
 use super::checkpoint::{Checkpoints, Delta};
@@ -77,6 +78,9 @@ impl Writer {
             self.checkpoints.apply(delta);
         }
         if let (Some(sealed), Some(chain)) = (sealed, chain) {
+            self.spool
+                .state()
+                .note_time(self.next_seq, Timestamp(sealed.created_at_micros));
             self.next_seq += u64::from(sealed.count);
             self.chain = chain;
         }

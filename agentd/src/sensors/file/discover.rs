@@ -68,7 +68,11 @@ pub(super) fn group_of<'a>(groups: &'a [Group], path: &Path) -> Option<&'a Group
 /// The directories in which new files may appear, as far as they are known without looking: the part of each pattern
 /// before its first wildcard.
 pub(super) fn roots(groups: &[Group]) -> Vec<PathBuf> {
-    let mut roots: Vec<PathBuf> = groups.iter().flat_map(|group| &group.patterns).filter_map(root).collect();
+    let mut roots: Vec<PathBuf> = groups
+        .iter()
+        .flat_map(|group| &group.patterns)
+        .filter_map(root)
+        .collect();
     roots.sort();
     roots.dedup();
     roots

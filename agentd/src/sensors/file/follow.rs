@@ -103,7 +103,11 @@ impl Follower {
                 busy.extend(changed.map(|tail| tail.key));
             }
             busy = self.read(&busy, stop)?;
-            let deadline = if busy.is_empty() { poll_at.min(rescan_at) } else { Instant::now() };
+            let deadline = if busy.is_empty() {
+                poll_at.min(rescan_at)
+            } else {
+                Instant::now()
+            };
             changes = self.watch.wait(deadline);
         }
         Ok(())
@@ -126,7 +130,9 @@ impl Follower {
         }
         let now = Instant::now();
         for _ in 0..STEPS_PER_TURN {
-            let Some(tail) = self.tails.get_mut(&key) else { return Ok(false) };
+            let Some(tail) = self.tails.get_mut(&key) else {
+                return Ok(false);
+            };
             match tail.step(&mut self.buffer, now) {
                 Ok(Step::Idle) => return Ok(false),
                 Ok(Step::Partial) => {}
@@ -148,7 +154,9 @@ impl Follower {
 
     /// Opens a file that is closed, if there is reason and room. False when it stays closed.
     fn open(&mut self, key: FileKey) -> Result<bool, Closed> {
-        let Some(tail) = self.tails.get(&key) else { return Ok(false) };
+        let Some(tail) = self.tails.get(&key) else {
+            return Ok(false);
+        };
         if tail.restored.is_none() && tail.error.is_none() {
             let unchanged = fs::metadata(&tail.path).is_ok_and(|now| key_of(&now) == key && now.len() == tail.size);
             if unchanged && tail.offset == tail.size {
@@ -158,7 +166,9 @@ impl Follower {
         if !self.make_room() {
             return Ok(false);
         }
-        let Some(tail) = self.tails.get_mut(&key) else { return Ok(false) };
+        let Some(tail) = self.tails.get_mut(&key) else {
+            return Ok(false);
+        };
         match tail.open() {
             Ok(known) => {
                 if tail.error.take().is_some() {
@@ -190,7 +200,9 @@ impl Follower {
     /// The file holds something else than what was read. What was not read of it may be in a copy beside it.
     fn replaced(&mut self, key: FileKey) -> Result<(), Closed> {
         let now = Instant::now();
-        let Some(tail) = self.tails.get(&key) else { return Ok(()) };
+        let Some(tail) = self.tails.get(&key) else {
+            return Ok(());
+        };
         let (path, mark) = (tail.path.clone(), tail.mark());
         let copy = identity::find_copy(&path, &mark, |key| self.tails.contains_key(&key));
         tracing::info!(
@@ -246,7 +258,8 @@ impl Follower {
         let dir = path.parent().unwrap_or(Path::new("/"));
         let at_path = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
         if at_path.as_ref().is_some_and(|metadata| key_of(metadata) == mark.key()) {
-            self.tails.insert(mark.key(), Tail::from_mark(&mark, &path, &path, &group, now));
+            self.tails
+                .insert(mark.key(), Tail::from_mark(&mark, &path, &path, &group, now));
         } else if let Some(elsewhere) = identity::find_inode(dir, mark.key()) {
             let mut tail = Tail::from_mark(&mark, &path, &elsewhere, &group, now);
             tail.rotated = Some(now);
@@ -254,9 +267,17 @@ impl Follower {
         } else if let Some(metadata) = at_path.filter(|metadata| same_content(&path, metadata, &mark)) {
             // The same content under another number: the device was renumbered, or the file was restored.
             let (device, inode) = key_of(&metadata);
-            let moved = FileMark { device, inode, ..mark.clone() };
-            self.tails.insert(moved.key(), Tail::from_mark(&moved, &path, &path, &group, now));
-            self.sink.send(Input::Note(vec![Change::Forget(bare(mark.key())).into(), Change::File(moved).into()]))?;
+            let moved = FileMark {
+                device,
+                inode,
+                ..mark.clone()
+            };
+            self.tails
+                .insert(moved.key(), Tail::from_mark(&moved, &path, &path, &group, now));
+            self.sink.send(Input::Note(vec![
+                Change::Forget(bare(mark.key())).into(),
+                Change::File(moved).into(),
+            ]))?;
         } else if dir.is_dir() {
             let copy = identity::find_copy(&path, &mark, |key| self.tails.contains_key(&key));
             let mut deltas = vec![Change::Forget(bare(mark.key())).into()];
@@ -284,7 +305,10 @@ impl Follower {
         }
         let scan = discover::scan(&self.groups);
         if scan.too_many && !std::mem::replace(&mut self.warned_too_many, scan.too_many) {
-            tracing::warn!(limit = super::MAX_FILES, "patterns match too many files, the rest are left out");
+            tracing::warn!(
+                limit = super::MAX_FILES,
+                "patterns match too many files, the rest are left out"
+            );
         }
         let mut deltas = Vec::new();
         for (key, found) in &scan.files {
@@ -305,7 +329,12 @@ impl Follower {
         if !deltas.is_empty() {
             self.sink.send(Input::Note(deltas))?;
         }
-        let missing: Vec<FileKey> = self.tails.keys().filter(|key| !scan.files.contains_key(*key)).copied().collect();
+        let missing: Vec<FileKey> = self
+            .tails
+            .keys()
+            .filter(|key| !scan.files.contains_key(*key))
+            .copied()
+            .collect();
         for key in missing {
             if !stop.is_cancelled() {
                 self.missing(key)?;
@@ -315,7 +344,9 @@ impl Follower {
     }
 
     fn add(&mut self, key: FileKey, found: &Found, deltas: &mut Vec<Delta>) {
-        let Some(group) = self.groups.get(found.group) else { return };
+        let Some(group) = self.groups.get(found.group) else {
+            return;
+        };
         let first_time = !self.patterns.contains(&found.pattern);
         let now = Instant::now();
         let mut tail = Tail::new(key, &found.path, 0, group, now);
@@ -340,7 +371,10 @@ impl Follower {
         let (file, metadata) = identity::open(path).ok()?;
         self.tails.values().find(|tail| {
             let beside = tail.path != path && tail.path.parent() == path.parent();
-            let named_after = tail.path.file_name().is_some_and(|first| name.starts_with(first.as_bytes()));
+            let named_after = tail
+                .path
+                .file_name()
+                .is_some_and(|first| name.starts_with(first.as_bytes()));
             beside && named_after && identity::is_copy(&file, metadata.len(), &tail.mark())
         })
     }
@@ -349,7 +383,9 @@ impl Follower {
     /// writing until they are told to open the new file.
     fn missing(&mut self, key: FileKey) -> Result<(), Closed> {
         let now = Instant::now();
-        let Some(tail) = self.tails.get_mut(&key) else { return Ok(()) };
+        let Some(tail) = self.tails.get_mut(&key) else {
+            return Ok(());
+        };
         if tail.rotated.is_none() {
             tail.rotated = Some(now);
         }
@@ -365,13 +401,17 @@ impl Follower {
                 return Ok(());
             }
         }
-        let Some(tail) = self.tails.get_mut(&key) else { return Ok(()) };
+        let Some(tail) = self.tails.get_mut(&key) else {
+            return Ok(());
+        };
         let quiet_since = tail.rotated.map_or(now, |since| since.max(tail.grown_at));
         if now.duration_since(quiet_since) < self.limits.rotated_grace {
             return Ok(());
         }
         while self.turn(key)? {}
-        let Some(mut tail) = self.tails.remove(&key) else { return Ok(()) };
+        let Some(mut tail) = self.tails.remove(&key) else {
+            return Ok(());
+        };
         match tail.last_line() {
             Ok(Some(chunk)) if !chunk.records.is_empty() => self.sink.send(Input::Chunk(chunk))?,
             Ok(_) => {}
@@ -398,7 +438,9 @@ fn bare((device, inode): FileKey) -> FileMark {
 }
 
 fn same_content(path: &Path, metadata: &fs::Metadata, mark: &FileMark) -> bool {
-    let Ok((file, now)) = identity::open(path) else { return false };
+    let Ok((file, now)) = identity::open(path) else {
+        return false;
+    };
     let same_inode = metadata.ino() == mark.inode && mark.offset > 0;
     (same_inode && identity::matches(&file, now.len(), mark).unwrap_or(false))
         || identity::is_copy(&file, now.len(), mark)

@@ -118,11 +118,20 @@ pub(super) fn find_inode(dir: &Path, key: FileKey) -> Option<PathBuf> {
 
 /// A file beside `original` whose name starts with the original's, and which starts with everything that the mark
 /// remembers: what `copytruncate` leaves. `taken` are the files that are followed already.
-pub(super) fn find_copy(original: &Path, mark: &FileMark, taken: impl Fn(FileKey) -> bool) -> Option<(PathBuf, FileKey)> {
+pub(super) fn find_copy(
+    original: &Path,
+    mark: &FileMark,
+    taken: impl Fn(FileKey) -> bool,
+) -> Option<(PathBuf, FileKey)> {
     let name = original.file_name()?.as_bytes().to_vec();
     let dir = original.parent()?;
     entries(dir)
-        .filter(|path| path != original && path.file_name().is_some_and(|other| other.as_bytes().starts_with(&name)))
+        .filter(|path| {
+            path != original
+                && path
+                    .file_name()
+                    .is_some_and(|other| other.as_bytes().starts_with(&name))
+        })
         .find_map(|path| {
             let (file, metadata) = open(&path).ok()?;
             let key = key_of(&metadata);

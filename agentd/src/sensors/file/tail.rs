@@ -231,7 +231,11 @@ impl Tail {
 
     /// The whole lines in `text`, which lies at the offset.
     fn short_lines<'a>(&self, text: &'a [u8]) -> Option<Lines<'a>> {
-        let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        let mut ends = text
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .map(|(at, _)| at);
         let mut records = Vec::new();
         let mut from = 0;
         let shared = Bytes::copy_from_slice(text.get(..=ends.clone().next_back()?)?);

@@ -1,0 +1,43 @@
+//! Replaces the certificate before it ends.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use identity::Identity;
+use model::Timestamp;
+use proto::agent::v1::RenewRequest;
+use proto::agent::v1::enrolment_service_client::EnrolmentServiceClient;
+use tonic::transport::Channel;
+
+use crate::credentials::{Chain, Paths};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// When to renew: at two thirds of the certificate's life, spread over a tenth of what is left after that, so that
+/// agents that were enrolled together do not all renew together.
+pub(super) fn due(identity: &Identity) -> Timestamp {
+    let at = identity.renew_at().0;
+    let left = identity.not_after().0.saturating_sub(at).max(0);
+    Timestamp(at + rand::random_range(0..=left / 10))
+}
+
+/// When to try again after a failure.
+pub(super) fn retry(identity: &Identity, now: Timestamp) -> Timestamp {
+    let left = identity.not_after().0.saturating_sub(now.0).max(0);
+    let wait = (left / 20).clamp(5_000_000, 600_000_000);
+    Timestamp(now.0 + rand::random_range(wait / 2..=wait))
+}
+
+/// Asks for a certificate for a new key and puts both in place.
+pub(super) async fn renew(channel: Channel, paths: &Paths, ca_fingerprint: &str) -> anyhow::Result<()> {
+    let (key, csr_der) = identity::new_key_and_csr().context("make a key")?;
+    let mut client = EnrolmentServiceClient::new(channel);
+    let request = client.renew(RenewRequest { csr_der });
+    let response = tokio::time::timeout(TIMEOUT, request)
+        .await
+        .context("ask for a certificate")?
+        .context("ask for a certificate")?
+        .into_inner();
+    let chain = Chain::new(response.certificate_chain_der, ca_fingerprint)?;
+    paths.replace_identity(&key, &chain).context("store the certificate")
+}
