@@ -36,16 +36,16 @@ pub(crate) struct AgentArgs {
 
 /// Runs the service until it ends. It brings its own runtime and its own signal handling.
 pub(crate) fn run(args: Args) -> ExitCode {
-    let argv = |name: &str| std::iter::once(OsString::from(name)).chain(args.rest);
+    let rest = args.rest.into_iter();
     match args.role {
-        NodeRole::Collector => collector::main_with(argv("collector")),
-        NodeRole::Detector => detector::main_with(argv("detector")),
-        NodeRole::Responder => responder::main_with(argv("responder")),
-        NodeRole::Gateway => gateway::main_with(argv("gateway")),
+        NodeRole::Collector => collector::main_with(rest),
+        NodeRole::Detector => detector::main_with(rest),
+        NodeRole::Responder => responder::main_with(rest),
+        NodeRole::Gateway => gateway::main_with(rest),
     }
 }
 
 /// Runs the endpoint agent until it ends.
 pub(crate) fn run_agent(args: AgentArgs) -> ExitCode {
-    agentd::main_with(std::iter::once(OsString::from("agentd")).chain(args.rest))
+    agentd::main_with(args.rest)
 }
