@@ -71,6 +71,14 @@ impl ServiceConfig for Config {
             let expected = "a node name of 1-63 characters a-z, 0-9, '-' or '_'";
             return Err(ConfigError::value("node", expected, format!("{:?}", self.node)));
         }
+        let files = [
+            ("tls.cert_file", &self.tls.cert_file),
+            ("tls.key_file", &self.tls.key_file),
+            ("tls.ca_file", &self.tls.ca_file),
+        ];
+        if let Some((key, _)) = files.iter().find(|(_, path)| path.as_os_str().is_empty()) {
+            return Err(ConfigError::value(*key, "the path of a PEM file", "nothing"));
+        }
         if self.grpc.addr.ip().is_unspecified() && self.grpc.advertise.is_empty() {
             let expected = "HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard";
             return Err(ConfigError::value("grpc.advertise", expected, "nothing"));
