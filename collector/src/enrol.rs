@@ -140,12 +140,12 @@ impl Service {
         })?;
         let (chain, info) = authority
             .sign_csr(csr_der, name, self.0.ttl, Timestamp::now())
-            .map_err(|error| match error {
-                identity::Error::Request { .. } => Status::invalid_argument(format!("csr_der: {error}")),
-                error => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot sign a certificate");
-                    Status::internal("cannot sign the certificate")
+            .map_err(|error| {
+                if let identity::Error::Request { .. } = error {
+                    return Status::invalid_argument(format!("csr_der: {error}"));
                 }
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot sign a certificate");
+                Status::internal("cannot sign the certificate")
             })?;
         Ok((
             chain.into_iter().map(|certificate| certificate.to_vec()).collect(),

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 /// Which streams are open.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry(Arc<Mutex<HashMap<AgentId, Vec<(Uuid, Arc<Notify>)>>>>);
+pub(crate) struct Registry(Arc<Mutex<HashMap<AgentId, Vec<OpenStream>>>>);
+
+type OpenStream = (Uuid, Arc<Notify>);
 
 /// An open stream; closes with its drop.
 #[derive(Debug)]

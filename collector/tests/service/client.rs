@@ -30,7 +30,9 @@ pub(crate) async fn open(sandbox: &Sandbox, collector: &Collector, identity: &Id
     stream.send(stream_request::Body::Hello(hello())).await;
     match stream.next().await.unwrap() {
         stream_response::Body::Welcome(welcome) => assert!(welcome.window > 0),
-        other => panic!("expected a Welcome, got {other:?}"),
+        other @ (stream_response::Body::Receipt(_)
+        | stream_response::Body::Wait(_)
+        | stream_response::Body::Refused(_)) => panic!("expected a Welcome, got {other:?}"),
     }
     stream
 }
@@ -88,7 +90,9 @@ impl Stream {
     pub(crate) async fn receipt(&mut self) -> Receipt {
         match self.next().await.unwrap() {
             stream_response::Body::Receipt(receipt) => receipt,
-            other => panic!("expected a Receipt, got {other:?}"),
+            other @ (stream_response::Body::Welcome(_)
+            | stream_response::Body::Wait(_)
+            | stream_response::Body::Refused(_)) => panic!("expected a Receipt, got {other:?}"),
         }
     }
 

@@ -225,7 +225,9 @@ async fn an_agent_over_its_rate_is_told_to_wait_and_loses_nothing() {
                 waited = true;
             }
             stream_response::Body::Receipt(receipt) => acknowledged = receipt.next_seq,
-            other => panic!("unexpected {other:?}"),
+            other @ (stream_response::Body::Welcome(_) | stream_response::Body::Refused(_)) => {
+                panic!("unexpected {other:?}")
+            }
         }
     }
     assert!(waited);

@@ -1,5 +1,11 @@
 //! A collector as its peers see it: real TLS sockets, a real MongoDB.
-#![allow(missing_docs, reason = "tests explain themselves")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests explain themselves and fail by panicking"
+)]
 
 mod access;
 mod client;

@@ -52,9 +52,11 @@ impl Sandbox {
 
     pub(crate) async fn collector_with(&self, name: &str, change: impl FnOnce(&mut Config)) -> Collector {
         let files = self.authority.issue(Role::Collector, name);
-        let mut config = Config::default();
-        config.node = name.parse().unwrap();
-        config.tls = files.clone();
+        let mut config = Config {
+            node: name.parse().unwrap(),
+            tls: files.clone(),
+            ..Config::default()
+        };
         config.mongodb.uri = self.database.uri().into();
         config.mongodb.database = self.database.name().to_owned();
         config.grpc.addr = "127.0.0.1:0".parse().unwrap();

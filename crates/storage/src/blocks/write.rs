@@ -161,13 +161,13 @@ async fn create_collection(store: &Store, day: Day) -> Result<(), Error> {
         .create_collection(day.collection())
         .storage_engine(engine)
         .await;
-    match created {
-        Ok(()) => Ok(()),
-        Err(error) => match error.kind.as_ref() {
-            mongodb::error::ErrorKind::Command(command) if command.code == NAMESPACE_EXISTS => Ok(()),
-            _ => Err(error.into()),
-        },
+    let Err(error) = created else { return Ok(()) };
+    if let mongodb::error::ErrorKind::Command(command) = error.kind.as_ref()
+        && command.code == NAMESPACE_EXISTS
+    {
+        return Ok(());
     }
+    Err(error.into())
 }
 
 fn indexes() -> [IndexModel; 5] {

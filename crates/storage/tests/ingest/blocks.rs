@@ -1,0 +1,342 @@
+use futures_util::TryStreamExt as _;
+use model::{NodeId, Partition, SourceId, Tenant, Timestamp};
+use storage::Store;
+use storage::blocks::{
+    BlockId, CountQuery, Day, Inserted, Known, NewBlock, ScanQuery, Writer, count_events, events_per_second,
+    events_total, get, insert, list_days, mark_done, pending, pending_stats, scan,
+};
+
+use crate::samples::{NOON, SECOND, block, key};
+
+const DAY: i64 = 86_400 * SECOND;
+
+fn source(name: &str) -> SourceId {
+    SourceId::named("test", name)
+}
+
+async fn store_all(store: &Store, blocks: &[NewBlock]) -> Vec<BlockId> {
+    let writer = Writer::new(store.clone());
+    let mut ids = Vec::new();
+    for block in blocks {
+        match writer.insert(block).await.unwrap() {
+            Inserted::Stored(id) => ids.push(id),
+            Inserted::Duplicate(known) => panic!("stored before: {known:?}"),
+        }
+    }
+    ids
+}
+
+async fn found(store: &Store, query: ScanQuery) -> Vec<BlockId> {
+    let blocks: Vec<_> = scan(store, query).try_collect().await.unwrap();
+    assert!(blocks.iter().all(|block| !block.body.is_empty()));
+    blocks.iter().map(|block| block.id).collect()
+}
+
+#[tokio::test]
+async fn a_block_comes_back_as_it_was() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let mut new = block(source("a"), 10, 3, NOON, "hello from 10.0.0.7");
+    new.min = Timestamp(NOON.0 + 1);
+    new.max = Timestamp(NOON.0 + 2 * SECOND + 1);
+    let id = store_all(store, std::slice::from_ref(&new)).await[0];
+    let stored = get(store, new.day, id).await.unwrap().unwrap();
+    assert_eq!(stored.body, new.body);
+    assert_eq!(
+        (stored.tenant, stored.partition, stored.events),
+        (new.tenant, new.partition, 3)
+    );
+    assert_eq!(stored.sources, [source("a")]);
+    assert_eq!(stored.min, NOON, "rounded down to a millisecond");
+    assert_eq!(stored.max, Timestamp(NOON.0 + 2 * SECOND + 1000), "rounded up");
+    assert_eq!(
+        get(store, new.day, BlockId::generate())
+            .await
+            .unwrap()
+            .map(|block| block.id),
+        None
+    );
+    assert_eq!(list_days(store).await.unwrap(), [new.day]);
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_once_whoever_sends_it() {
+    let database = testkit::mongo().await;
+    let store = database.store().clone();
+    let writers = (0..8).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { insert(&store, &block(source("a"), 0, 5, NOON, "x")).await.unwrap() })
+    });
+    let outcomes: Vec<Inserted> = futures_util::future::try_join_all(writers).await.unwrap();
+    let stored = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Inserted::Stored(_)))
+        .count();
+    assert_eq!(stored, 1, "{outcomes:?}");
+    assert_eq!(events_total(&store, &Tenant::default()).await.unwrap(), 5);
+
+    // In a block with another batch: the answer names the one that is known, with the hash it is stored under.
+    let mut both = block(source("a"), 5, 5, NOON, "y");
+    both.batches.extend(block(source("a"), 0, 5, NOON, "x").batches);
+    both.batches[1].hash = [8; 32];
+    let known = Known {
+        key: key(source("a"), 0),
+        hash: [7; 32],
+    };
+    assert_eq!(insert(&store, &both).await.unwrap(), Inserted::Duplicate(vec![known]));
+    assert_eq!(events_total(&store, &Tenant::default()).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn a_batch_that_crosses_the_edge_of_what_can_be_right_is_recognized() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let own = block(source("a"), 0, 1, NOON, "x");
+    let mut misdated = own.clone();
+    misdated.day = Day::MISDATED;
+    store_all(store, std::slice::from_ref(&own)).await;
+    assert!(matches!(insert(store, &misdated).await.unwrap(), Inserted::Duplicate(known) if known.len() == 1));
+
+    let mut early = block(source("a"), 1, 1, NOON, "x");
+    let later = early.clone();
+    early.day = Day::MISDATED;
+    store_all(store, &[early]).await;
+    assert!(matches!(insert(store, &later).await.unwrap(), Inserted::Duplicate(known) if known.len() == 1));
+}
+
+#[tokio::test]
+async fn blocks_are_found_newest_first_by_what_they_may_hold() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let (a, b) = (source("a"), source("b"));
+    let yesterday = Timestamp(NOON.0 - DAY);
+    let blocks = [
+        block(a, 0, 10, yesterday, "sshd failed from 10.0.0.5"),
+        block(a, 10, 10, NOON, "sshd accepted from 10.0.0.6"),
+        block(b, 0, 10, Timestamp(NOON.0 + 60 * SECOND), "cron job 10.0.0.5"),
+        // Stored under yesterday, though its events are the latest of all.
+        NewBlock {
+            day: Day::of_batch(yesterday, yesterday),
+            ..block(b, 10, 10, Timestamp(NOON.0 + 120 * SECOND), "late words")
+        },
+    ];
+    let ids = store_all(store, &blocks).await;
+    let select = |wanted: &[usize]| wanted.iter().map(|index| ids[*index]).collect::<Vec<_>>();
+    let query = ScanQuery::default;
+    assert_eq!(found(store, query()).await, select(&[3, 2, 1, 0]));
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                source: Some(a),
+                ..query()
+            }
+        )
+        .await,
+        select(&[1, 0])
+    );
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                from: Some(NOON),
+                ..query()
+            }
+        )
+        .await,
+        select(&[3, 2, 1])
+    );
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                to: Some(NOON),
+                ..query()
+            }
+        )
+        .await,
+        select(&[1, 0]),
+        "times end in between"
+    );
+    let ip = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                ip: ip("10.0.0.5"),
+                ..query()
+            }
+        )
+        .await,
+        select(&[2, 0])
+    );
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                ip: ip("10.0.0.99"),
+                ..query()
+            }
+        )
+        .await,
+        select(&[])
+    );
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                words: words(&["SSHD"]),
+                ..query()
+            }
+        )
+        .await,
+        select(&[1, 0])
+    );
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                words: words(&["sshd", "failed"]),
+                ..query()
+            }
+        )
+        .await,
+        select(&[0])
+    );
+    assert_eq!(
+        found(
+            store,
+            ScanQuery {
+                words: words(&["absent", "zebra"]),
+                ..query()
+            }
+        )
+        .await,
+        select(&[])
+    );
+    let stranger = ScanQuery {
+        tenant: "other".parse().unwrap(),
+        ..query()
+    };
+    assert_eq!(found(store, stranger).await, select(&[]));
+}
+
+#[tokio::test]
+async fn a_block_with_too_many_addresses_to_list_is_still_found_by_one() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let mut new = block(source("a"), 0, 3, NOON, "from 10.9.9.9");
+    new.ips = None;
+    let ids = store_all(store, &[new]).await;
+    let query = ScanQuery {
+        ip: Some("10.9.9.9".parse().unwrap()),
+        ..ScanQuery::default()
+    };
+    assert_eq!(found(store, query).await, ids);
+    let absent = ScanQuery {
+        ip: Some("10.8.8.8".parse().unwrap()),
+        ..ScanQuery::default()
+    };
+    assert_eq!(found(store, absent).await, []);
+}
+
+#[tokio::test]
+async fn a_long_scan_goes_through_every_block_in_order() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let blocks: Vec<_> = (0..60)
+        .map(|n| {
+            let start = Timestamp(NOON.0 + i64::try_from(n % 7).unwrap() * DAY + i64::try_from(n).unwrap() * SECOND);
+            block(source(&format!("s{}", n % 9)), n, 1, start, "x")
+        })
+        .collect();
+    store_all(store, &blocks).await;
+    let all: Vec<_> = scan(store, ScanQuery::default()).try_collect().await.unwrap();
+    assert_eq!(all.len(), 60);
+    assert!(all.windows(2).all(|pair| pair[0].max >= pair[1].max));
+    let words: Vec<_> = scan(
+        store,
+        ScanQuery {
+            words: vec!["x".to_owned()],
+            ..ScanQuery::default()
+        },
+    )
+    .try_collect()
+    .await
+    .unwrap();
+    assert_eq!(words.len(), 60);
+}
+
+#[tokio::test]
+async fn counts_are_exact_at_both_ends_and_by_source() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let a = source("a");
+    let part_of = |source| Partition::of(&Tenant::default(), &source);
+    let b = (0..)
+        .map(|n| source(&format!("b{n}")))
+        .find(|b| part_of(*b) == part_of(a))
+        .unwrap();
+    let mut mixed = block(a, 100, 4, Timestamp(NOON.0 + 500 * SECOND), "x");
+    mixed.batches.push(block(b, 100, 6, NOON, "y").batches[0].clone());
+    mixed.events = 10;
+    store_all(store, &[block(a, 0, 10, NOON, "x"), block(b, 0, 20, NOON, "x"), mixed]).await;
+    let count = async |from: Option<i64>, to: Option<i64>, source: Option<SourceId>| {
+        let at = |secs: i64| Timestamp(NOON.0 + secs * SECOND);
+        let query = CountQuery {
+            tenant: Tenant::default(),
+            from: from.map(at),
+            to: to.map(at),
+            source,
+        };
+        count_events(store, &query).await.unwrap()
+    };
+    assert_eq!(count(None, None, None).await, 40);
+    assert_eq!(count(None, None, Some(a)).await, 14);
+    assert_eq!(count(None, None, Some(b)).await, 26);
+    assert_eq!(count(Some(0), Some(20), None).await, 30);
+    assert_eq!(count(Some(5), Some(15), None).await, 5 + 10);
+    assert_eq!(count(Some(5), Some(15), Some(a)).await, 5);
+    assert_eq!(count(Some(9), Some(10), None).await, 2);
+    assert_eq!(count(Some(1000), None, None).await, 0);
+    assert_eq!(events_total(store, &Tenant::default()).await.unwrap(), 40);
+    assert!((events_per_second(store, &Tenant::default()).await.unwrap() - 40.0 / 60.0).abs() < 1e-9);
+    assert_eq!(events_total(store, &"other".parse().unwrap()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_pending_block_is_done_once() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let node: NodeId = "detector-1".parse().unwrap();
+    assert_eq!(pending_stats(store).await.unwrap().count, 0);
+    let mut old = block(source("a"), 0, 1, Timestamp(NOON.0 - DAY), "x");
+    old.at = Timestamp::from_millis(old.at.as_millis() - 10_000);
+    let new = block(source("a"), 1, 1, NOON, "x");
+    let ids = store_all(store, &[new.clone(), old.clone()]).await;
+    let parts = [new.partition];
+    let soon = Timestamp(Timestamp::now().0 + 60 * SECOND);
+    let ids_of = async |before, limit, excluding: &[BlockId]| {
+        let blocks = pending(store, &parts, before, limit, excluding).await.unwrap();
+        blocks.iter().map(|block| block.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids_of(soon, 10, &[]).await, [ids[1], ids[0]]);
+    assert_eq!(ids_of(soon, 1, &[]).await, [ids[1]]);
+    assert_eq!(ids_of(soon, 10, &[ids[1]]).await, [ids[0]]);
+    assert_eq!(ids_of(Timestamp(new.at.0 - SECOND), 10, &[]).await, [ids[1]]);
+    let others: Vec<Partition> = Partition::all().filter(|part| *part != new.partition).collect();
+    assert!(pending(store, &others, soon, 10, &[]).await.unwrap().is_empty());
+    let stats = pending_stats(store).await.unwrap();
+    assert_eq!((stats.count, stats.oldest), (2, Some(old.at)));
+
+    assert!(mark_done(store, old.day, ids[1], &node, 3, None).await.unwrap());
+    assert!(!mark_done(store, old.day, ids[1], &node, 4, None).await.unwrap());
+    assert!(
+        !mark_done(store, old.day, BlockId::generate(), &node, 4, None)
+            .await
+            .unwrap()
+    );
+    assert_eq!(ids_of(soon, 10, &[]).await, [ids[0]]);
+    assert_eq!(pending_stats(store).await.unwrap().count, 1);
+}

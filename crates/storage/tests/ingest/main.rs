@@ -1,0 +1,14 @@
+//! Collections the collector writes, against a real MongoDB.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests explain themselves and fail by panicking"
+)]
+
+mod agents;
+mod blocks;
+mod certificates;
+mod samples;
+mod tokens;
