@@ -15,6 +15,7 @@ mod enrol;
 mod node;
 mod send;
 mod status;
+mod up;
 mod watch;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start a whole system on this machine and keep it running
+    Up(Box<up::Args>),
     /// Follow what happens as it happens
     #[command(subcommand)]
     Watch(watch::Command),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match command {
+            Command::Up(args) => up::run(*args).await,
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
             Command::Send(args) => send::run(args).await,
