@@ -57,9 +57,12 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> 
     // A link, unlike a rename, never replaces what is there.
     let linked = fs::hard_link(&temporary, path);
     let _ = fs::remove_file(&temporary);
-    linked.map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
-        _ => Error::io("create", path, e),
+    linked.map_err(|e| {
+        if e.kind() == io::ErrorKind::AlreadyExists {
+            Error::Exists(path.to_owned())
+        } else {
+            Error::io("create", path, e)
+        }
     })?;
     sync_directory(path)
 }

@@ -1,4 +1,8 @@
 //! Why a TLS handshake was refused, in an operator's words.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "TLS has many ways to fail that need no words of their own"
+)]
 
 use std::error::Error as StdError;
 use std::sync::Mutex;

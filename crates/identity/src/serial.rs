@@ -68,7 +68,7 @@ impl FromStr for Serial {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseSerialError(text.chars().take(80).collect());
         let digits: Vec<u8> = text.bytes().filter(|&b| b != b':').collect();
-        if digits.is_empty() || digits.len() % 2 != 0 || digits.len() > 2 * MAX_BYTES {
+        if digits.is_empty() || !digits.len().is_multiple_of(2) || digits.len() > 2 * MAX_BYTES {
             return Err(error());
         }
         let bytes = digits

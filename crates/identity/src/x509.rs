@@ -113,9 +113,12 @@ pub(crate) fn read_facts(certificate: &CertificateDer<'_>) -> Result<Facts, Erro
     let mut uris = names
         .iter()
         .flat_map(|names| &names.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
+        .filter_map(|name| {
+            if let GeneralName::URI(uri) = name {
+                Some(*uri)
+            } else {
+                None
+            }
         });
     let (Some(uri), None) = (uris.next(), uris.next()) else {
         return Err(Error::certificate(
