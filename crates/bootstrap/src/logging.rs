@@ -56,11 +56,10 @@ fn log_panics() {
             .unwrap_or_else(|| "no message".to_owned());
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
-        match backtrace.status() {
-            std::backtrace::BacktraceStatus::Captured => {
-                tracing::error!(message_text = message, location, %backtrace, "panicked");
-            }
-            _ => tracing::error!(message_text = message, location, "panicked"),
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            tracing::error!(reason = message, location, %backtrace, "panicked");
+        } else {
+            tracing::error!(reason = message, location, "panicked");
         }
     }));
 }

@@ -59,6 +59,10 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system has many ways to refuse, three of them have a remedy"
+)]
 fn explain(addr: SocketAddr, change: &str, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -1,4 +1,8 @@
 //! Merging the layers and finding out which of them is to blame.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "TOML's and figment's enums; only a few of their arms mean something here"
+)]
 
 use std::ffi::OsString;
 use std::fs;
