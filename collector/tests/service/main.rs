@@ -14,5 +14,6 @@ mod enrolment;
 mod forwarding;
 mod hostile;
 mod identity;
+mod outage;
 mod sandbox;
 mod syslog;

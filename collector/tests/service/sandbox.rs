@@ -18,8 +18,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Sandbox {
     pub(crate) authority: Authority,
-    pub(crate) database: TestDatabase,
     pub(crate) store: Store,
+    uri: String,
+    database: String,
+    /// Dropped with the sandbox.
+    _database: Option<TestDatabase>,
 }
 
 pub(crate) struct Collector {
@@ -38,11 +41,26 @@ impl Sandbox {
     pub(crate) async fn new() -> Self {
         bootstrap::install_crypto();
         let database = testkit::mongo().await;
-        let store = database.store_with_indexes().await;
         Self {
             authority: Authority::new(),
-            database,
+            store: database.store_with_indexes().await,
+            uri: database.uri().to_owned(),
+            database: database.name().to_owned(),
+            _database: Some(database),
+        }
+    }
+
+    /// On a MongoDB of the test's own.
+    pub(crate) async fn on(uri: &str) -> Self {
+        bootstrap::install_crypto();
+        let store = Store::connect(uri, "picket", "tests").await.unwrap();
+        store.ensure_indexes().await.unwrap();
+        Self {
+            authority: Authority::new(),
             store,
+            uri: uri.to_owned(),
+            database: "picket".to_owned(),
+            _database: None,
         }
     }
 
@@ -57,8 +75,8 @@ impl Sandbox {
             tls: files.clone(),
             ..Config::default()
         };
-        config.mongodb.uri = self.database.uri().into();
-        config.mongodb.database = self.database.name().to_owned();
+        config.mongodb.uri = self.uri.as_str().into();
+        config.mongodb.database = self.database.clone();
         config.grpc.addr = "127.0.0.1:0".parse().unwrap();
         config.enrolment.ca_cert_file = Some(self.authority.cert_file());
         config.enrolment.ca_key_file = Some(self.authority.key_file());

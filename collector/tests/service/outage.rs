@@ -1,0 +1,51 @@
+//! The database dies and comes back.
+
+use std::path::Path;
+
+use model::SourceId;
+use mongod::{Mongod, Options};
+use proto::ingest::v1::stream_response;
+
+use crate::client::{self, numbered};
+use crate::sandbox::Sandbox;
+
+#[tokio::test]
+async fn batches_outlive_a_killed_database_and_are_stored_once() {
+    const BATCHES: u64 = 60;
+    let cache = match std::env::var_os("PICKET_TEST_CACHE") {
+        Some(dir) if !dir.is_empty() => dir.into(),
+        Some(_) | None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-cache"),
+    };
+    let binary = mongod::provision(&cache, |_| {}).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let mut mongod = Mongod::start(Options::throw_away(binary.path, data.path().join("db")))
+        .await
+        .unwrap();
+    let sandbox = Sandbox::on(&mongod.uri()).await;
+    let collector = sandbox.collector().await;
+    let (agent, identity) = sandbox.agent().await;
+    let mut stream = client::open(&sandbox, &collector, &identity).await;
+    let requests = stream.requests.clone();
+    let sending = tokio::spawn(async move {
+        for n in 0..BATCHES {
+            let body = proto::ingest::v1::stream_request::Body::Batch(numbered(n * 50, 50));
+            let request = proto::ingest::v1::StreamRequest { body: Some(body) };
+            requests.send(request).await.unwrap();
+        }
+    });
+    let mut acknowledged = stream.receipt().await.next_seq;
+    mongod.kill9().await;
+    mongod.restart().await.unwrap();
+    while acknowledged < BATCHES * 50 {
+        if let stream_response::Body::Receipt(receipt) = stream.next().await.unwrap() {
+            assert!(receipt.next_seq >= acknowledged);
+            acknowledged = receipt.next_seq;
+        }
+    }
+    sending.await.unwrap();
+    let events = sandbox.events(SourceId::agent(agent)).await;
+    let numbers: Vec<u64> = events.iter().map(|event| event.id.seq).collect();
+    assert_eq!(numbers, (0..BATCHES * 50).collect::<Vec<u64>>());
+    collector.stop().await;
+    mongod.stop().await;
+}
