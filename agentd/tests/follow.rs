@@ -294,6 +294,36 @@ fn rotation_while_the_agent_is_down_loses_nothing() {
 }
 
 #[test]
+fn files_that_came_and_went_while_the_agent_was_down_are_found() {
+    let mut rig = Rig::new(&["a.log"]);
+    rig.start_and_settle();
+    rig.append("a.log", "one\n");
+    rig.expect(&["one"]);
+    rig.stop();
+    fs::rename(rig.path("a.log"), rig.path("a.log.3")).unwrap();
+    for (name, text) in [
+        ("a.log.2", "two\n"),
+        ("a.log.1", "three\n"),
+        ("a.log.old", "no\n"),
+        ("a.log", "four\n"),
+    ] {
+        rig.append(name, text);
+    }
+    rig.append("a.log.0", b"\x1f\x8bpacked\n");
+    rig.start();
+    rig.until("all lines", |seen| seen.lines.len() >= 4);
+    rig.quiet();
+    rig.until("the end of the old files", |seen| seen.checkpoints.files.len() == 1);
+    rig.stop();
+    rig.start();
+    rig.quiet();
+    rig.stop();
+    let mut lines = rig.lines();
+    lines.sort();
+    assert_eq!(lines, ["four", "one", "three", "two"]);
+}
+
+#[test]
 fn truncation_starts_over_and_the_copy_is_read_to_its_end() {
     for pattern in ["a.log", "a.log*"] {
         let mut rig = Rig::new(&[pattern]);

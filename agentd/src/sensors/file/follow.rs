@@ -19,6 +19,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::discover::{self, Found};
+use super::generations;
 use super::identity::{self, Prints, key_of};
 use super::tail::{Step, Tail};
 use super::watch::{Changes, Watch};
@@ -242,10 +243,20 @@ impl Follower {
 
     /// Takes up what the last run knew.
     fn restore(&mut self) -> Result<(), Closed> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         for mark in std::mem::take(&mut self.waiting) {
             self.restore_one(mark)?;
         }
-        Ok(())
+        // After all others, so that none of those is taken for unseen.
+        let rotated: Vec<FileKey> = self
+            .tails
+            .values()
+            .filter(|t| t.rotated.is_some())
+            .map(|t| t.key)
+            .collect();
+        rotated.into_iter().try_for_each(|key| self.adopt_successors(key))
     }
 
     fn restore_one(&mut self, mark: FileMark) -> Result<(), Closed> {
@@ -383,6 +394,9 @@ impl Follower {
     /// writing until they are told to open the new file.
     fn missing(&mut self, key: FileKey) -> Result<(), Closed> {
         let now = Instant::now();
+        if self.tails.get(&key).is_some_and(|tail| tail.rotated.is_none()) {
+            self.adopt_successors(key)?;
+        }
         let Some(tail) = self.tails.get_mut(&key) else {
             return Ok(());
         };
@@ -419,6 +433,37 @@ impl Follower {
         }
         tracing::info!(path = %tail.path.display(), offset = tail.offset, "rotated file is read to its end");
         self.sink.send(Input::Note(vec![Change::Forget(bare(key)).into()]))
+    }
+
+    /// Follows what took a rotated file's name and lost it again before it was seen. The file that has the name is found
+    /// by its pattern.
+    fn adopt_successors(&mut self, key: FileKey) -> Result<(), Closed> {
+        let Some(tail) = self.tails.get(&key) else {
+            return Ok(());
+        };
+        let metadata = match &tail.file {
+            Some(file) => file.metadata(),
+            None => fs::metadata(&tail.path),
+        };
+        let (Ok(metadata), Some(group)) = (metadata, discover::group_of(&self.groups, &tail.first_path)) else {
+            return Ok(());
+        };
+        let (now, name) = (Instant::now(), tail.first_path.clone());
+        let found = generations::successors(&name, &metadata, |key| self.tails.contains_key(&key));
+        let mut deltas = Vec::new();
+        for (path, key) in found {
+            tracing::info!(path = %path.display(), original = %name.display(), "following file that was rotated unseen");
+            let mut tail = Tail::new(key, &name, 0, group, now);
+            tail.path = path;
+            tail.rotated = Some(now);
+            deltas.push(Change::File(tail.mark()).into());
+            self.tails.insert(key, tail);
+        }
+        if deltas.is_empty() {
+            Ok(())
+        } else {
+            self.sink.send(Input::Note(deltas))
+        }
     }
 
     fn publish_status(&self) {

@@ -145,7 +145,7 @@ pub(super) fn is_copy(file: &File, size: u64, mark: &FileMark) -> bool {
     mark.tail_bytes >= COPY_TAIL_BYTES && matches(file, size, mark).unwrap_or(false)
 }
 
-fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(dir)
         .into_iter()
         .flatten()

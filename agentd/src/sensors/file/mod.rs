@@ -8,6 +8,7 @@
 
 mod discover;
 mod follow;
+mod generations;
 mod identity;
 mod tail;
 mod watch;
