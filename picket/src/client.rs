@@ -179,11 +179,6 @@ impl Rest {
             .header("x-api-key", &self.api_key)
     }
 
-    /// The JSON answer to a GET.
-    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        answer(self.request(reqwest::Method::GET, path)).await
-    }
-
     /// The JSON answer to a POST of JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         answer(self.request(reqwest::Method::POST, path).json(body)).await

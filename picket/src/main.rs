@@ -67,12 +67,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = match Cli::parse().command {
-        // Services bring their own runtime.
-        Command::Node(args) => return node::run(args),
-        Command::Agent(args) => return node::run_agent(args),
-        command => command,
-    };
+    let command = Cli::parse().command;
+    // Services bring their own runtime.
+    if let Command::Node(args) = command {
+        return node::run(args);
+    }
+    if let Command::Agent(args) = command {
+        return node::run_agent(args);
+    }
+    // `picket up` must outlive the terminal that it writes to; everything else ends when nobody reads on.
+    if !matches!(command, Command::Up(_)) {
+        end_quietly_when_nobody_reads();
+    }
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -101,4 +107,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lets `picket alerts list | head` end as other tools do, by SIGPIPE, where writing would fail otherwise.
+#[allow(
+    unsafe_code,
+    reason = "changing what a signal does is unsafe in general; the default action runs no code of ours"
+)]
+fn end_quietly_when_nobody_reads() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed, and no other thread has been started.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

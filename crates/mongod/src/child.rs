@@ -24,7 +24,8 @@ pub struct Child {
 
 impl Child {
     /// Starts `command` in a process group of its own; `on_parent_death` is what it gets when this process ends first
-    /// (on Linux; elsewhere it is left running).
+    /// (on Linux; elsewhere it is left running). It may get it more than once, as the threads of this process end one
+    /// after the other.
     ///
     /// # Errors
     /// When the program cannot be started.

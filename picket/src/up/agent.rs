@@ -66,7 +66,9 @@ pub(super) fn sources(settings: &Settings) -> Sources {
         );
     }
     if !any_log && !sources.journald && !args.no_host_logs {
-        sources.remarks.push("this host has no /var/log/auth.log, /var/log/syslog or journal".to_owned());
+        sources
+            .remarks
+            .push("this host has no /var/log/auth.log, /var/log/syslog or journal".to_owned());
     }
     sources
 }
@@ -97,8 +99,13 @@ pub(super) async fn enrol(place: &Dirs, store: &Store, rest: &Rest, server: &str
         return Ok(false);
     }
     let request = json!({ "uses": 1, "ttl_secs": TOKEN_LIFE.as_secs(), "group": GROUP });
-    let answer = rest.post("/security/enrolment-tokens", &request).await.context("make an enrolment token")?;
-    let token = answer["token"].as_str().context("read the token in the gateway's answer")?;
+    let answer = rest
+        .post("/security/enrolment-tokens", &request)
+        .await
+        .context("make an enrolment token")?;
+    let token = answer["token"]
+        .as_str()
+        .context("read the token in the gateway's answer")?;
     let request = EnrolRequest {
         server: server.to_owned(),
         token: Secret::from(token.to_owned()),
@@ -119,7 +126,9 @@ async fn is_enrolled(dir: &Path, store: &Store, ca: &str) -> anyhow::Result<bool
     if identity.ca_fingerprint() != ca || identity.not_after() <= Timestamp::now() {
         return Ok(false);
     }
-    let known = agents::get(store, &Tenant::default(), agent_id).await.context("look for this host's agent")?;
+    let known = agents::get(store, &Tenant::default(), agent_id)
+        .await
+        .context("look for this host's agent")?;
     Ok(known.is_some())
 }
 

@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let args = Cli::try_parse_from(["up"]).unwrap().args;
-        assert_eq!((args.http_port, args.collector_port, args.syslog_port), (9443, 9400, 5140));
+        assert_eq!(
+            (args.http_port, args.collector_port, args.syslog_port),
+            (9443, 9400, 5140)
+        );
         assert!(args.http_addr.is_loopback() && args.collector_addr.is_loopback());
         assert_eq!(args.journald, Journald::Auto);
         assert_eq!(args.nodes, Counts::default());
@@ -122,7 +125,10 @@ mod tests {
         let line = "up --nodes collector=2,detector=3 --follow a.log --follow b/*.log --journald off --no-host-logs \
                     --http-port 0 --in-process --no-agent --rules r";
         let args = Cli::try_parse_from(line.split_whitespace()).unwrap().args;
-        assert_eq!((args.nodes.collector, args.nodes.detector, args.nodes.gateway), (2, 3, 1));
+        assert_eq!(
+            (args.nodes.collector, args.nodes.detector, args.nodes.gateway),
+            (2, 3, 1)
+        );
         assert_eq!(args.follow.len(), 2);
         assert!(args.in_process && args.no_agent && args.no_host_logs);
     }

@@ -18,7 +18,10 @@ pub(super) fn print(system: &System, settings: &Settings, facts: &Facts) {
     line("API key", &format!("{}   (header x-api-key)", up.api_key));
     line("CA certificate", &up.ca_file.display().to_string());
     line("collectors", &join(settings.ports.collectors.iter()));
-    line("syslog", &format!("{}   (UDP and TCP)", join(settings.ports.syslog.iter())));
+    line(
+        "syslog",
+        &format!("{}   (UDP and TCP)", join(settings.ports.syslog.iter())),
+    );
     line("MongoDB", &without_password(&up.mongodb_uri));
     line("data", &dirs.data().display().to_string());
     if settings.args.in_process {
@@ -40,8 +43,14 @@ pub(super) fn print(system: &System, settings: &Settings, facts: &Facts) {
         line("", &format!("note: {remark}"));
     }
     let data = quote(dirs.data());
-    println!("\nWatch alerts in another terminal:\n\n  {} watch alerts --data {data}\n", program());
-    println!("and bring one about, a failed login as sshd writes it:\n\n  {}\n", first_alert(&dirs.try_file()));
+    println!(
+        "\nWatch alerts in another terminal:\n\n  {} watch alerts --data {data}\n",
+        program()
+    );
+    println!(
+        "and bring one about, a failed login as sshd writes it:\n\n  {}\n",
+        first_alert(&dirs.try_file())
+    );
     println!("Ctrl-C stops it.");
 }
 
@@ -63,7 +72,11 @@ fn program() -> &'static str {
 fn quote(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn join(items: impl Iterator<Item = impl ToString>) -> String {

@@ -14,7 +14,8 @@ use super::dirs::Dirs;
 use super::plan::Plan;
 use super::secrets::Secrets;
 
-const HEAD: &str = "# Written by `picket up` at every start; change it by the environment (PICKET_<ROLE>__SECTION__KEY).\n\n";
+const HEAD: &str =
+    "# Written by `picket up` at every start; change it by the environment (PICKET_<ROLE>__SECTION__KEY).\n\n";
 
 /// What all nodes are told.
 pub(super) struct Shared<'a> {
@@ -43,12 +44,17 @@ fn node(shared: &Shared<'_>, plan: &Plan) -> Value {
         "tls": { "cert_file": files.cert_file, "key_file": files.key_file, "ca_file": files.ca_file },
         "mongodb": { "uri": shared.mongodb_uri, "database": shared.settings.args.database },
     });
-    let Some(table) = config.as_object_mut() else { return config };
+    let Some(table) = config.as_object_mut() else {
+        return config;
+    };
     let ports = &shared.settings.ports;
     match plan.role {
         Role::Collector => {
             let (grpc, syslog) = (ports.collectors[plan.index], ports.syslog[plan.index]);
-            table.insert("grpc".to_owned(), json!({ "addr": grpc, "advertise": reachable(grpc).to_string() }));
+            table.insert(
+                "grpc".to_owned(),
+                json!({ "addr": grpc, "advertise": reachable(grpc).to_string() }),
+            );
             table.insert("syslog".to_owned(), json!({ "udp_addr": syslog, "tcp_addr": syslog }));
             table.insert(
                 "enrolment".to_owned(),
@@ -116,7 +122,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let place = Dirs::open(Some(temp.path().join("data"))).unwrap();
         let line = "up --nodes collector=2 --http-port 0 --collector-port 0 --syslog-port 0 --collector-addr 0.0.0.0";
-        let settings = Cli::try_parse_from(line.split_whitespace()).unwrap().args.settle().unwrap();
+        let settings = Cli::try_parse_from(line.split_whitespace())
+            .unwrap()
+            .args
+            .settle()
+            .unwrap();
         let shared = Shared {
             place: &place,
             settings: &settings,

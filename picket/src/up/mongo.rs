@@ -26,8 +26,13 @@ pub(super) struct Watched {
 /// Checks the database that was named.
 pub(super) async fn check(uri: &str) -> anyhow::Result<()> {
     let step = Step::begin("reaching MongoDB");
-    let store = Store::connect(uri, "admin", "picket-up").await.context("read --mongodb-uri")?;
-    store.ping().await.context("reach the MongoDB of --mongodb-uri (or PICKET_MONGODB_URI)")?;
+    let store = Store::connect(uri, "admin", "picket-up")
+        .await
+        .context("read --mongodb-uri")?;
+    store
+        .ping()
+        .await
+        .context("reach the MongoDB of --mongodb-uri (or PICKET_MONGODB_URI)")?;
     step.done("MongoDB: the one that was named");
     Ok(())
 }
@@ -37,7 +42,11 @@ pub(super) async fn start(place: &Dirs, board: &Board) -> anyhow::Result<(Watche
     let step = Step::begin("looking for MongoDB");
     let binary = mongod::provision(place.data(), |progress| match progress {
         Progress::Downloading { bytes, total } => {
-            step.set(format!("downloading MongoDB: {} of {} MB", bytes / 1_000_000, total / 1_000_000));
+            step.set(format!(
+                "downloading MongoDB: {} of {} MB",
+                bytes / 1_000_000,
+                total / 1_000_000
+            ));
         }
         Progress::Unpacking => step.set("unpacking MongoDB"),
     })
@@ -53,7 +62,11 @@ pub(super) async fn start(place: &Dirs, board: &Board) -> anyhow::Result<(Watche
         Origin::Provisioned => "provisioned before",
         Origin::Downloaded => "downloaded",
     };
-    step.done(&format!("MongoDB {} ({origin}), data in {}", binary.version, place.mongod_data().display()));
+    step.done(&format!(
+        "MongoDB {} ({origin}), data in {}",
+        binary.version,
+        place.mongod_data().display()
+    ));
     let uri = server.uri();
     Ok((watch(server, board.clone()), uri))
 }
@@ -76,7 +89,11 @@ async fn keep(mut server: Mongod, board: Board, stop: CancellationToken, urgent:
         board.set(entry(&server, 0));
         loop {
             let pause = backoff.next();
-            eprintln!("! mongod ended; starting it again in {} s (log: {})", pause.as_secs(), server.log_path().display());
+            eprintln!(
+                "! mongod ended; starting it again in {} s (log: {})",
+                pause.as_secs(),
+                server.log_path().display()
+            );
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(pause) => {}

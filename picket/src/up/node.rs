@@ -29,7 +29,10 @@ impl Ready {
             match self {
                 Self::Registered { store, role, name } => {
                     let live = nodes::live(store, Some(*role)).await.unwrap_or_default();
-                    if let Some(node) = live.into_iter().find(|node| node.id.as_str() == name && node.started_at >= since) {
+                    if let Some(node) = live
+                        .into_iter()
+                        .find(|node| node.id.as_str() == name && node.started_at >= since)
+                    {
                         return Ok(node.addr);
                     }
                 }

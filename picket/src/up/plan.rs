@@ -34,10 +34,16 @@ impl FromStr for Counts {
         let mut counts = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let error = || {
-                format!("expected ROLE=N with a role of collector, detector, responder, and N of 1 to {MOST}, got {part:?}")
+                format!(
+                    "expected ROLE=N with a role of collector, detector, responder, and N of 1 to {MOST}, got {part:?}"
+                )
             };
             let (role, number) = part.split_once('=').ok_or_else(error)?;
-            let number = number.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(error)?;
+            let number = number
+                .parse()
+                .ok()
+                .filter(|n| (1..=MOST).contains(n))
+                .ok_or_else(error)?;
             let count = match role {
                 "collector" => &mut counts.collector,
                 "detector" => &mut counts.detector,
@@ -92,14 +98,30 @@ mod tests {
         let counts: Counts = "collector=2, detector=3".parse().unwrap();
         assert_eq!((counts.collector, counts.detector, counts.responder), (2, 3, 1));
         assert_eq!("".parse(), Ok(Counts::default()));
-        for wrong in ["collector", "collector=0", "collector=17", "agent=1", "gateway=2", "detector=x"] {
+        for wrong in [
+            "collector",
+            "collector=0",
+            "collector=17",
+            "agent=1",
+            "gateway=2",
+            "detector=x",
+        ] {
             assert!(wrong.parse::<Counts>().unwrap_err().contains(wrong), "{wrong}");
         }
     }
 
     #[test]
     fn detectors_come_before_collectors_and_the_gateway_last() {
-        let names: Vec<String> = "collector=2".parse::<Counts>().unwrap().plans().into_iter().map(|p| p.name).collect();
-        assert_eq!(names, ["detector-1", "collector-1", "collector-2", "responder-1", "gateway-1"]);
+        let names: Vec<String> = "collector=2"
+            .parse::<Counts>()
+            .unwrap()
+            .plans()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert_eq!(
+            names,
+            ["detector-1", "collector-1", "collector-2", "responder-1", "gateway-1"]
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
-use super::args::Args;
 use super::UsageError;
+use super::args::Args;
 
 /// How many ports are tried where UDP and TCP must be free alike.
 const TRIES: usize = 32;
@@ -25,7 +25,13 @@ pub(super) fn settle(args: &Args) -> Result<Ports, UsageError> {
     let mut collectors = Vec::new();
     let mut syslog = Vec::new();
     for offset in 0..args.nodes.collector {
-        collectors.push(tcp(args.collector_addr, args.collector_port, offset, "--collector-port", &mut held)?);
+        collectors.push(tcp(
+            args.collector_addr,
+            args.collector_port,
+            offset,
+            "--collector-port",
+            &mut held,
+        )?);
         syslog.push(tcp_and_udp(args.collector_addr, args.syslog_port, offset, &mut held)?);
     }
     Ok(Ports {
@@ -38,7 +44,9 @@ pub(super) fn settle(args: &Args) -> Result<Ports, UsageError> {
 fn tcp(ip: IpAddr, port: u16, offset: u16, flag: &str, held: &mut Vec<TcpListener>) -> Result<SocketAddr, UsageError> {
     let port = nth(port, offset, flag)?;
     let listener = TcpListener::bind((ip, port)).map_err(|error| refused("TCP", ip, port, flag, &error))?;
-    let addr = listener.local_addr().map_err(|error| refused("TCP", ip, port, flag, &error))?;
+    let addr = listener
+        .local_addr()
+        .map_err(|error| refused("TCP", ip, port, flag, &error))?;
     held.push(listener);
     Ok(addr)
 }
@@ -63,17 +71,22 @@ fn nth(port: u16, offset: u16, flag: &str) -> Result<u16, UsageError> {
     if port == 0 {
         return Ok(0);
     }
-    port.checked_add(offset)
-        .ok_or_else(|| UsageError(format!("{flag} {port}: there is no port {offset} above it; choose a lower one")))
+    port.checked_add(offset).ok_or_else(|| {
+        UsageError(format!(
+            "{flag} {port}: there is no port {offset} above it; choose a lower one"
+        ))
+    })
 }
 
 fn refused(protocol: &str, ip: IpAddr, port: u16, flag: &str, error: &io::Error) -> UsageError {
     let addr = SocketAddr::new(ip, port);
     let advice = format!("choose another port with {flag} (0 takes a free one)");
-    UsageError(match error.kind() {
-        io::ErrorKind::AddrInUse => format!("{protocol} port {port} on {ip} is taken by another process; {advice}"),
-        io::ErrorKind::AddrNotAvailable => format!("{ip} is no address of this machine ({addr})"),
-        _ => format!("cannot listen on {protocol} {addr}: {error}; {advice}"),
+    UsageError(if error.kind() == io::ErrorKind::AddrInUse {
+        format!("{protocol} port {port} on {ip} is taken by another process; {advice}")
+    } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+        format!("{ip} is no address of this machine ({addr})")
+    } else {
+        format!("cannot listen on {protocol} {addr}: {error}; {advice}")
     })
 }
 
@@ -89,10 +102,19 @@ mod tests {
     fn a_taken_port_is_named_with_its_flag() {
         let other = TcpListener::bind((LOCAL, 0)).unwrap();
         let port = other.local_addr().unwrap().port();
-        let error = tcp(LOCAL, port, 0, "--http-port", &mut Vec::new()).unwrap_err().to_string();
-        assert!(error.contains(&port.to_string()) && error.contains("--http-port"), "{error}");
-        let udp = UdpSocket::bind((LOCAL, 0)).unwrap();
-        let port = udp.local_addr().unwrap().port();
+        let error = tcp(LOCAL, port, 0, "--http-port", &mut Vec::new())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&port.to_string()) && error.contains("--http-port"),
+            "{error}"
+        );
+        let taken_for_udp_only = || {
+            let udp = UdpSocket::bind((LOCAL, 0)).unwrap();
+            let port = udp.local_addr().unwrap().port();
+            TcpListener::bind((LOCAL, port)).is_ok().then_some((udp, port))
+        };
+        let (_udp, port) = std::iter::repeat_with(taken_for_udp_only).flatten().next().unwrap();
         let error = tcp_and_udp(LOCAL, port, 0, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("UDP") && error.contains("--syslog-port"), "{error}");
     }

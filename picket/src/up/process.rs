@@ -37,7 +37,11 @@ impl Backoff {
 
     /// The pause before the next start.
     pub(super) fn next(&mut self) -> Duration {
-        if self.started.take().is_some_and(|at| at.elapsed() >= Self::HEALTHY_AFTER) {
+        if self
+            .started
+            .take()
+            .is_some_and(|at| at.elapsed() >= Self::HEALTHY_AFTER)
+        {
             self.attempts = 0;
         }
         let pause = Duration::from_secs(1 << self.attempts.min(5)).min(Self::LONGEST);
@@ -127,7 +131,12 @@ async fn keep(spec: Spec, first: Child, mut addr: String, board: Board, stop: Ca
         board.set(entry(&spec, 0, &addr));
         let since = loop {
             let pause = backoff.next();
-            eprintln!("! starting {} again in {} s (log: {})", spec.name, pause.as_secs(), spec.log.display());
+            eprintln!(
+                "! starting {} again in {} s (log: {})",
+                spec.name,
+                pause.as_secs(),
+                spec.log.display()
+            );
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -170,9 +179,18 @@ async fn end(spec: &Spec, child: &Child, operator: &Stop) {
     };
     let status = child.exited();
     if !clean {
-        eprintln!("! {} did not stop within {} s and was killed", spec.name, STOP_GRACE.as_secs());
+        eprintln!(
+            "! {} did not stop within {} s and was killed",
+            spec.name,
+            STOP_GRACE.as_secs()
+        );
     } else if !status.is_some_and(|status| status.success()) {
-        eprintln!("! {} stopped with a failure ({}); see {}", spec.name, describe(status), spec.log.display());
+        eprintln!(
+            "! {} stopped with a failure ({}); see {}",
+            spec.name,
+            describe(status),
+            spec.log.display()
+        );
     }
 }
 
@@ -227,7 +245,10 @@ mod tests {
             },
         };
         let board = Board::new(dir.path().to_owned());
-        let error = Supervised::start(spec, board, Stop::on_signals().unwrap()).await.unwrap_err().to_string();
+        let error = Supervised::start(spec, board, Stop::on_signals().unwrap())
+            .await
+            .unwrap_err()
+            .to_string();
         for part in ["collector-1", "exit status: 3", "the disk is full", "collector-1.log"] {
             assert!(error.contains(part), "{part} missing in {error}");
         }

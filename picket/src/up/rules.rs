@@ -20,7 +20,9 @@ pub(super) fn find(place: &Dirs, asked: Option<&Path>) -> anyhow::Result<(PathBu
         let text = format!("rules from {}", dir.display());
         return Ok((dir, text));
     }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("rules")));
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("rules")));
     let found = checkout().or_else(|| beside.filter(|dir| dir.is_dir()));
     if let Some(dir) = found {
         let text = format!("rules from {}", dir.display());

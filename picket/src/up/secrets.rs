@@ -12,6 +12,9 @@ use rand::rngs::OsRng;
 
 use super::dirs::{self, Dirs};
 
+/// By this, scanners find a key that was published by mistake.
+const API_KEY_PREFIX: &str = "pk_";
+
 /// Files with one secret each (0600). They outlive a stop: whoever was given the key can go on using it.
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
@@ -30,9 +33,9 @@ impl Secrets {
         let admin_password_file = dir.join("admin-password");
         let api_key_file = dir.join("api-key");
         let jwt_key_file = dir.join("jwt-key");
-        let admin_password = open(&admin_password_file, 15)?;
-        let api_key = open(&api_key_file, 32)?;
-        open(&jwt_key_file, 48)?;
+        let admin_password = open(&admin_password_file, "", 15)?;
+        let api_key = open(&api_key_file, API_KEY_PREFIX, 32)?;
+        open(&jwt_key_file, "", 48)?;
         Ok(Self {
             admin_password_file,
             admin_password,
@@ -43,7 +46,7 @@ impl Secrets {
     }
 }
 
-fn open(path: &Path, bytes: usize) -> anyhow::Result<String> {
+fn open(path: &Path, prefix: &str, bytes: usize) -> anyhow::Result<String> {
     match fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
         Ok(_) => {}
@@ -51,8 +54,10 @@ fn open(path: &Path, bytes: usize) -> anyhow::Result<String> {
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     }
     let mut random = vec![0; bytes];
-    OsRng.try_fill_bytes(&mut random).context("get random bytes from the system")?;
-    let secret = URL_SAFE_NO_PAD.encode(&random);
+    OsRng
+        .try_fill_bytes(&mut random)
+        .context("get random bytes from the system")?;
+    let secret = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(&random));
     write_private(path, secret.as_bytes()).with_context(|| format!("write {}", path.display()))?;
     Ok(secret)
 }
@@ -65,8 +70,8 @@ mod tests {
     fn a_secret_is_made_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let secret = open(&path, 32).unwrap();
-        assert_eq!(secret.len(), 43);
-        assert_eq!(open(&path, 32).unwrap(), secret);
+        let secret = open(&path, "pk_", 32).unwrap();
+        assert!(secret.starts_with("pk_") && secret.len() == 46);
+        assert_eq!(open(&path, "pk_", 32).unwrap(), secret);
     }
 }

@@ -49,7 +49,9 @@ pub(super) async fn start(system: &mut System, settings: &Settings) -> anyhow::R
             uri
         }
     };
-    let store = Store::connect(&uri, &settings.args.database, "picket-up").await.context("open the database")?;
+    let store = Store::connect(&uri, &settings.args.database, "picket-up")
+        .await
+        .context("open the database")?;
     store.ensure_indexes().await.context("prepare the database")?;
     let plans = settings.args.nodes.plans();
     let ca_fingerprint = certificates(system, &store, &plans).await?;
@@ -116,7 +118,9 @@ async fn start_node(system: &mut System, settings: &Settings, store: &Store, pla
     let config = system.dirs.node_config(&plan.name);
     let role = plan.role.to_string();
     if settings.args.in_process {
-        let (ctx, addr) = start_inside(plan.role, config).await.with_context(|| format!("start {}", plan.name))?;
+        let (ctx, addr) = start_inside(plan.role, config)
+            .await
+            .with_context(|| format!("start {}", plan.name))?;
         system.parts.push(Part::Inside {
             role: role.clone(),
             name: plan.name.clone(),
@@ -181,8 +185,12 @@ async fn start_agent(
     ca_fingerprint: &str,
 ) -> anyhow::Result<()> {
     let step = Step::begin("enrolling an agent for this host");
-    let collectors: Vec<String> =
-        settings.ports.collectors.iter().map(|addr| configs::reachable(*addr).to_string()).collect();
+    let collectors: Vec<String> = settings
+        .ports
+        .collectors
+        .iter()
+        .map(|addr| configs::reachable(*addr).to_string())
+        .collect();
     let first = collectors.first().context("there is no collector")?;
     let target = Target {
         rest_url: up.rest_url.clone(),
@@ -227,7 +235,11 @@ async fn start_agent(
         let process = Supervised::start(spec, system.board.clone(), system.operator.clone()).await?;
         system.parts.push(Part::Process(process));
     }
-    step.done(if new { "agent for this host enrolled and connected" } else { "agent for this host connected" });
+    step.done(if new {
+        "agent for this host enrolled and connected"
+    } else {
+        "agent for this host connected"
+    });
     Ok(())
 }
 

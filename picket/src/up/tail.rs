@@ -23,7 +23,10 @@ pub(super) fn last_lines(path: &Path, start: u64) -> String {
     if last.is_empty() {
         return "  (nothing)".to_owned();
     }
-    last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    last.iter()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
