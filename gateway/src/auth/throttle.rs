@@ -20,7 +20,8 @@ struct Failures {
     since: Instant,
 }
 
-/// Counts failed logins.
+/// Counts failed logins. Keys and tokens, which have no name, are counted for each address under the empty name and apart
+/// from the others: a forgotten script with an old key must not keep people on the same address from signing in.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     failures: Mutex<HashMap<(Option<String>, IpAddr), Failures>>,
@@ -36,9 +37,11 @@ impl Throttle {
             let age = now.saturating_duration_since(entry.since);
             (entry.count >= allowed && age < WINDOW).then(|| WINDOW - age)
         };
-        let own = refused(&(Some(name.to_owned()), address), ALLOWED_FAILURES);
-        let address = refused(&(None, address), ALLOWED_FAILURES_PER_ADDRESS);
-        own.max(address)
+        let own = (Some(name.to_owned()), address);
+        if name.is_empty() {
+            return refused(&own, ALLOWED_FAILURES_PER_ADDRESS);
+        }
+        refused(&own, ALLOWED_FAILURES).max(refused(&(None, address), ALLOWED_FAILURES_PER_ADDRESS))
     }
 
     /// Notes a failure.
@@ -50,7 +53,9 @@ impl Throttle {
         if failures.len() + 2 > MAX_ENTRIES {
             forget_oldest_half(&mut failures);
         }
-        for key in [(Some(name.to_owned()), address), (None, address)] {
+        let own = (Some(name.to_owned()), address);
+        let of_address = (!name.is_empty()).then_some((None, address));
+        for key in [Some(own), of_address].into_iter().flatten() {
             let entry = failures.entry(key).or_insert(Failures { count: 0, since: now });
             if now.saturating_duration_since(entry.since) >= WINDOW {
                 *entry = Failures { count: 0, since: now };
@@ -105,6 +110,18 @@ mod tests {
         }
         assert!(throttle.wait("somebody", HOME, now).is_some());
         assert!(throttle.wait("somebody", AWAY, now).is_none());
+    }
+
+    #[test]
+    fn failures_without_a_name_hold_up_nobody_else() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        for n in 0..ALLOWED_FAILURES_PER_ADDRESS {
+            assert_eq!(throttle.wait("", HOME, now), None, "try {n}");
+            throttle.fail("", HOME, now);
+        }
+        assert!(throttle.wait("", HOME, now).is_some());
+        assert_eq!(throttle.wait("ana", HOME, now), None);
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) struct EnrolmentTokenBody {
     ttl_secs: u64,
     /// Group of the endpoints.
     #[serde(default = "default_group")]
-    #[schema(default = "default", example = "web")]
+    #[schema(default = "default", example = "web", pattern = "^[a-z0-9_-]{1,63}$")]
     group: String,
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn create_enrolment_token(
 pub(super) struct RevokeBody {
     /// For the audit log, at most 500 characters.
     #[serde(default)]
-    #[schema(example = "stolen laptop")]
+    #[schema(example = "stolen laptop", max_length = 500)]
     reason: String,
 }
 
@@ -143,7 +143,7 @@ pub(super) struct RevokeAnswer {
     post,
     path = "/security/agents/{id}/revoke",
     tag = "agents",
-    params(("id" = String, Path, description = "Id of the agent, a UUID")),
+    params(("id" = uuid::Uuid, Path, description = "Id of the agent")),
     request_body = RevokeBody,
     responses((status = 200, description = "It is revoked", body = RevokeAnswer))
 )]

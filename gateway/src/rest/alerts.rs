@@ -47,13 +47,16 @@ pub(super) struct AlertParams {
     /// Id of the rule; `ti_ip`, `ti_domain` and `ti_sha256` for indicators.
     rule_id: Option<String>,
     /// Lowest level: `informational`, `low`, `medium`, `high` or `critical`.
-    #[param(example = "high")]
+    #[param(example = "high", pattern = "^(informational|low|medium|high|critical)$")]
     min_level: Option<String>,
-    /// Another name for `min_level`.
+    /// Another name for `min_level`; only one of them may be given.
+    #[param(pattern = "^(informational|low|medium|high|critical)$")]
     level: Option<String>,
     /// Alerts made at this RFC 3339 time or later.
+    #[param(format = DateTime)]
     from: Option<String>,
     /// Alerts made before this RFC 3339 time.
+    #[param(format = DateTime)]
     to: Option<String>,
     /// Alerts on the page, 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 50)]
@@ -61,6 +64,7 @@ pub(super) struct AlertParams {
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// `exact` adds `total`: how many alerts match in all.
+    #[param(pattern = "^exact$")]
     count: Option<String>,
 }
 
@@ -135,7 +139,7 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     get,
     path = "/alerts/{id}",
     tag = "alerts",
-    params(("id" = String, Path, description = "32 hex digits")),
+    params(("id" = String, Path, description = "32 hex digits", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "The alert", body = Object))
 )]
 pub(super) async fn get(

@@ -39,9 +39,21 @@ pub(super) struct FilterParams {
     #[param(example = "linux")]
     os_type: Option<String>,
     /// Events at this RFC 3339 time or later.
+    #[param(format = DateTime)]
     from: Option<String>,
     /// Events before this RFC 3339 time.
+    #[param(format = DateTime)]
     to: Option<String>,
+}
+
+/// Which words.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "read through Params, which names the parameter in its errors; this documents them"
+)]
+pub(super) struct QueryParam {
     /// Words and `field:value` terms that must all be found: `failed user.name:root "invalid user"`.
     q: Option<String>,
 }
@@ -60,7 +72,7 @@ pub(super) struct PageParams {
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// `exact` adds `total`: how many events match in all. It reads everything that may match.
-    #[param(example = "exact")]
+    #[param(example = "exact", pattern = "^exact$")]
     count: Option<String>,
 }
 
@@ -130,7 +142,7 @@ async fn page(app: &App, caller: Caller, uri: &Uri, needs_query: bool) -> Result
     get,
     path = "/events",
     tag = "events",
-    params(FilterParams, PageParams),
+    params(FilterParams, QueryParam, PageParams),
     responses((status = 200, description = "A page of events", body = EventPage))
 )]
 pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<EventPage>, Problem> {
@@ -142,7 +154,12 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     get,
     path = "/search",
     tag = "events",
-    params(FilterParams, PageParams),
+    params(
+        FilterParams,
+        PageParams,
+        ("q" = String, Query, description = "Words and `field:value` terms that must all be found",
+            example = "failed source.ip:10.0.0.5"),
+    ),
     responses((status = 200, description = "A page of events", body = EventPage))
 )]
 pub(super) async fn search(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<EventPage>, Problem> {
@@ -158,7 +175,8 @@ pub(super) async fn search(State(app): State<App>, caller: Caller, uri: Uri) -> 
     tag = "events",
     params(
         FilterParams,
-        ("format" = Option<String>, Query, description = "`jsonl`, which is the only one"),
+        QueryParam,
+        ("format" = Option<String>, Query, description = "`jsonl`, which is the only one", pattern = "^jsonl$"),
     ),
     responses((status = 200, description = "One event a line", body = String, content_type = "application/x-ndjson"))
 )]

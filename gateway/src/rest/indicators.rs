@@ -19,12 +19,12 @@ use crate::state::App;
 const MAX_LIMIT: usize = 10_000;
 
 /// An indicator.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IndicatorBody {
     /// `ip`, `domain` or `sha256`.
     #[serde(rename = "type")]
-    #[schema(example = "ip")]
+    #[schema(example = "ip", pattern = "^(ip|domain|sha256)$")]
     kind: String,
     /// In any usual form.
     #[schema(example = "10.0.0.5")]
@@ -40,13 +40,12 @@ pub(super) struct IndicatorBody {
 }
 
 /// One indicator, or several.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
 pub(super) enum IndicatorsBody {
     /// One.
-    #[schema(title = "One indicator")]
     One(IndicatorBody),
     /// Several.
-    #[schema(title = "Several indicators")]
     Many(Vec<IndicatorBody>),
 }
 
@@ -92,6 +91,7 @@ pub(super) struct IndicatorError {
 )]
 pub(super) struct ListParams {
     /// Only `ip`, `domain` or `sha256`.
+    #[param(pattern = "^(ip|domain|sha256)$")]
     r#type: Option<String>,
     /// Indicators in the answer, 1 to 10000.
     #[param(minimum = 1, maximum = 10000, default = 50)]

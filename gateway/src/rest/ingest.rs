@@ -25,10 +25,10 @@ const MAX_ORIGIN_BYTES: usize = 1024;
 )]
 pub(super) struct IngestParams {
     /// Where the events come from, such as the path of a file.
-    #[param(example = "/var/log/auth.log")]
+    #[param(example = "/var/log/auth.log", max_length = 1024)]
     origin: Option<String>,
     /// Parser to use; detected when absent.
-    #[param(example = "sshd")]
+    #[param(example = "sshd", max_length = 63)]
     log_type: Option<String>,
 }
 
@@ -102,7 +102,8 @@ pub(super) struct IngestError {
     tag = "events",
     params(
         IngestParams,
-        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1-255 characters"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request",
+            pattern = "^[!-~]{1,255}$"),
     ),
     request_body(content(
         (IngestBody = "application/json"),

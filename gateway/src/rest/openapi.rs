@@ -116,8 +116,10 @@ fn complete(operation: &mut Operation, route: &Route) {
     if route.path.contains('{') {
         errors.push(("404", "There is none"));
     }
+    if route.verb != Verb::Get {
+        errors.push(("409", "It exists already, or something else stands against it"));
+    }
     if route.verb == Verb::Post {
-        errors.push(("409", "It exists already, or changed meanwhile"));
         errors.push(("413", "The body is too large"));
         errors.push(("415", "The body's type is not understood"));
     }

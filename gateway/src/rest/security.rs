@@ -123,13 +123,13 @@ pub(super) struct UserList {
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
     /// 1 to 63 letters, digits, `-`, `_`, `.` or `@`.
-    #[schema(example = "ana")]
+    #[schema(example = "ana", pattern = "^[A-Za-z0-9._@-]{1,63}$")]
     name: String,
     /// 10 to 256 bytes.
-    #[schema(value_type = String, example = "correct horse battery")]
+    #[schema(value_type = String, example = "correct horse battery", min_length = 10, max_length = 256)]
     password: SecretText,
     /// `viewer`, `analyst`, `responder` or `admin`.
-    #[schema(example = "analyst")]
+    #[schema(example = "analyst", pattern = "^(viewer|analyst|responder|admin)$")]
     role: String,
 }
 
@@ -242,10 +242,10 @@ pub(super) struct ApiKeyList {
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyBody {
     /// 1 to 63 letters, digits, `-`, `_`, `.` or `@`.
-    #[schema(example = "shipper")]
+    #[schema(example = "shipper", pattern = "^[A-Za-z0-9._@-]{1,63}$")]
     name: String,
     /// `viewer`, `analyst`, `responder` or `admin`.
-    #[schema(example = "analyst")]
+    #[schema(example = "analyst", pattern = "^(viewer|analyst|responder|admin)$")]
     role: String,
     /// Days until it stops working, 1 to 3650; never when absent.
     #[schema(minimum = 1, maximum = 3650)]
