@@ -422,6 +422,7 @@ fn end_of(status: &Status, before_welcome: bool) -> End {
         return End::Vanished;
     }
     End::Lost(match status.message() {
+        _ if from_transport => format!("the connection broke: {text}"),
         "" => text,
         message => message.to_owned(),
     })

@@ -396,6 +396,13 @@ impl Follower {
         let now = Instant::now();
         if self.tails.get(&key).is_some_and(|tail| tail.rotated.is_none()) {
             self.adopt_successors(key)?;
+            let moved = self
+                .tails
+                .get(&key)
+                .and_then(|tail| identity::find_inode(tail.path.parent()?, key));
+            if let (Some(tail), Some(moved)) = (self.tails.get_mut(&key), moved) {
+                tail.path = moved;
+            }
         }
         let Some(tail) = self.tails.get_mut(&key) else {
             return Ok(());

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use model::Timestamp;
@@ -32,6 +32,8 @@ pub(super) struct Tail {
     /// Set when its path is another file's or nobody's: when that was, or when it last grew since.
     pub(super) rotated: Option<Instant>,
     pub(super) grown_at: Instant,
+    /// When the file had last been written to, at the last look that found nothing new.
+    modified: Option<SystemTime>,
     pub(super) error: Option<String>,
     /// No line ends between `offset` and here.
     scanned: u64,
@@ -65,6 +67,7 @@ impl Tail {
             size: offset,
             rotated: None,
             grown_at: now,
+            modified: None,
             error: None,
             scanned: offset,
             prints: Prints::default(),
@@ -99,6 +102,7 @@ impl Tail {
             size: self.offset,
             rotated: Some(now),
             grown_at: now,
+            modified: None,
             error: None,
             scanned: self.offset,
             prints: Prints::default(),
@@ -152,11 +156,18 @@ impl Tail {
         let Some(file) = &self.file else {
             return Ok(Step::Idle);
         };
-        self.size = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        self.size = metadata.len();
         if self.size < self.scanned {
             return Ok(Step::Replaced);
         }
         if self.size == self.scanned {
+            // A file that was truncated and has grown to the very same size gives itself away by its time.
+            let modified = metadata.modified().ok();
+            if modified != self.modified && !self.prints.hold(file, self.offset)? {
+                return Ok(Step::Replaced);
+            }
+            self.modified = modified;
             return Ok(Step::Idle);
         }
         self.grown_at = now;
