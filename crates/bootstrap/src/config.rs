@@ -46,3 +46,6 @@ pub fn load<C: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Res
 }
 
 pub(crate) use layers::{Layers, load_from};
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Serialize for Secret {
     }
 }
 
-/// A URI that may hold a password. Debug, Display and Serialize mask the password and nothing else.
+/// A URI that may hold a password. Debug, Display and Serialize mask the password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretUri(String);
@@ -69,20 +69,14 @@ impl SecretUri {
             };
         };
         let (scheme, rest) = self.0.split_at(start);
-        // A password with an unescaped '/' or '?' in it must be covered as well, so the last '@' ends it, unless
-        // that is one in the options.
-        let end = match rest.find('@') {
-            None => return self.0.clone(),
-            Some(first) => {
-                let authority_end = rest[first..].find(['/', '?']).map_or(rest.len(), |at| first + at);
-                rest[..authority_end].rfind('@').unwrap_or(first)
-            }
+        // A password may hold an '@', '/' or '?' that should have been escaped, so it ends at the very last '@'; an
+        // option with one in it makes more than the password masked, which is no harm.
+        let (user, host) = rest.rfind('@').map_or(("", rest), |at| rest.split_at(at));
+        let user = match user.split_once(':') {
+            Some((name, _)) => format!("{name}:{MASK}"),
+            None => user.to_owned(),
         };
-        let (user, host) = rest.split_at(end);
-        match user.split_once(':') {
-            Some((name, _)) => format!("{scheme}{name}:{MASK}{host}"),
-            None => self.0.clone(),
-        }
+        format!("{scheme}{user}{}", mask_options(host))
     }
 }
 
@@ -116,6 +110,21 @@ impl Serialize for SecretUri {
     }
 }
 
+/// Masks the values of options such as `tlsCertificateKeyFilePassword`.
+fn mask_options(host: &str) -> String {
+    let Some((host, options)) = host.split_once('?') else {
+        return host.to_owned();
+    };
+    let options: Vec<String> = options
+        .split('&')
+        .map(|option| match option.split_once('=') {
+            Some((key, _)) if key.to_ascii_lowercase().contains("password") => format!("{key}={MASK}"),
+            _ => option.to_owned(),
+        })
+        .collect();
+    format!("{host}?{}", options.join("&"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -140,9 +149,11 @@ mod tests {
     fn only_the_password_is_masked() {
         for (uri, shown) in [
             ("mongodb://u:p@h:1/?a=b", "mongodb://u:********@h:1/?a=b"),
+            ("mongodb://u:p@h:1,g:2/db", "mongodb://u:********@h:1,g:2/db"),
+            ("mongodb://u:p@q@h/?a=b", "mongodb://u:********@h/?a=b"),
             (
-                "mongodb://u:p@h:1,g:2/db?a=b@c",
-                "mongodb://u:********@h:1,g:2/db?a=b@c",
+                "mongodb://h/?tlsCertificateKeyFilePassword=p&a=b",
+                "mongodb://h/?tlsCertificateKeyFilePassword=********&a=b",
             ),
             ("mongodb://h:1/?a=b", "mongodb://h:1/?a=b"),
             ("mongodb://u@h", "mongodb://u@h"),
