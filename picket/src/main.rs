@@ -100,6 +100,8 @@ fn main() -> ExitCode {
             Command::Node(_) | Command::Agent(_) => Ok(ExitCode::FAILURE),
         }
     });
+    // Taking the runtime down under tasks of libraries makes some panic; the process ends anyway.
+    std::mem::forget(runtime);
     match result {
         Ok(code) => code,
         Err(error) => {

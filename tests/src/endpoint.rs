@@ -127,7 +127,8 @@ impl Endpoint {
     pub fn start(&mut self, collector: &str) -> anyhow::Result<()> {
         let config = self.dir.join("agentd.toml");
         let toml = format!(
-            "data_dir = {:?}\ncollectors = [{collector:?}]\n\n[journald]\nenabled = false\n\n[[files]]\npaths = [{:?}]\n",
+            "data_dir = {:?}\ncollectors = [{collector:?}]\n\n[journald]\nenabled = false\n\n[[files]]\npaths = [{:?}]\n\
+             start = \"beginning\"\n",
             self.data().to_string_lossy(),
             self.followed().to_string_lossy()
         );

@@ -1,5 +1,6 @@
 //! A whole Picket on this machine, started the way a user starts it: `picket up`, as processes.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -402,6 +403,7 @@ async fn launch(dir: &Path, options: &Options) -> anyhow::Result<(Child, Up)> {
         .stdin(Stdio::null())
         .stdout(out.try_clone().context("share up.log")?)
         .stderr(out);
+    command.env("PATH", path_with_mongod().await?);
     let mut process = command.spawn().context("start picket up")?;
     let up = until("picket up is ready", START, async || {
         if let Some(status) = process.try_wait()? {
@@ -420,6 +422,14 @@ async fn launch(dir: &Path, options: &Options) -> anyhow::Result<(Child, Up)> {
             Err(error.context(printed(dir)))
         }
     }
+}
+
+/// The PATH with the tests' own `mongod` in front, so that not every fresh data directory fetches one.
+async fn path_with_mongod() -> anyhow::Result<OsString> {
+    let mongod = testkit::mongod_binary().await;
+    let own = mongod.parent().map(Path::to_path_buf);
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&rest))).context("extend PATH")
 }
 
 fn printed(dir: &Path) -> String {

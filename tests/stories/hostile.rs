@@ -123,12 +123,10 @@ async fn requests_that_are_wrong_get_problems_that_name_the_field() -> anyhow::R
     ensure!(response.status() == 400, "{}", response.status());
     let too_large = vec![b' '; 64 * 1024 * 1024];
     // A server may answer 413 or close the connection while it is still being sent to.
-    if let Ok(response) = system
+    let request = system
         .request(reqwest::Method::POST, "/ingest")
-        .body(too_large)
-        .send()
-        .await
-    {
+        .header("content-type", "application/json");
+    if let Ok(response) = request.body(too_large).send().await {
         ensure!(response.status() == 413, "{}", response.status());
     }
     ensure!(system.get("/health").await?["status"] == "ok");

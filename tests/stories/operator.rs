@@ -243,7 +243,9 @@ async fn nobody_gets_in_without_credentials() -> anyhow::Result<()> {
             .header("x-api-key", "pk_wrong")
             .send()
             .await?;
-        ensure!(wrong.status() == 401, "{path} with a wrong key: {}", wrong.status());
+        // After some wrong keys from one address, more of them are not even looked at.
+        let refused = [401, 429].contains(&wrong.status().as_u16());
+        ensure!(refused, "{path} with a wrong key: {}", wrong.status());
     }
     let basic = system
         .client()

@@ -27,8 +27,6 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
 const EXIT_CONFIG: u8 = 64;
 /// Exit code after the second signal.
 const EXIT_INTERRUPTED: i32 = 130;
-/// How long threads that block may delay the end.
-const RUNTIME_GRACE: Duration = Duration::from_secs(2);
 
 /// The configuration of a service.
 pub trait ServiceConfig: Serialize + DeserializeOwned + Default + Send + 'static {
@@ -100,7 +98,8 @@ where
             .spawn("metrics-upkeep", metrics::upkeep(recorder, ctx.shutdown.clone()));
         live(name, config, ctx, start).await
     });
-    runtime.shutdown_timeout(RUNTIME_GRACE);
+    // What is left are tasks of libraries. Taking the runtime down under them makes some panic; the process ends anyway.
+    std::mem::forget(runtime);
     match result {
         Ok(()) => {
             tracing::info!("stopped");
