@@ -75,8 +75,8 @@ fn main() -> ExitCode {
     if let Command::Agent(args) = command {
         return node::run_agent(args);
     }
-    // `picket up` must outlive the terminal that it writes to; everything else ends when nobody reads on.
-    if !matches!(command, Command::Up(_)) {
+    // The signal also comes when a peer closes a connection, which these must survive.
+    if !matches!(command, Command::Up(_) | Command::Watch(_) | Command::Send(_)) {
         end_quietly_when_nobody_reads();
     }
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,6 +1,6 @@
 //! `picket watch alerts`: alerts as they are made, one line each.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         };
         match ended {
-            Ok(()) => {}
+            Ok(()) => return Ok(ExitCode::SUCCESS),
             // Before the first answer, an error is the user's to read; later on, it is a break to get over.
             Err(error) if !connected_before => return Err(error),
             Err(error) => {
@@ -108,8 +108,11 @@ async fn follow(
         *pause = RECONNECT.0;
         match message.body {
             Some(Body::Alert(watched)) => {
-                if let Some(alert) = &watched.alert {
-                    show(alert, &watched.cursor, args.json, color);
+                if let Some(alert) = &watched.alert
+                    && show(alert, &watched.cursor, args.json, color).is_err()
+                {
+                    // Nobody reads on, as in `picket watch alerts | head`.
+                    return Ok(());
                 }
                 *cursor = watched.cursor;
             }
@@ -119,11 +122,14 @@ async fn follow(
     }
 }
 
-fn show(alert: &Alert, cursor: &str, as_json: bool, color: bool) {
-    if as_json {
+fn show(alert: &Alert, cursor: &str, as_json: bool, color: bool) -> std::io::Result<()> {
+    let line = if as_json {
         let document: serde_json::Value = serde_json::from_str(&alert.json).unwrap_or_default();
-        println!("{}", json!({ "cursor": cursor, "alert": document }));
+        json!({ "cursor": cursor, "alert": document }).to_string()
     } else {
-        println!("{}", human_line(alert, color));
-    }
+        human_line(alert, color)
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
 }
