@@ -15,10 +15,12 @@ use tokio::sync::watch;
 
 pub use nix::sys::signal::Signal;
 
-/// A running or ended child process. Dropping it stops the waiting, not the process.
+/// A running or ended child process. Dropping it sends the signal chosen for the death of this process, and waits for
+/// nothing.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
+    on_parent_death: Signal,
     exit: watch::Receiver<Option<ExitStatus>>,
 }
 
@@ -56,6 +58,7 @@ impl Child {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         Ok(Self {
             pid: Pid::from_raw(pid),
+            on_parent_death,
             exit,
         })
     }
@@ -94,6 +97,12 @@ impl Child {
         self.signal(Signal::SIGKILL);
         self.wait().await;
         false
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(self.on_parent_death);
     }
 }
 
@@ -144,6 +153,17 @@ mod tests {
         // Whether the shell has set its trap by then decides only which way it ends.
         child.stop(Duration::from_millis(300)).await;
         assert!(child.exited().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_child_ends() {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let child = Child::spawn(command, Signal::SIGKILL).unwrap();
+        let mut exit = child.exit.clone();
+        drop(child);
+        let ended = tokio::time::timeout(Duration::from_secs(10), exit.wait_for(Option::is_some)).await;
+        assert!(ended.is_ok_and(|status| status.is_ok()));
     }
 
     #[test]

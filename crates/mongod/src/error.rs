@@ -94,3 +94,17 @@ pub enum StartError {
         log: PathBuf,
     },
 }
+
+/// A MongoDB that was named cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It does not answer, or refuses the connection.
+    #[error("it cannot be reached")]
+    Unreachable(#[source] mongodb::error::Error),
+    /// It is a single server, where transactions and change streams do not exist.
+    #[error(
+        "it is no replica set, which transactions and change streams need; start it with --replSet NAME and call \
+         rs.initiate() once"
+    )]
+    Standalone,
+}

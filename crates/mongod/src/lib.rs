@@ -14,6 +14,7 @@ mod replica;
 mod server;
 mod wheel;
 
-pub use error::{ProvisionError, StartError};
+pub use error::{CheckError, ProvisionError, StartError};
 pub use provision::{Binary, Origin, Progress, manual_path, provision};
+pub use replica::check;
 pub use server::{Mongod, Options};

@@ -7,6 +7,8 @@ use mongodb::Client;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::ClientOptions;
 
+use crate::error::CheckError;
+
 /// Name of the replica set.
 pub(crate) const NAME: &str = "picket";
 
@@ -24,6 +26,26 @@ pub(crate) async fn direct_client(port: u16) -> Result<Client, Error> {
     options.connect_timeout = Some(Duration::from_secs(1));
     options.app_name = Some("picket-mongod".to_owned());
     Client::with_options(options)
+}
+
+/// Checks that a MongoDB answers and is a replica set or a sharded cluster.
+///
+/// # Errors
+/// When it is not, or does not answer within ten seconds.
+pub async fn check(uri: &str) -> Result<(), CheckError> {
+    let answer = async {
+        let mut options = ClientOptions::parse(uri).await?;
+        options.server_selection_timeout.get_or_insert(Duration::from_secs(10));
+        let client = Client::with_options(options)?;
+        client.database("admin").run_command(doc! { "hello": 1 }).await
+    };
+    let hello = answer.await.map_err(CheckError::Unreachable)?;
+    let is_sharded = hello.get_str("msg").is_ok_and(|kind| kind == "isdbgrid");
+    if is_sharded || hello.contains_key("setName") {
+        Ok(())
+    } else {
+        Err(CheckError::Standalone)
+    }
 }
 
 /// One step towards process `pid` being primary. True when it is; an error says what is still missing.

@@ -72,8 +72,8 @@ impl Options {
     }
 }
 
-/// A `mongod` that is the primary of a replica set of one. It ends with this process; call [`Mongod::stop`] for a clean
-/// end.
+/// A `mongod` that is the primary of a replica set of one. It ends when this is dropped, or with this process; call
+/// [`Mongod::stop`] for a clean end that is waited for.
 #[derive(Debug)]
 pub struct Mongod {
     options: Options,

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use bson::{Document, doc};
-use mongod::{Mongod, Options, StartError};
+use mongod::{CheckError, Mongod, Options, StartError};
 
 async fn binary() -> std::path::PathBuf {
     let cache = std::env::var_os("PICKET_TEST_CACHE").map_or_else(
@@ -32,6 +32,7 @@ async fn data_survives_stop_kill_and_a_change_of_port() {
     things.insert_one(doc! { "a": 1 }).session(&mut session).await.unwrap();
     session.commit_transaction().await.unwrap();
 
+    mongod::check(&server.uri()).await.unwrap();
     let pid = server.pid();
     server.kill9().await;
     server.restart().await.unwrap();
@@ -66,4 +67,34 @@ async fn data_that_cannot_be_served_is_explained() {
         matches!(&error, StartError::Ended { last_words, .. } if !last_words.is_empty()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_single_server_is_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut command = std::process::Command::new(binary().await);
+    command.args([
+        "--bind_ip",
+        "127.0.0.1",
+        "--nounixsocket",
+        "--port",
+        &port.to_string(),
+        "--dbpath",
+    ]);
+    command.arg(dir.path()).stdout(std::process::Stdio::null());
+    let child = mongod::child::Child::spawn(command, mongod::child::Signal::SIGKILL).unwrap();
+    let error = mongod::check(&format!("mongodb://127.0.0.1:{port}/"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CheckError::Standalone), "{error:?}");
+    drop(child);
+    let error = mongod::check("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CheckError::Unreachable(_)), "{error:?}");
 }

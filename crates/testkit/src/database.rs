@@ -129,13 +129,21 @@ pub async fn private_mongo() -> Mongod {
     start_in(&uuid::Uuid::new_v4().simple().to_string()).await
 }
 
+/// A `mongod` binary: the one on `PATH`, or one that all tests of this machine share, downloaded once.
+///
+/// # Panics
+/// When there is none to be had; the message says what to do.
+pub async fn mongod_binary() -> PathBuf {
+    let found = mongod::provision(&cache_dir(), |_| {}).await;
+    found.unwrap_or_else(|error| panic!("{error}")).path
+}
+
 async fn start_in(folder: &str) -> Mongod {
-    let cache = cache_dir();
-    let binary = mongod::provision(&cache, |_| {})
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-    let data = cache.join("test-data").join(std::process::id().to_string());
-    let options = Options::throw_away(binary.path, data.join(folder));
+    let own = std::process::id().to_string();
+    let dbpath = cache_dir().join("test-data").join(own).join(folder);
+    // An earlier process may have had the same id.
+    let _ = std::fs::remove_dir_all(&dbpath);
+    let options = Options::throw_away(mongod_binary().await, dbpath);
     Mongod::start(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -15,5 +15,5 @@ mod database;
 mod poll;
 
 pub use authority::Authority;
-pub use database::{TestDatabase, mongo, private_mongo};
+pub use database::{TestDatabase, mongo, mongod_binary, private_mongo};
 pub use poll::poll_until;

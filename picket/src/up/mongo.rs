@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use mongod::{Mongod, Options, Origin, Progress};
-use storage::Store;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,13 +25,9 @@ pub(super) struct Watched {
 /// Checks the database that was named.
 pub(super) async fn check(uri: &str) -> anyhow::Result<()> {
     let step = Step::begin("reaching MongoDB");
-    let store = Store::connect(uri, "admin", "picket-up")
+    mongod::check(uri)
         .await
-        .context("read --mongodb-uri")?;
-    store
-        .ping()
-        .await
-        .context("reach the MongoDB of --mongodb-uri (or PICKET_MONGODB_URI)")?;
+        .context("use the MongoDB of --mongodb-uri (or PICKET_MONGODB_URI)")?;
     step.done("MongoDB: the one that was named");
     Ok(())
 }
