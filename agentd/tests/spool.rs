@@ -292,9 +292,43 @@ fn a_full_spool_gives_up_its_oldest_events_and_counts_them() {
     drop(writer);
     let (spool, _writer) = spool::open(dir.path(), options, 2).unwrap();
     assert_eq!(spool.drop_report(), report);
+    spool.acknowledge(590).unwrap();
+    assert_eq!(spool.drop_report(), report, "it was not told yet");
+    spool.note_reported(&report);
     spool.acknowledge(600).unwrap();
     assert_eq!(spool.drop_report(), []);
     assert_eq!(segments(dir.path()).len(), 1);
+}
+
+#[test]
+fn what_was_sent_counts_as_lost_only_when_no_receipt_comes() {
+    let options = Options {
+        max_bytes: 16 << 10,
+        segment_bytes: 4 << 10,
+    };
+    for receipted in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, mut writer) = spool::open(dir.path(), options, 1).unwrap();
+        for number in 0..40 {
+            if number == 10 {
+                assert!(spool.claim(90, 100));
+            }
+            writer.append(Some(&sealed(10, 1000)), &[]).unwrap();
+            writer.sync().unwrap();
+        }
+        let oldest = spool.first_unacknowledged();
+        assert!(!spool.claim(100, 110), "given up");
+        let report = spool.drop_report();
+        assert_eq!((report[0].first_seq, report[0].count), (100, oldest - 100));
+        if receipted {
+            spool.acknowledge(100).unwrap();
+        }
+        spool.note_disconnected();
+        assert_eq!(
+            spool.depth().drops.spool_full,
+            if receipted { oldest - 100 } else { oldest }
+        );
+    }
 }
 
 #[test]

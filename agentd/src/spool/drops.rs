@@ -106,6 +106,15 @@ impl Drops {
         before != self.pending.len()
     }
 
+    /// Whether a full spool gave up everything before `next_seq`, and no receipt covers that yet.
+    pub(super) fn gave_up(&self, next_seq: u64) -> bool {
+        let full = |gap: &&Gap| gap.count > 0 && gap.reason() == DropReason::SpoolFull;
+        self.pending
+            .iter()
+            .filter(full)
+            .any(|gap| gap.first_seq + gap.count >= next_seq)
+    }
+
     /// What to tell the collector.
     #[must_use]
     pub fn report(&self, epoch: u64) -> Vec<Drop> {

@@ -65,6 +65,11 @@ struct State {
     drops: Drops,
     /// Whether `drops` differs from what the segments say.
     drops_changed: bool,
+    /// What the collector was told of `drops` over the current connection.
+    reported: Vec<Drop>,
+    /// Numbers below it were sent over the current connection: whether they are lost when their segment is removed
+    /// shows only when a receipt comes, or none.
+    sent: u64,
     /// Some batches' first numbers and when they were closed, ascending.
     times: VecDeque<(u64, Timestamp)>,
 }
@@ -140,8 +145,11 @@ impl Spool {
             return Ok(());
         }
         state.acked = next_seq;
-        if state.drops.covered(next_seq) {
+        // A gap that was not told yet is kept, however far the receipt goes.
+        let told = state.reported == state.drops.report(self.epoch);
+        if told && state.drops.covered(next_seq) {
             state.drops_changed = true;
+            state.reported = state.drops.report(self.epoch);
         }
         let done = |state: &State| {
             state
@@ -195,6 +203,44 @@ impl Spool {
             drop(state);
             metrics::counter!("picket_agentd_events_dropped_total", "reason" => "spool_corrupt").increment(lost);
             tracing::warn!(first_seq, lost, "spool holds damaged bytes, events are lost");
+        }
+    }
+
+    /// Takes `[first_seq, end)` for sending over the current connection. False when the events were given up, and
+    /// counted, since they were read.
+    pub fn claim(&self, first_seq: u64, end: u64) -> bool {
+        let mut state = self.state();
+        let there = state
+            .segments
+            .front()
+            .is_some_and(|segment| segment.first_seq <= first_seq);
+        if there {
+            state.sent = state.sent.max(end);
+        }
+        there
+    }
+
+    /// Notes what the collector was told.
+    pub fn note_reported(&self, drops: &[Drop]) {
+        self.state().reported = drops.to_vec();
+    }
+
+    /// Notes that a connection has ended: no receipt comes any more for what was sent over it, so what is neither
+    /// acknowledged nor in the spool is lost.
+    pub fn note_disconnected(&self) {
+        let mut state = self.state();
+        state.sent = 0;
+        state.reported.clear();
+        let oldest = state.segments.front().map_or(0, |segment| segment.first_seq);
+        let first = state.acked;
+        let lost = state
+            .drops
+            .numbered(DropReason::SpoolFull, first, oldest.saturating_sub(first));
+        if lost > 0 {
+            state.drops_changed = true;
+            drop(state);
+            metrics::counter!("picket_agentd_events_dropped_total", "reason" => "spool_full").increment(lost);
+            tracing::warn!(first_seq = first, lost, "spool is full, the oldest events are given up");
         }
     }
 

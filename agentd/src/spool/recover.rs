@@ -50,6 +50,13 @@ pub fn open(dir: &Path, options: Options, fresh_epoch: u64) -> io::Result<(Arc<S
         }
         return Ok(opened);
     }
+    while let (Some(oldest), Some(next)) = (found.segments.front(), found.segments.get(1))
+        && found.drops.gave_up(next.first_seq)
+    {
+        // A crash between giving them up and removing them: they are counted already.
+        remove(dir, oldest.index)?;
+        found.segments.pop_front();
+    }
     let oldest = found.segments.front().map_or(0, |segment| segment.first_seq);
     let acked = acknowledged.unwrap_or(oldest);
     let unexplained = found
@@ -79,6 +86,8 @@ pub fn open(dir: &Path, options: Options, fresh_epoch: u64) -> io::Result<(Arc<S
         acked_on_disk: acknowledged.unwrap_or(u64::MAX),
         drops_changed: true,
         drops: found.drops,
+        reported: Vec::new(),
+        sent: 0,
         times: VecDeque::new(),
     };
     let spool = share(dir, options, found.epoch, state);
@@ -126,6 +135,8 @@ fn fresh(
         acked_on_disk: 0,
         drops: Drops::default(),
         drops_changed: false,
+        reported: Vec::new(),
+        sent: 0,
         times: VecDeque::new(),
     };
     let spool = share(dir, options, epoch, state);

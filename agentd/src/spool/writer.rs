@@ -153,16 +153,24 @@ impl Writer {
         let index = self.index + 1;
         let (file, length) = create(&spool.dir, index, snapshot)?;
         let mut state = spool.state();
-        for (segment, first, end) in doomed {
-            let lost = state
-                .drops
-                .numbered(DropReason::SpoolFull, first, end.saturating_sub(first));
+        // Meanwhile receipts may have removed some of them, and more may have been sent.
+        for (segment, end) in doomed {
+            if state
+                .segments
+                .front()
+                .is_none_or(|oldest| oldest.index != segment.index)
+            {
+                continue;
+            }
+            let first = segment.first_seq.max(state.acked).max(state.sent);
+            let count = end.saturating_sub(first);
+            let lost = state.drops.numbered(DropReason::SpoolFull, first, count);
             if lost > 0 {
                 metrics::counter!("picket_agentd_events_dropped_total", "reason" => "spool_full").increment(lost);
                 tracing::warn!(first_seq = first, lost, "spool is full, the oldest events are given up");
             }
-            state.segments.pop_front();
             remove(&spool.dir, segment.index)?;
+            state.segments.pop_front();
         }
         // A reader may have found more meanwhile.
         state.drops_changed = state.drops != drops;
@@ -181,8 +189,8 @@ impl Writer {
 }
 
 impl Writer {
-    /// The oldest segments that have to go before another one fits, each with the numbers given up with it.
-    fn make_room(&self, drops: &mut Drops) -> Vec<(Segment, u64, u64)> {
+    /// The oldest segments that have to go before another one fits, each with the number after its last event.
+    fn make_room(&self, drops: &mut Drops) -> Vec<(Segment, u64)> {
         let state = self.spool.state();
         let options = self.spool.options;
         let mut bytes: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
@@ -191,9 +199,9 @@ impl Writer {
             if bytes + options.segment_bytes <= options.max_bytes {
                 break;
             }
-            let first = segment.first_seq.max(state.acked);
+            let first = segment.first_seq.max(state.acked).max(state.sent);
             drops.numbered(DropReason::SpoolFull, first, next.first_seq.saturating_sub(first));
-            doomed.push((*segment, first, next.first_seq));
+            doomed.push((*segment, next.first_seq));
             bytes -= segment.bytes;
         }
         doomed

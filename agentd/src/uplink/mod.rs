@@ -118,6 +118,7 @@ impl Uplink {
             let started = Instant::now();
             let end = self.attempt(&addr).await;
             self.link.set_connected(false);
+            self.spool.note_disconnected();
             if let Err(error) = self.spool.save_position() {
                 tracing::warn!(%error, "acknowledged position cannot be written");
             }

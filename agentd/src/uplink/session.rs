@@ -194,7 +194,10 @@ impl Session<'_> {
                     let Ok(permit) = permit else {
                         return End::Lost(String::from("the connection was closed"));
                     };
-                    if let Some(batch) = self.next.take() {
+                    // Before the batch behind a gap, so that the receipt for the one comes after the other was read.
+                    if let Some(report) = self.report_drops() {
+                        permit.send(report);
+                    } else if let Some(batch) = self.next.take() {
                         permit.send(self.fly(batch));
                     }
                 }
@@ -217,7 +220,7 @@ impl Session<'_> {
                     if renewal.is_none() && !stop.is_cancelled() && Timestamp::now() >= self.uplink.renew_at {
                         renewal = Some(self.renew(connection));
                     }
-                    if let Some(end) = self.tick().await {
+                    if let Some(end) = self.tick() {
                         return end;
                     }
                 }
@@ -235,9 +238,15 @@ impl Session<'_> {
         let Some(mut reader) = self.uplink.reader.take() else {
             return Err(io::Error::other("it is being read already"));
         };
+        let spool = Arc::clone(&self.uplink.spool);
         let (reader, batch) = tokio::task::spawn_blocking(move || {
-            let batch = reader.next_batch();
-            (reader, batch)
+            loop {
+                let batch = reader.next_batch();
+                let given_up = matches!(&batch, Ok(Some(batch)) if !spool.claim(batch.first_seq, end_of_batch(batch)));
+                if !given_up {
+                    return (reader, batch);
+                }
+            }
         })
         .await?;
         self.uplink.reader = Some(reader);
@@ -248,7 +257,7 @@ impl Session<'_> {
 
     fn fly(&mut self, batch: Batch) -> StreamRequest {
         let flying = Flying {
-            end_seq: batch.first_seq + u64::from(batch.count),
+            end_seq: end_of_batch(&batch),
             created_at: Timestamp(batch.created_at_micros),
             bytes: batch.encoded_len(),
         };
@@ -353,7 +362,7 @@ impl Session<'_> {
         self.uplink.board.connection(|c| c.refused_batches += 1);
     }
 
-    async fn tick(&mut self) -> Option<End> {
+    fn tick(&mut self) -> Option<End> {
         if let Err(error) = self.uplink.spool.save_position() {
             tracing::warn!(%error, "acknowledged position cannot be written");
         }
@@ -361,16 +370,23 @@ impl Session<'_> {
         if !self.flying.is_empty() && !waiting && self.heard_at.elapsed() > RECEIPT_TIMEOUT {
             return Some(End::Lost(format!("no receipt within {} s", RECEIPT_TIMEOUT.as_secs())));
         }
-        let drops = self.uplink.spool.drop_report();
-        if drops != self.reported {
-            self.reported.clone_from(&drops);
-            let report = request(stream_request::Body::Drops(DropReport { drops }));
-            if !self.reported.is_empty() && self.outbound.try_send(report).is_err() {
-                // The queue is full; the next round tries again.
-                self.reported.clear();
-            }
+        if let Ok(permit) = self.outbound.clone().try_reserve()
+            && let Some(report) = self.report_drops()
+        {
+            permit.send(report);
         }
         None
+    }
+
+    /// What the collector has to be told about drops, when that has changed.
+    fn report_drops(&mut self) -> Option<StreamRequest> {
+        let drops = self.uplink.spool.drop_report();
+        if drops == self.reported {
+            return None;
+        }
+        self.reported.clone_from(&drops);
+        self.uplink.spool.note_reported(&drops);
+        (!drops.is_empty()).then(|| request(stream_request::Body::Drops(DropReport { drops })))
     }
 
     fn renew(&self, connection: &Connection) -> JoinHandle<anyhow::Result<()>> {
@@ -402,6 +418,10 @@ impl Session<'_> {
         let oldest = self.flying.front().map(|flying| flying.created_at);
         self.uplink.board.connection(|c| c.flying(self.flying.len(), oldest));
     }
+}
+
+fn end_of_batch(batch: &Batch) -> u64 {
+    batch.first_seq + u64::from(batch.count)
 }
 
 fn request(body: stream_request::Body) -> StreamRequest {
