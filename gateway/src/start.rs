@@ -100,7 +100,9 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     spawn_upkeep(&ctx, &config, limits, peers);
     let (grpc, health) = grpc::router(&app).await?;
-    let router = rest::router(&app, grpc).layer(from_fn_with_state(app, rest::envelope));
+    let router = rest::router(&app, grpc)
+        .layer(from_fn_with_state(app.clone(), rest::envelope))
+        .layer(from_fn_with_state(app, rest::read_leftover));
     let tls = identity::server_config(&identity, ClientAuth::None, &revoked).context("set up TLS")?;
     let tls = Arc::new(ArcSwap::new(tls));
     ctx.tasks.spawn(

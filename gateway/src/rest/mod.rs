@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod indicators;
 mod ingest;
+mod leftover;
 mod nodes;
 mod openapi;
 mod params;
@@ -21,6 +22,7 @@ mod stats;
 
 pub(crate) use envelope::envelope;
 pub(crate) use guard::admit;
+pub(crate) use leftover::read_leftover;
 pub use openapi::document;
 pub(crate) use routes::router;
 pub use routes::{Access, ROUTES, Route, Verb};

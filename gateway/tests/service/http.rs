@@ -1,5 +1,6 @@
 //! What holds for every request: problem documents, limits, headers, documentation.
 
+use futures_util::StreamExt as _;
 use reqwest::header::ALLOW;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -48,6 +49,33 @@ async fn unknown_paths_and_methods_are_problems() {
     problem(response, 413).await;
     let encoded = gateway.request(Method::GET, "/alerts/%ff").send().await.unwrap();
     problem(encoded, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_before_it_is_refused() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const CHUNKS: usize = 96;
+    let gateway = support::start().await;
+    for (key, status) in [("wrong", 401), (ADMIN_KEY, 415)] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = taken.clone();
+        let chunks = futures_util::stream::iter(0..CHUNKS).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024])
+        });
+        let response = gateway
+            .anonymous(Method::POST, "/ingest")
+            .header("x-api-key", key)
+            .header("content-type", "image/png")
+            .body(reqwest::Body::wrap_stream(chunks))
+            .send()
+            .await
+            .unwrap();
+        problem(response, status).await;
+        assert_eq!(taken.load(Ordering::Relaxed), CHUNKS, "an HTTP/2 stream would be reset");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
