@@ -15,6 +15,9 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_NESTING: usize = 32;
 /// Most fields one event holds; further ones are refused by [`Fields::insert`].
 pub const MAX_FIELDS: usize = 1024;
+/// Longest name made from nested JSON members, in bytes. Every member below a long name repeats it, so without a bound
+/// one line of a megabyte becomes hundreds.
+pub const MAX_NAME: usize = 512;
 
 /// A field's value. Objects do not occur: they are flattened into dotted names.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,19 +205,26 @@ impl Fields {
     }
 
     /// Adds the members of a JSON object, flattened: `{"a": {"b": 1}}` becomes `a.b`. An array of objects becomes one
-    /// list per inner name. Names are put under `prefix` (none when empty). Returns how many values were refused
-    /// because of [`MAX_FIELDS`].
+    /// list per inner name. Names are put under `prefix` (none when empty). Returns how many members were refused
+    /// because of [`MAX_FIELDS`] or [`MAX_NAME`]; a member whose name is too long counts as one, whatever is in it.
     pub fn insert_json(&mut self, prefix: &str, object: &Map<String, Json>) -> usize {
         let mut refused = 0;
         for (name, value) in object {
-            let path = if prefix.is_empty() {
-                name.clone()
-            } else {
-                format!("{prefix}.{name}")
-            };
-            refused += self.flatten(path, value, 1);
+            refused += self.flatten_member(prefix, name, value, 1);
         }
         refused
+    }
+
+    fn flatten_member(&mut self, path: &str, name: &str, value: &Json, depth: usize) -> usize {
+        if path.len() + name.len() >= MAX_NAME {
+            return 1;
+        }
+        let path = if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        };
+        self.flatten(path, value, depth)
     }
 
     fn flatten(&mut self, path: String, value: &Json, depth: usize) -> usize {
@@ -222,7 +232,7 @@ impl Fields {
             Json::Object(object) if object.is_empty() => 0,
             Json::Object(object) if depth < MAX_DEPTH => object
                 .iter()
-                .map(|(name, inner)| self.flatten(format!("{path}.{name}"), inner, depth + 1))
+                .map(|(name, inner)| self.flatten_member(&path, name, inner, depth + 1))
                 .sum(),
             Json::Array(items) if depth < MAX_DEPTH && items.iter().any(Json::is_object) => {
                 items.iter().map(|item| self.flatten_item(&path, item, depth + 1)).sum()
@@ -240,7 +250,7 @@ impl Fields {
         let mut inner = Self::default();
         let refused: usize = object
             .iter()
-            .map(|(name, value)| inner.flatten(format!("{path}.{name}"), value, depth))
+            .map(|(name, value)| inner.flatten_member(path, name, value, depth))
             .sum();
         refused
             + inner
@@ -394,6 +404,18 @@ mod tests {
 
         let wide: Map<String, Json> = (0..MAX_FIELDS + 5).map(|n| (format!("f{n}"), Json::from(n))).collect();
         assert_eq!(Fields::new().insert_json("", &wide), 5);
+    }
+
+    #[test]
+    fn a_long_name_is_refused_and_not_repeated_for_every_member_below_it() {
+        let members: Map<String, Json> = (0..1000).map(|n| (format!("f{n}"), Json::from(n))).collect();
+        let long = "x".repeat(500_000);
+        let nested = json!({ "a": { &long: members }, "b": [{ &long: 1 }, { "c": 2 }], &long: 3, "d": 4 });
+        let mut flat = Fields::new();
+        assert_eq!(flat.insert_json("", nested.as_object().unwrap()), 3);
+        assert!(flat.iter().all(|(name, _)| name.len() <= MAX_NAME));
+        assert_eq!(flat.get("d"), Some(&Value::Int(4)));
+        assert_eq!(flat.get("b.c"), Some(&Value::Int(2)));
     }
 
     #[test]
