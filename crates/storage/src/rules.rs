@@ -1,12 +1,13 @@
 //! `rules`: detection rules as text, one record per `(tenant, id)`. Written by detectors only.
 //!
-//! Rules come from a directory (`origin: "dir"`). One whose file is gone stays, disabled and marked `vanished`, and is
-//! enabled again when its file comes back; one that a person disabled stays disabled whatever its file does.
+//! Rules come from the directories of detectors (`origin: "dir"`); `nodes` says which detectors have the file. A rule that
+//! no living detector has a file of stays, disabled and marked `vanished`, and is enabled again when its file comes back;
+//! one that a person disabled stays disabled whatever its file does.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt as _;
 use model::rule::StoredRule;
-use model::{Tenant, Timestamp};
+use model::{NodeId, Tenant, Timestamp};
 use mongodb::IndexModel;
 
 use crate::{Error, Store};
@@ -81,18 +82,60 @@ pub async fn put(store: &Store, rule: &StoredRule) -> Result<Put, Error> {
     }
 }
 
-/// Disables a rule whose file is gone. False when it was disabled already or is not there.
+/// Notes that `node` has the files of these rules. Changes nothing else of them.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn vanish(store: &Store, tenant: &Tenant, id: &str) -> Result<bool, Error> {
-    let update = vec![doc! { "$set": { "enabled": false, "vanished": true, "updated_at": "$$NOW" } }];
-    let filter = doc! { "_id": key(tenant, id), "origin": "dir", "enabled": true };
-    let updated = store
+pub async fn claim(store: &Store, tenant: &Tenant, node: &NodeId, ids: &[&str]) -> Result<(), Error> {
+    let filter = doc! { "tenant": tenant.as_str(), "id": { "$in": ids }, "nodes": { "$ne": node.as_str() } };
+    store
         .collection::<Document>(COLLECTION)
-        .update_one(filter, update)
+        .update_many(filter, doc! { "$addToSet": { "nodes": node.as_str() } })
         .await?;
+    Ok(())
+}
+
+/// Notes that `node` has no file of a rule, and disables the rule unless one of `others` has. False when it stays as it
+/// was: somebody has the file, it was disabled already, or it is not there.
+///
+/// # Errors
+/// When the database is away.
+pub async fn vanish(store: &Store, tenant: &Tenant, id: &str, node: &NodeId, others: &[NodeId]) -> Result<bool, Error> {
+    let collection = store.collection::<Document>(COLLECTION);
+    let id = key(tenant, id);
+    // First, and apart: of several nodes that lose the file at once, the last one sees that nobody has it.
+    collection
+        .update_one(doc! { "_id": &id }, doc! { "$pull": { "nodes": node.as_str() } })
+        .await?;
+    let others: Vec<&str> = others
+        .iter()
+        .filter(|other| *other != node)
+        .map(NodeId::as_str)
+        .collect();
+    let filter = doc! { "_id": &id, "origin": "dir", "enabled": true, "nodes": { "$nin": others } };
+    let update = vec![doc! { "$set": { "enabled": false, "vanished": true, "updated_at": "$$NOW" } }];
+    let updated = collection.update_one(filter, update).await?;
     Ok(updated.modified_count > 0)
+}
+
+/// Ids of the rules of a tenant that are disabled because nobody had their file.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn vanished(store: &Store, tenant: &Tenant) -> Result<Vec<String>, Error> {
+    let filter = doc! { "enabled": false, "vanished": true, "tenant": tenant.as_str() };
+    let documents: Vec<Document> = store
+        .collection::<Document>(COLLECTION)
+        .find(filter)
+        .projection(doc! { "id": 1 })
+        .await?
+        .try_collect()
+        .await?;
+    let id = |document: &Document| document.get_str("id").map(str::to_owned);
+    documents
+        .iter()
+        .map(|document| id(document).map_err(|_| Error::invalid("rules.id", "text")))
+        .collect()
 }
 
 /// Every rule of a tenant, enabled or not, by id.

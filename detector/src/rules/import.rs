@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use model::node::Role;
 use model::rule::StoredRule;
 use model::{NodeId, Tenant, Timestamp};
 use storage::rules::{self, Put};
-use storage::{Store, audit};
+use storage::{Store, audit, nodes};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{self, Contents, Listing};
@@ -21,14 +22,17 @@ const CONCURRENT: usize = 16;
 /// Most rule ids an audit entry lists.
 const MAX_LISTED: usize = 1000;
 
-/// Keeps the rules of one tenant in MongoDB as they are in a directory. All detectors should have the same directory;
-/// each acts on changes of its own.
+/// Keeps the rules of one tenant in MongoDB as they are in a directory. All detectors should have the same directory.
+/// While they differ, a rule is in use as long as a living detector has a file of it, in the revision that was imported
+/// last.
 pub(crate) struct Importer {
     pub(crate) store: Store,
     pub(crate) node: NodeId,
     pub(crate) tenant: Tenant,
     pub(crate) root: PathBuf,
     imported: Option<Listing>,
+    /// Ids of the rules of the last import.
+    present: HashSet<String>,
     reported: HashSet<String>,
     unreadable: bool,
 }
@@ -48,6 +52,7 @@ impl Importer {
             tenant,
             root,
             imported: None,
+            present: HashSet::new(),
             reported: HashSet::new(),
             unreadable: false,
         }
@@ -84,7 +89,7 @@ impl Importer {
         let Some(listing) = self.list().await else {
             return Ok(());
         };
-        if self.imported.as_ref() == Some(&listing) {
+        if self.imported.as_ref() == Some(&listing) && !self.is_any_vanished().await? {
             return Ok(());
         }
         let root = self.root.clone();
@@ -97,8 +102,16 @@ impl Importer {
         self.report(&contents);
         let changes = self.store_all(&contents).await?;
         self.record(&changes, contents.rules.len()).await?;
+        self.present = contents.rules.into_iter().map(|rule| rule.id).collect();
         self.imported = Some(listing);
         Ok(())
+    }
+
+    /// Whether another detector disabled a rule that is in this one's directory, as one does that starts before it knows
+    /// of this one.
+    async fn is_any_vanished(&self) -> Result<bool, storage::Error> {
+        let vanished = rules::vanished(&self.store, &self.tenant).await?;
+        Ok(vanished.iter().any(|id| self.present.contains(id)))
     }
 
     async fn list(&mut self) -> Option<Listing> {
@@ -163,11 +176,21 @@ impl Importer {
                 Put::Unchanged => false,
             };
         }
+        let ids: Vec<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
+        rules::claim(&self.store, &self.tenant, &self.node, &ids).await?;
         let present: HashSet<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
         let with_errors: HashSet<&str> = contents.errors.iter().map(|error| error.path.as_str()).collect();
-        for rule in stored.values().filter(|rule| rule.enabled) {
-            let is_gone = !present.contains(rule.id.as_str()) && !with_errors.contains(rule.path.as_str());
-            if is_gone && rules::vanish(&self.store, &self.tenant, &rule.id).await? {
+        let is_gone = |rule: &&StoredRule| {
+            rule.enabled && !present.contains(rule.id.as_str()) && !with_errors.contains(rule.path.as_str())
+        };
+        let gone: Vec<&StoredRule> = stored.values().filter(is_gone).collect();
+        if gone.is_empty() {
+            return Ok(changes);
+        }
+        let live = nodes::live(&self.store, Some(Role::Detector)).await?;
+        let live: Vec<NodeId> = live.into_iter().map(|node| node.id).collect();
+        for rule in gone {
+            if rules::vanish(&self.store, &self.tenant, &rule.id, &self.node, &live).await? {
                 changes.disabled.insert(rule.id.clone());
             }
         }

@@ -62,6 +62,37 @@ async fn rules_are_taken_over_as_their_files_change() {
     detector.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn detectors_with_different_directories_do_not_disable_each_others_rules() {
+    let sandbox = Sandbox::new().await;
+    let fewer = tempfile::tempdir().unwrap();
+    let other = FAILED_LOGIN.replace("failed-login", "other");
+    std::fs::write(fewer.path().join("other.yml"), &other).unwrap();
+    let first = sandbox.start("detector-1").await;
+    let second = sandbox.start_with("detector-2", fewer.path()).await;
+    let both = ["failed-login", "other"];
+    eventually("both rules are in use", async || enabled(&sandbox).await == both).await;
+
+    // As by a detector that does not know of the first one.
+    let (tenant, stranger) = (Tenant::default(), "detector-3".parse().unwrap());
+    assert!(
+        rules::vanish(&sandbox.store, &tenant, "failed-login", &stranger, &[])
+            .await
+            .unwrap()
+    );
+    eventually("the rule is enabled again", async || enabled(&sandbox).await == both).await;
+
+    // Gone from the one directory it was in.
+    sandbox.write_rule("more.yml", &FAILED_LOGIN.replace("failed-login", "more"));
+    std::fs::remove_file(sandbox.rule_path("failed-login.yml")).unwrap();
+    eventually("the rule is disabled", async || {
+        enabled(&sandbox).await == ["more", "other"]
+    })
+    .await;
+    first.stop().await;
+    second.stop().await;
+}
+
 fn indicator(kind: &str, value: &str) -> Indicator {
     Indicator {
         r#type: kind.to_owned(),

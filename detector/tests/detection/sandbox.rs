@@ -72,6 +72,11 @@ impl Sandbox {
     }
 
     pub(crate) async fn start(&self, name: &str) -> Detector {
+        self.start_with(name, self.rules.path()).await
+    }
+
+    /// With a rules directory of its own.
+    pub(crate) async fn start_with(&self, name: &str, rules: &std::path::Path) -> Detector {
         let mut config = Config {
             node: name.to_owned(),
             tls: self.authority.issue(Role::Detector, name),
@@ -79,7 +84,7 @@ impl Sandbox {
         };
         config.mongodb.uri = self.uri.as_str().into();
         config.mongodb.database.clone_from(&self.database);
-        config.rules.dir = self.rules.path().to_owned();
+        config.rules.dir = rules.to_owned();
         let ctx = Context::new();
         let Running { addr, .. } = detector::start(config, ctx.clone()).await.unwrap();
         Detector {

@@ -36,12 +36,30 @@ async fn rules_change_only_when_their_text_does_and_vanish_without_being_lost() 
     assert!(stored[0].updated_at > Timestamp(0));
 
     let tenant = Tenant::default();
-    assert!(rules::vanish(store, &tenant, "a").await.unwrap());
-    assert!(!rules::vanish(store, &tenant, "a").await.unwrap());
+    let [first, second]: [model::NodeId; 2] = ["detector-1", "detector-2"].map(|name| name.parse().unwrap());
+    let both = [first.clone(), second.clone()];
+    for node in &both {
+        rules::claim(store, &tenant, node, &["a", "unknown"]).await.unwrap();
+    }
+    assert!(
+        !rules::vanish(store, &tenant, "a", &first, &both).await.unwrap(),
+        "the other has it"
+    );
+    assert!(rules::vanished(store, &tenant).await.unwrap().is_empty());
+    assert!(rules::vanish(store, &tenant, "a", &second, &both).await.unwrap());
+    assert!(!rules::vanish(store, &tenant, "a", &second, &both).await.unwrap());
+    assert_eq!(rules::vanished(store, &tenant).await.unwrap(), ["a"]);
     assert!(rules::enabled(store).await.unwrap().is_empty());
     assert_eq!(rules::list(store, &tenant).await.unwrap().len(), 1);
     assert_eq!(rules::put(store, &rule("a", "two")).await.unwrap(), Put::Changed);
     assert_eq!(rules::enabled(store).await.unwrap().len(), 1);
+    rules::claim(store, &tenant, &first, &["a"]).await.unwrap();
+    assert!(
+        rules::vanish(store, &tenant, "a", &second, &[second.clone()])
+            .await
+            .unwrap(),
+        "its only owner is dead"
+    );
     assert!(rules::list(store, &"other".parse().unwrap()).await.unwrap().is_empty());
 }
 
