@@ -1,5 +1,6 @@
 //! `EnrolmentService`: how endpoints get and keep a certificate.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,11 @@ impl EnrolmentService for Service {
             self.limit(addr)?;
         }
         let request = request.into_inner();
-        let result = self.trade(request, addr).await;
+        let service = self.clone();
+        // On a task of its own: a client that hangs up half-way must not leave half an enrolment behind.
+        let result = tokio::spawn(async move { service.trade(request, addr).await })
+            .await
+            .unwrap_or_else(|_| Err(Status::internal("enrolment failed")));
         let outcome = if result.is_ok() { "enrolled" } else { "refused" };
         metrics::counter!("picket_collector_enrolments_total", "outcome" => outcome).increment(1);
         result.map(Response::new)
@@ -123,8 +128,12 @@ impl Service {
             last_seen_at: None,
             revoked_at: None,
             duplicate_seen_at: None,
+            dropped: BTreeMap::new(),
         };
-        self.remember(&agent, &info, &token, addr).await?;
+        if let Err(status) = self.remember(&agent, &info, &token, addr).await {
+            self.give_back(&hash).await;
+            return Err(status);
+        }
         tracing::info!(agent.id = %id, agent.name = agent.host.hostname, agent.group = agent.group, "agent enrolled");
         Ok(EnrolResponse {
             agent_id: id.to_string(),
@@ -153,6 +162,17 @@ impl Service {
         ))
     }
 
+    /// Nobody was enrolled, so the use the token lost is free again.
+    async fn give_back(&self, hash: &str) {
+        if let Err(error) = enrolment_tokens::restore(&self.0.store, hash).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                token = hash.get(..12),
+                "a use of an enrolment token is lost"
+            );
+        }
+    }
+
     async fn remember(
         &self,
         agent: &Agent,
@@ -176,8 +196,9 @@ impl Service {
         };
         let store = &self.0.store;
         let failed = |error: storage::Error| unavailable(&error);
-        agents::insert(store, agent).await.map_err(failed)?;
+        // Last what makes it visible: a certificate nobody got hurts nobody, an agent nobody is would look like a silent one.
         self.record(info).await?;
+        agents::insert(store, agent).await.map_err(failed)?;
         audit::append(store, entry).await.map_err(failed)
     }
 

@@ -68,16 +68,10 @@ type Owners = Arc<ArcSwap<HashMap<u16, String>>>;
 pub(crate) async fn run(
     mut blocks: mpsc::Receiver<Forward>,
     store: Store,
-    identity: Identity,
-    revoked: RevocationList,
+    channels: Arc<Channels>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let owners = Owners::default();
-    let channels = Arc::new(Channels {
-        identity,
-        revoked,
-        open: Mutex::default(),
-    });
     let calls = Arc::new(Semaphore::new(MAX_CALLS));
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -156,17 +150,34 @@ async fn submit(channels: &Channels, addr: &str, block: Forward) -> &'static str
 
 /// One connection per detector.
 #[derive(Debug)]
-struct Channels {
-    identity: Identity,
+pub(crate) struct Channels {
+    identity: ArcSwap<Identity>,
     revoked: RevocationList,
     open: Mutex<HashMap<String, Channel>>,
 }
 
 impl Channels {
+    /// None yet. Connections will be made as `identity`.
+    pub(crate) fn new(identity: Identity, revoked: RevocationList) -> Self {
+        Self {
+            identity: ArcSwap::from_pointee(identity),
+            revoked,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Connects anew, with a renewed certificate, for the next block.
+    pub(crate) fn renew(&self, identity: Identity) {
+        self.identity.store(Arc::new(identity));
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn get(&self, addr: &str) -> Channel {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.entry(addr.to_owned())
-            .or_insert_with(|| bootstrap::grpc::connect_lazy(addr, &self.identity, Role::Detector, &self.revoked))
+            .or_insert_with(|| {
+                bootstrap::grpc::connect_lazy(addr, &self.identity.load(), Role::Detector, &self.revoked)
+            })
             .clone()
     }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Config, Enrolment};
-use crate::forward::{self, Forwarder};
+use crate::forward::{self, Channels, Forwarder};
 use crate::intake::Intake;
 use crate::limits::{EnrolmentLimits, IngestLimits};
 use crate::memory::Memory;
@@ -30,6 +30,9 @@ use crate::{admin, enrol, stream, syslog};
 
 /// Time between two rounds of forgetting who has not sent for a while.
 const FORGET: Duration = Duration::from_secs(60);
+/// Shortest and longest pause between two tries to reach the database at the start; each try takes seconds itself.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
 
 /// Runs a collector from the process's command line.
 pub fn main() -> ExitCode {
@@ -61,17 +64,16 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     )
     .await
     .context("connect to MongoDB")?;
-    store.ensure_indexes().await.context("prepare the database")?;
-
     let clock = Clock::default();
     let revoked = RevocationList::default();
     // Before the first handshake, so that nobody slips in.
     revoked.set(parse_serials(
-        certificates::revoked(&store)
-            .await
-            .context("read the revoked certificates")?,
+        await_database(&store).await.context("prepare the database")?,
     ));
     let tls = identity::server_config(&identity, ClientAuth::Optional, &revoked).context("set up TLS")?;
+    let tls = Arc::new(ArcSwap::new(tls));
+    let signer = Arc::new(ArcSwap::from_pointee(identity.clone()));
+    let detectors = Arc::new(Channels::new(identity, revoked.clone()));
 
     let (forwarder, stored_blocks) = Forwarder::new();
     let write = Write {
@@ -89,7 +91,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let shared = Arc::new(stream::Shared {
         store: store.clone(),
         node: config.node.clone(),
-        identity: identity.clone(),
+        identity: Arc::clone(&signer),
         revoked: revoked.clone(),
         intake: intake.clone(),
         limits: Arc::clone(&ingest_limits),
@@ -125,10 +127,28 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         forward::run(
             stored_blocks,
             store.clone(),
-            identity.clone(),
-            revoked.clone(),
+            Arc::clone(&detectors),
             ctx.shutdown.clone(),
         ),
+    );
+    let (served, revocations) = (Arc::clone(&tls), revoked.clone());
+    let renew = move |identity: Identity| {
+        match identity::server_config(&identity, ClientAuth::Optional, &revocations) {
+            Ok(config) => served.store(config),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "renewed certificate is unusable, keeping the old one"
+                );
+                return;
+            }
+        }
+        signer.store(Arc::new(identity.clone()));
+        detectors.renew(identity);
+    };
+    tasks.spawn(
+        "certificate",
+        bootstrap::tls::follow_identity(config.tls.clone(), renew, ctx.shutdown.clone()),
     );
     tasks.spawn("clock", clock.clone().follow(store.clone(), ctx.shutdown.clone()));
     tasks.spawn("revocations", follow_revocations(store.clone(), revoked, &ctx));
@@ -136,13 +156,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     syslog::spawn(syslog, &config.syslog, intake, clock, &ctx)?;
     tasks.spawn(
         "grpc",
-        bootstrap::grpc::serve(
-            listener,
-            Arc::new(ArcSwap::new(tls)),
-            services,
-            limits,
-            ctx.shutdown.clone(),
-        ),
+        bootstrap::grpc::serve(listener, tls, services, limits, ctx.shutdown.clone()),
     );
     let node = node(&config, addr);
     let shutdown = ctx.shutdown.clone();
@@ -161,6 +175,27 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
 
 /// Largest message of the services that take no events, in bytes.
 const MAX_SMALL_MESSAGE: usize = 256 << 10;
+
+/// Prepares the database and reads which certificates are revoked, waiting for the database as long as it takes.
+async fn await_database(store: &Store) -> Result<Vec<String>, storage::Error> {
+    let mut wait = FIRST_RETRY;
+    loop {
+        let prepared = async {
+            store.ensure_indexes().await?;
+            certificates::revoked(store).await
+        };
+        let error = match prepared.await {
+            Ok(revoked) => return Ok(revoked),
+            Err(error) if error.is_retryable() => error,
+            Err(error) => return Err(error),
+        };
+        if wait == FIRST_RETRY {
+            tracing::warn!(error = &error as &dyn std::error::Error, "waiting for the database");
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
 
 fn open_authority(config: &Enrolment) -> anyhow::Result<Option<CertificateAuthority>> {
     match (&config.ca_cert_file, &config.ca_key_file) {

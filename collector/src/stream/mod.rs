@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::Stream;
 use identity::{Identity, Peer, RevocationList};
 use model::node::Role;
@@ -38,7 +39,9 @@ const SUBMIT_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) node: NodeId,
-    pub(crate) identity: Identity,
+    /// Signs the receipts of streams that open from now on. A stream keeps the one it opened with: its sender checks
+    /// receipts against the certificate its connection began with.
+    pub(crate) identity: Arc<ArcSwap<Identity>>,
     pub(crate) revoked: RevocationList,
     pub(crate) intake: Intake,
     pub(crate) limits: Arc<IngestLimits>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use identity::Peer;
+use identity::{Identity, Peer};
 use model::agent::HostInfo;
 use model::{AgentId, Epoch, SourceId, Timestamp};
 use proto::ingest::v1::{
@@ -63,6 +63,7 @@ struct End(Status);
 
 pub(super) struct Session {
     shared: Arc<Shared>,
+    identity: Arc<Identity>,
     peer: Peer,
     agent: AgentId,
     stream: Uuid,
@@ -92,6 +93,7 @@ impl Session {
         let outlives = Duration::from_secs(shared.config.duplicate_after_secs);
         let drops = drops::Recorder::new(shared.store.clone(), peer.id.tenant.clone(), agent);
         Self {
+            identity: shared.identity.load_full(),
             shared,
             peer,
             agent,
@@ -275,8 +277,8 @@ impl Session {
         };
         self.delivered = Some((id.epoch, next_seq));
         let issued_at = Timestamp::now().0;
-        let signature = identity::receipt::sign(&self.shared.identity, self.agent, id.epoch, next_seq, issued_at)
-            .map_err(|error| {
+        let signature =
+            identity::receipt::sign(&self.identity, self.agent, id.epoch, next_seq, issued_at).map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot sign receipts");
                 End(Status::internal("cannot sign receipts"))
             })?;

@@ -182,14 +182,9 @@ async fn numbers_an_agent_gave_up_are_recorded_once_and_hold_nothing_up() {
             total: 500,
         }],
     };
-    let recorded = || async {
-        let total = storage::agents::drops(&sandbox.store, &model::Tenant::default(), agent)
-            .await
-            .unwrap();
-        total
-            .iter()
-            .map(|drop| (drop.reason.clone(), drop.total))
-            .collect::<Vec<_>>()
+    let recorded = async || {
+        let known = storage::agents::get(&sandbox.store, &model::Tenant::default(), agent).await;
+        known.unwrap().unwrap().dropped.into_iter().collect::<Vec<_>>()
     };
     for _ in 0..3 {
         stream.send(stream_request::Body::Drops(report.clone())).await;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use identity::{Identity, RevocationList, receipt};
 use model::node::Role;
-use model::{Tenant, Timestamp};
+use model::{Epoch, Tenant, Timestamp};
+use proto::ingest::v1::{Receipt, stream_request};
+use rustls_pki_types::CertificateDer;
 use testkit::poll_until;
 use tonic::Code;
 
@@ -111,5 +114,48 @@ async fn a_reconnect_is_not_taken_for_a_second_endpoint() {
     assert_eq!(agent.duplicate_seen_at, None);
     assert_eq!(agent.host.hostname, "web-1");
     assert!(agent.last_seen_at.is_some());
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_over_and_signs_the_receipts_of_new_connections() {
+    let sandbox = Sandbox::new().await;
+    let collector = sandbox.collector().await;
+    let (id, agent) = sandbox.agent().await;
+    let mut old = client::open(&sandbox, &collector, &agent).await;
+    let before = Identity::load(&collector.files).unwrap();
+    let renewed = sandbox.authority.issue(Role::Collector, "collector-1");
+    std::fs::copy(&renewed.key_file, &collector.files.key_file).unwrap();
+    std::fs::copy(&renewed.cert_file, &collector.files.cert_file).unwrap();
+    let expected = Identity::load(&renewed).unwrap().chain()[0].clone();
+
+    let tls = identity::client_config(&agent, Role::Collector, &RevocationList::default()).unwrap();
+    let addr = collector.addr.to_string();
+    let channel = poll_until(PATIENCE, "the new certificate is presented", async || {
+        let connection = bootstrap::grpc::connect_tls(&addr, tls.clone()).await.unwrap();
+        (*connection.peer.get().unwrap() == expected).then_some(connection.channel)
+    })
+    .await;
+    let mut new = client::call(channel).await.unwrap();
+    new.send(stream_request::Body::Hello(client::hello())).await;
+    new.next().await.unwrap();
+    new.batch(&numbered(0, 10)).await;
+    let verify = |certificate: &CertificateDer<'_>, receipt: &Receipt| {
+        let (epoch, next_seq) = (Epoch(receipt.epoch), receipt.next_seq);
+        receipt::verify(
+            certificate,
+            id,
+            epoch,
+            next_seq,
+            receipt.issued_at_micros,
+            &receipt.signature,
+        )
+        .is_ok()
+    };
+    assert!(verify(&expected, &new.receipt().await));
+
+    // The sender of the stream before still checks against the certificate it saw.
+    old.batch(&numbered(10, 10)).await;
+    assert!(verify(&before.chain()[0], &old.receipt().await));
     collector.stop().await;
 }

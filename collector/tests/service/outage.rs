@@ -1,6 +1,7 @@
 //! The database dies and comes back.
 
 use std::path::Path;
+use std::time::Duration;
 
 use model::SourceId;
 use mongod::{Mongod, Options};
@@ -46,6 +47,26 @@ async fn batches_outlive_a_killed_database_and_are_stored_once() {
     let events = sandbox.events(SourceId::agent(agent)).await;
     let numbers: Vec<u64> = events.iter().map(|event| event.id.seq).collect();
     assert_eq!(numbers, (0..BATCHES * 50).collect::<Vec<u64>>());
+    collector.stop().await;
+    mongod.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_starts_before_its_database_waits_for_it() {
+    let mut mongod = testkit::private_mongo().await;
+    let sandbox = Sandbox::on(&mongod.uri()).await;
+    mongod.kill9().await;
+    let starting = sandbox.collector();
+    tokio::pin!(starting);
+    // A try to reach the database takes five seconds.
+    let early = tokio::time::timeout(Duration::from_secs(6), &mut starting).await;
+    assert!(early.is_err(), "started without a database");
+    mongod.restart().await.unwrap();
+    let collector = starting.await;
+    let (_, identity) = sandbox.agent().await;
+    let mut stream = client::open(&sandbox, &collector, &identity).await;
+    stream.batch(&numbered(0, 10)).await;
+    assert_eq!(stream.receipt().await.next_seq, 10);
     collector.stop().await;
     mongod.stop().await;
 }

@@ -1,5 +1,6 @@
 //! A collector with a database and an authority of its own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -102,6 +103,7 @@ impl Sandbox {
             last_seen_at: None,
             revoked_at: None,
             duplicate_seen_at: None,
+            dropped: BTreeMap::new(),
         };
         storage::agents::insert(&self.store, &agent).await.unwrap();
         let identity = self.authority.identity(Role::Agent, &id.to_string());

@@ -1,5 +1,7 @@
 //! Enrolled endpoints and what is known of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, Tenant};
@@ -37,4 +39,7 @@ pub struct Agent {
     pub revoked_at: Option<Timestamp>,
     /// When two streams were last open at once under its identity, which a cloned disk would cause.
     pub duplicate_seen_at: Option<Timestamp>,
+    /// Events it had to give up since it enrolled, by reason, such as `spool_full`. Empty when it lost none.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
 }

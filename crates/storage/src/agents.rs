@@ -1,7 +1,9 @@
 //! `agents`: the enrolled endpoints.
 //!
 //! Besides what [`Agent`] shows, a record holds which stream is the endpoint's latest (`stream`), the newest receipt
-//! (`delivery`) and the events it gave up, by reason and epoch (`drops`).
+//! (`delivery`) and the events it gave up, by reason and epoch (`drops`; [`Agent::dropped`] has their sums).
+
+use std::collections::BTreeMap;
 
 use bson::{DateTime, Document, doc};
 use futures_util::TryStreamExt as _;
@@ -270,42 +272,19 @@ pub async fn record_drops(store: &Store, tenant: &Tenant, id: AgentId, drop: &Dr
     Ok(u64::try_from(total.saturating_sub(known)).unwrap_or(0))
 }
 
-/// Events an endpoint gave up for one reason, over all its epochs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GivenUp {
-    /// As in [`DropTotal::reason`].
-    pub reason: String,
-    /// How many.
-    pub total: u64,
-}
-
-/// What an endpoint has given up so far, by reason.
-///
-/// # Errors
-/// When the database is away.
-pub async fn drops(store: &Store, tenant: &Tenant, id: AgentId) -> Result<Vec<GivenUp>, Error> {
-    let found = store
-        .collection::<Document>(COLLECTION)
-        .find_one(by_id(tenant, id))
-        .projection(doc! { "drops": 1 })
-        .await?
-        .unwrap_or_default();
-    let Ok(reasons) = found.get_document("drops") else {
-        return Ok(Vec::new());
+/// Events an endpoint gave up, by reason, over all its epochs.
+fn dropped(document: &Document) -> BTreeMap<String, u64> {
+    let Ok(reasons) = document.get_document("drops") else {
+        return BTreeMap::new();
     };
     let total = |epochs: &Document| -> u64 {
         let totals = epochs.values().filter_map(bson::Bson::as_i64);
-        totals.map(|total| u64::try_from(total).unwrap_or(0)).sum()
+        totals.fold(0, |sum, total| sum.saturating_add(u64::try_from(total).unwrap_or(0)))
     };
-    Ok(reasons
+    reasons
         .iter()
-        .filter_map(|(reason, epochs)| {
-            Some(GivenUp {
-                reason: reason.clone(),
-                total: total(epochs.as_document()?),
-            })
-        })
-        .collect())
+        .filter_map(|(reason, epochs)| Some((reason.clone(), total(epochs.as_document()?))))
+        .collect()
 }
 
 fn from_document(document: &Document) -> Result<Agent, Error> {
@@ -345,5 +324,6 @@ fn from_document(document: &Document) -> Result<Agent, Error> {
         last_seen_at: time("last_seen_at"),
         revoked_at: time("revoked_at"),
         duplicate_seen_at: time("duplicate_seen_at"),
+        dropped: dropped(document),
     })
 }

@@ -86,6 +86,18 @@ pub async fn redeem(store: &Store, hash: &str) -> Result<bool, Error> {
     Ok(updated.modified_count > 0)
 }
 
+/// Gives a use back that [`redeem`] took and that let nobody in.
+///
+/// # Errors
+/// When the database is away.
+pub async fn restore(store: &Store, hash: &str) -> Result<(), Error> {
+    store
+        .collection::<Document>(COLLECTION)
+        .update_one(doc! { "_id": hash }, doc! { "$inc": { "uses_left": 1_i64 } })
+        .await?;
+    Ok(())
+}
+
 /// Every token of a tenant, newest first; at most 1,000.
 ///
 /// # Errors
