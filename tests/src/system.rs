@@ -181,7 +181,6 @@ impl System {
     }
 
     /// A request with the API key.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.rest
             .request(method, format!("{}{path}", self.up.rest_url))

@@ -147,7 +147,7 @@ async fn syslog_is_taken_in_both_framings_and_garbage_disturbs_nobody() -> anyho
     let mut stream = TcpStream::connect(&tcp)?;
     let framed = "<165>1 2026-03-01T10:00:00.000Z host app 7 ID1 [x@1 k=\"v\"] marker-5424";
     write!(stream, "{} {framed}", framed.len())?;
-    write!(stream, "<13>Mar  1 10:00:01 host app: marker-3164\n")?;
+    writeln!(stream, "<13>Mar  1 10:00:01 host app: marker-3164")?;
     stream.flush()?;
     let mut garbage = TcpStream::connect(&tcp)?;
     garbage.write_all(b"99999999999999999999 nonsense\n")?;

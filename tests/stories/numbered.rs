@@ -70,7 +70,7 @@ impl Numbered {
             ensure!(count == 1, "line {number} is stored {count} times");
         }
 
-        let expected: Vec<u64> = (0..self.written).filter(|number| number % ALERT_EVERY == 0).collect();
+        let expected: Vec<u64> = (0..self.written).filter(|number| number.is_multiple_of(ALERT_EVERY)).collect();
         until("every alert is there", ARRIVE, async || {
             let alerts = alerts_by_number(system).await?;
             ensure!(
@@ -100,7 +100,7 @@ impl Numbered {
 fn line(number: u64) -> String {
     let second = number / 1000 % 60;
     let head = format!("2026-03-01T10:00:{second:02}.{:06}+00:00 story", number % 1000 * 1000);
-    if number % ALERT_EVERY == 0 {
+    if number.is_multiple_of(ALERT_EVERY) {
         format!(
             "{head} sshd[{}]: Failed password for user{number} from 203.0.113.7 port 4711 ssh2",
             1000 + number % 500

@@ -55,7 +55,7 @@ async fn rules_change_only_when_their_text_does_and_vanish_without_being_lost() 
     assert_eq!(rules::enabled(store).await.unwrap().len(), 1);
     rules::claim(store, &tenant, &first, &["a"]).await.unwrap();
     assert!(
-        rules::vanish(store, &tenant, "a", &second, &[second.clone()])
+        rules::vanish(store, &tenant, "a", &second, std::slice::from_ref(&second))
             .await
             .unwrap(),
         "its only owner is dead"
