@@ -70,7 +70,9 @@ impl Numbered {
             ensure!(count == 1, "line {number} is stored {count} times");
         }
 
-        let expected: Vec<u64> = (0..self.written).filter(|number| number.is_multiple_of(ALERT_EVERY)).collect();
+        let expected: Vec<u64> = (0..self.written)
+            .filter(|number| number.is_multiple_of(ALERT_EVERY))
+            .collect();
         until("every alert is there", ARRIVE, async || {
             let alerts = alerts_by_number(system).await?;
             ensure!(

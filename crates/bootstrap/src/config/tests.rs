@@ -1,3 +1,5 @@
+//! Layers, errors that name their key, and secrets that stay hidden.
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

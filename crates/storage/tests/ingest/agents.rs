@@ -1,3 +1,5 @@
+//! Endpoints: enrolled, heard from, flagged, revoked.
+
 use std::collections::BTreeMap;
 
 use model::agent::{Agent, HostInfo};

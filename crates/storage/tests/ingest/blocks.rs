@@ -1,3 +1,5 @@
+//! Blocks: stored once, found again, marked done.
+
 use futures_util::TryStreamExt as _;
 use model::{NodeId, Partition, SourceId, Tenant, Timestamp};
 use storage::Store;

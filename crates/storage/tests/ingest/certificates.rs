@@ -1,3 +1,5 @@
+//! Certificates: recorded, revoked, followed.
+
 use std::time::Duration;
 
 use model::node::Role;

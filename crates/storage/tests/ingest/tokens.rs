@@ -1,3 +1,5 @@
+//! Enrolment tokens: uses, expiry, hashes.
+
 use model::{Tenant, Timestamp};
 use storage::enrolment_tokens::{Token, insert, list, peek, redeem};
 

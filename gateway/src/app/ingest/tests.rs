@@ -1,3 +1,5 @@
+//! What becomes of the elements of one request.
+
 use super::*;
 
 fn request(format: Format, body: impl Into<Vec<u8>>) -> Request {
