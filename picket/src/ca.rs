@@ -23,7 +23,7 @@ use crate::durations::parse_ttl;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a new authority
-    Init(Place),
+    Init(InitArgs),
     /// Issue a certificate for a node or an operator
     Issue(IssueArgs),
     /// Show what was issued, newest first
@@ -52,6 +52,15 @@ pub(crate) struct Place {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct InitArgs {
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct IssueArgs {
     /// collector, detector, responder, gateway or operator; agents enrol instead
     #[arg(long)]
@@ -68,6 +77,9 @@ pub(crate) struct IssueArgs {
     /// Directory for cert.pem, key.pem and ca.crt
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -88,13 +100,16 @@ pub(crate) struct RevokeArgs {
     /// For the audit log
     #[arg(long, default_value = "")]
     reason: String,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: Place,
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Init(place) => init(&place),
+        Command::Init(args) => init(&args),
         Command::Issue(args) => issue(&args).await,
         Command::List(args) => list(&args).await,
         Command::Revoke(args) => revoke(&args).await,
@@ -126,9 +141,18 @@ impl Place {
     }
 }
 
-fn init(place: &Place) -> anyhow::Result<ExitCode> {
-    let dir = place.ca_dir()?;
+fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    let dir = args.place.ca_dir()?;
     let authority = CertificateAuthority::init(&dir).context("make the authority")?;
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "certificate": dir.join("ca.crt"), "key": dir.join("ca.key"), "fingerprint": authority.fingerprint(),
+            })
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("certificate     {}", dir.join("ca.crt").display());
     println!(
         "key             {} (keep it secret; who has it can be anybody)",
@@ -161,6 +185,17 @@ async fn issue(args: &IssueArgs) -> anyhow::Result<ExitCode> {
             "no database at hand: the certificate is noted in {} only",
             dir.join("issued.jsonl").display()
         ),
+    }
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "certificate": args.out.join("cert.pem"), "key": args.out.join("key.pem"),
+                "ca_file": args.out.join("ca.crt"), "serial": issued.info.serial.to_string(),
+                "spiffe": issued.info.id.to_string(), "not_after": issued.info.not_after.to_string(),
+            })
+        );
+        return Ok(ExitCode::SUCCESS);
     }
     println!("{}", args.out.join("cert.pem").display());
     println!(
@@ -272,31 +307,56 @@ fn noted(dir: &Path) -> anyhow::Result<Vec<Value>> {
         .collect())
 }
 
-async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
-    if let Ok(agent) = args.id.parse::<AgentId>() {
-        let target = args.place.connection.target()?;
-        let path = format!("/security/agents/{agent}/revoke");
-        let answer = target.rest()?.post(&path, &json!({ "reason": args.reason })).await?;
-        let text = if answer["revoked"] == true {
-            "is refused from now on"
-        } else {
-            "had been revoked before"
-        };
-        println!("agent {agent} {text}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let Ok(serial) = args.id.parse::<Serial>() else {
-        bail!(
-            "expected the id of an agent (a UUID) or the serial number of a certificate (hex), got {:?}",
-            args.id
-        );
+/// What `picket ca revoke` is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Subject {
+    Agent(AgentId),
+    Certificate(Serial),
+}
+
+/// Serial numbers have as many hex digits as a UUID: only hyphens tell one from the other.
+fn subject(text: &str) -> anyhow::Result<Subject> {
+    let subject = if text.contains('-') {
+        text.parse().ok().map(Subject::Agent)
+    } else {
+        text.parse().ok().map(Subject::Certificate)
     };
+    subject.with_context(|| {
+        format!("expected the id of an agent (a UUID) or the serial number of a certificate (hex), got {text:?}")
+    })
+}
+
+async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
+    let (what, id, changed) = match subject(&args.id)? {
+        Subject::Agent(agent) => {
+            let target = args.place.connection.target()?;
+            let path = format!("/security/agents/{agent}/revoke");
+            let answer = target.rest()?.post(&path, &json!({ "reason": args.reason })).await?;
+            ("agent", agent.to_string(), answer["revoked"] == true)
+        }
+        Subject::Certificate(serial) => {
+            let number = serial.to_string();
+            let changed = revoke_certificate(args, &number).await?;
+            ("certificate", number, changed)
+        }
+    };
+    if args.json {
+        println!("{}", json!({ "kind": what, "id": id, "changed": changed }));
+    } else if changed {
+        println!("{what} {id} is refused from now on");
+    } else {
+        println!("{what} {id} had been revoked before");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether it was valid until now.
+async fn revoke_certificate(args: &RevokeArgs, number: &str) -> anyhow::Result<bool> {
     let Some(store) = args.place.store().await? else {
         bail!("no database to note the revocation in: start `picket up`, or give --mongodb-uri");
     };
     let tenant = &args.place.tenant;
-    let number = serial.to_string();
-    let changed = certificates::revoke_serial(&store, tenant, &number, &args.reason)
+    let changed = certificates::revoke_serial(&store, tenant, number, &args.reason)
         .await
         .context("revoke the certificate")?;
     if !changed {
@@ -306,17 +366,31 @@ async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
         if !known.iter().any(|certificate| certificate.serial == number) {
             bail!("no certificate with serial number {number} is known in tenant {tenant}; see `picket ca list`");
         }
-        println!("certificate {number} had been revoked before");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(false);
     }
     let entry = audit::NewEntry {
         tenant: tenant.clone(),
         actor: "operator:ca".to_owned(),
         action: "certificate.revoke".to_owned(),
-        object: number.clone(),
+        object: number.to_owned(),
         detail: json!({ "reason": args.reason }),
     };
     audit::append(&store, entry).await.context("write the audit log")?;
-    println!("certificate {number} is refused from now on");
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, subject};
+
+    #[test]
+    fn serial_numbers_are_not_taken_for_agents() {
+        let serial = "7b34815ffae52452a1a32bf4b211ac62";
+        assert_eq!(subject(serial).unwrap(), Subject::Certificate(serial.parse().unwrap()));
+        let agent = "f6ae88b0-d6a8-4eb8-aba3-78797e322667";
+        assert_eq!(subject(agent).unwrap(), Subject::Agent(agent.parse().unwrap()));
+        for bad in ["", "web-1", "zz"] {
+            assert!(subject(bad).unwrap_err().to_string().contains("serial number"), "{bad}");
+        }
+    }
 }
