@@ -139,7 +139,7 @@ impl Target {
             .keep_alive_while_idle(true)
             .connect()
             .await
-            .with_context(|| format!("connect to {}", self.grpc_addr))?;
+            .map_err(|error| anyhow!("connect to {}: {}", self.grpc_addr, trouble(&error)))?;
         let key = self
             .api_key
             .parse()
@@ -186,7 +186,10 @@ impl Rest {
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-    let response = request.send().await.context("reach the gateway")?;
+    let response = request
+        .send()
+        .await
+        .map_err(|error| anyhow!("reach the gateway: {}", trouble(&error)))?;
     let status = response.status();
     let text = response.text().await.context("read the gateway's answer")?;
     if !status.is_success() {
@@ -200,6 +203,19 @@ pub(crate) fn grpc_error(status: Status) -> anyhow::Error {
     anyhow!("the gateway refused: {}", status.message())
 }
 
+/// Why a connection failed, without the layers it went through.
+pub(crate) fn trouble(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let text = causes.last().map(ToString::to_string).unwrap_or_default();
+    if text.contains("UnknownIssuer") {
+        return "its certificate is not from the authority in the CA file (--ca-file)".to_owned();
+    }
+    if text.contains("not valid for name") || text.contains("NotValidForName") {
+        return format!("its certificate is not for this name or address ({text})");
+    }
+    text
+}
+
 /// The `detail` of a problem document, or the start of whatever else it is.
 pub(crate) fn problem_detail(body: &str) -> String {
     serde_json::from_str::<Value>(body)
@@ -210,7 +226,20 @@ pub(crate) fn problem_detail(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{host_and_port, problem_detail};
+    use super::{host_and_port, problem_detail, trouble};
+
+    #[test]
+    fn a_failed_connection_is_told_by_its_cause() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        assert_eq!(
+            trouble(anyhow::Error::new(refused).context("connect").as_ref()),
+            "Connection refused (os error 111)"
+        );
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(trouble(&untrusted).contains("--ca-file"), "{untrusted}");
+        let other_name = rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName);
+        assert!(trouble(&other_name).contains("name"), "{other_name}");
+    }
 
     #[test]
     fn the_grpc_address_follows_from_the_url() {

@@ -77,10 +77,13 @@ fn as_text(status: &GetStatusResponse, now: Timestamp) -> String {
         status.agents, status.events_total, status.events_per_second, status.alerts_total
     ));
     let lag = match status.pending_blocks {
-        0 => "none".to_owned(),
-        blocks => format!("{blocks} blocks, the oldest waits {} ms", status.oldest_pending_millis),
+        0 => "nothing; all events were looked at".to_owned(),
+        blocks => format!(
+            "{blocks} blocks for detection, the oldest for {} ms",
+            status.oldest_pending_millis
+        ),
     };
-    text.push_str(&format!("not detected on {lag}\n"));
+    text.push_str(&format!("waiting         {lag}\n"));
     text
 }
 

@@ -4,14 +4,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use proto::query::v1::watch_alerts_response::Body;
 use proto::query::v1::{Alert, WatchAlertsRequest};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::alerts::human_line;
-use crate::client::{Connection, Target};
+use crate::client::{Connection, Target, grpc_error};
 
 /// First and longest pause between tries to reconnect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -45,33 +45,25 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut cursor = args.cursor.clone();
     let mut pause = RECONNECT.0;
-    let mut connected_before = false;
+    let mut link = Link::default();
     loop {
         let ended = tokio::select! {
-            ended = follow(&target, &args, color, &mut cursor, &mut connected_before, &mut pause) => ended,
+            ended = follow(&target, &args, color, &mut cursor, &mut link, &mut pause) => ended,
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         };
         match ended {
             Ok(()) => return Ok(ExitCode::SUCCESS),
             // Before the first answer, an error is the user's to read; later on, it is a break to get over.
-            Err(error) if !connected_before => return Err(error),
-            Err(error) => {
-                if let Some(status) = error.downcast_ref::<tonic::Status>()
-                    && matches!(
-                        status.code(),
-                        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
-                    )
-                {
-                    bail!("the gateway refused: {}", status.message());
-                }
-                if let Some(status) = error.downcast_ref::<tonic::Status>()
-                    && status.code() == Code::OutOfRange
-                {
-                    eprintln!("some alerts may be missing here: {}", status.message());
-                    cursor.clear();
-                }
-                eprintln!("connection lost ({error:#}), trying again");
+            Err(End::Refused(status)) if !link.connected_before || is_final(&status) => {
+                return Err(grpc_error(*status));
             }
+            Err(End::Broken(error)) if !link.connected_before => return Err(error),
+            Err(End::Refused(status)) if status.code() == Code::OutOfRange => {
+                eprintln!("some alerts may be missing here: {}", status.message());
+                cursor.clear();
+            }
+            Err(End::Refused(status)) => link.lost(status.message()),
+            Err(End::Broken(error)) => link.lost(&format!("{error:#}")),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -81,14 +73,74 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Why following ended.
+enum End {
+    /// The gateway said so.
+    Refused(Box<Status>),
+    /// The connection did.
+    Broken(anyhow::Error),
+}
+
+impl From<anyhow::Error> for End {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        // What did not come from the gateway has a cause.
+        if std::error::Error::source(&status).is_some() {
+            return Self::Broken(anyhow!("the connection broke"));
+        }
+        Self::Refused(Box::new(status))
+    }
+}
+
+/// Trying again would change nothing.
+fn is_final(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
+    )
+}
+
+/// What the user was told of the connection.
+#[derive(Default)]
+struct Link {
+    connected_before: bool,
+    lost: bool,
+}
+
+impl Link {
+    fn up(&mut self, quiet: bool, addr: &str) {
+        if self.lost {
+            eprintln!("connected again");
+        } else if !self.connected_before && !quiet {
+            eprintln!("watching alerts at {addr} (Ctrl-C ends it)");
+        }
+        *self = Self {
+            connected_before: true,
+            lost: false,
+        };
+    }
+
+    fn lost(&mut self, why: &str) {
+        if !self.lost {
+            eprintln!("no connection ({why}), trying until there is one");
+        }
+        self.lost = true;
+    }
+}
+
 async fn follow(
     target: &Target,
     args: &Args,
     color: bool,
     cursor: &mut String,
-    connected_before: &mut bool,
+    link: &mut Link,
     pause: &mut Duration,
-) -> anyhow::Result<()> {
+) -> Result<(), End> {
     let request = WatchAlertsRequest {
         cursor: cursor.clone(),
         min_level: args.min_level.map(|level| level.to_string()).unwrap_or_default(),
@@ -96,15 +148,12 @@ async fn follow(
     let mut stream = target.query().await?.watch_alerts(request).await?.into_inner();
     loop {
         let Ok(message) = tokio::time::timeout(SILENCE, stream.message()).await else {
-            bail!("the gateway has been silent for {} s", SILENCE.as_secs());
+            return Err(anyhow!("the gateway has been silent for {} s", SILENCE.as_secs()).into());
         };
         let Some(message) = message? else {
-            bail!("the gateway closed the stream");
+            return Err(anyhow!("the gateway closed the stream").into());
         };
-        if !*connected_before && !args.json {
-            eprintln!("watching alerts at {} (Ctrl-C ends it)", target.grpc_addr);
-        }
-        *connected_before = true;
+        link.up(args.json, &target.grpc_addr);
         *pause = RECONNECT.0;
         match message.body {
             Some(Body::Alert(watched)) => {
@@ -132,4 +181,22 @@ fn show(alert: &Alert, cursor: &str, as_json: bool, color: bool) -> std::io::Res
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_broken_connection() {
+        let refused = End::from(Status::unauthenticated("the credentials are wrong"));
+        assert!(matches!(refused, End::Refused(status) if is_final(&status)));
+        let mut broken = Status::unknown("h2 protocol error");
+        broken.set_source(std::sync::Arc::new(std::io::Error::from(
+            std::io::ErrorKind::UnexpectedEof,
+        )));
+        assert!(matches!(End::from(broken), End::Broken(_)));
+        let away = End::from(Status::unavailable("the database is away"));
+        assert!(matches!(away, End::Refused(status) if !is_final(&status)));
+    }
 }
