@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::client::{Connection, Rest, problem_detail};
+use crate::client::{Connection, Rest, problem_detail, trouble};
 
 /// A request holds at most this many lines.
 const MAX_LINES: usize = 1_000;
@@ -59,11 +59,13 @@ struct Totals {
     first_error: Option<String>,
 }
 
-pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let rest = args.connection.target()?.rest()?;
     let (reader, length): (Box<dyn AsyncBufRead + Unpin + Send>, Option<u64>) = if args.file.as_os_str() == "-" {
         (Box::new(BufReader::new(tokio::io::stdin())), None)
     } else {
+        // One file, however its path was written.
+        args.file = std::fs::canonicalize(&args.file).with_context(|| format!("open {}", args.file.display()))?;
         let file = tokio::fs::File::open(&args.file)
             .await
             .with_context(|| format!("open {}", args.file.display()))?;
@@ -100,7 +102,7 @@ async fn send_all(
     progress: &ProgressBar,
 ) -> (Totals, Option<anyhow::Error>) {
     let mut totals = Totals::default();
-    let mut chain = blake3::Hasher::new();
+    let mut chain = start_of_chain(args);
     if args.again || args.file.as_os_str() == "-" {
         chain.update(&rand::random::<[u8; 16]>());
     }
@@ -113,14 +115,27 @@ async fn send_all(
             return (totals, None);
         }
         let count = batch.len() as u64;
+        let is_first = totals.accepted + totals.rejected + totals.duplicate == 0;
         let key = format!("send-{}", &chain.finalize().to_hex()[..40]);
-        match post(rest, &key, &json!({ "events": batch }), progress).await {
+        match post(rest, &key, &json!({ "events": batch }), progress, is_first).await {
             Ok(answer) => take_answer(&answer, count, &mut totals),
             Err(error) => return (totals, Some(error)),
         }
         progress.set_position(totals.bytes);
         progress.set_message(HumanCount(totals.lines).to_string());
     }
+}
+
+/// Everything beside the lines that shapes a request: the same key must never stand for two different ones.
+fn start_of_chain(args: &Args) -> blake3::Hasher {
+    let mut chain = blake3::Hasher::new();
+    let path = args.file.to_string_lossy();
+    for part in [Some(path.as_ref()), args.log_type.as_deref(), args.host.as_deref()] {
+        let part = part.map(str::as_bytes);
+        chain.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+        chain.update(part.unwrap_or_default());
+    }
+    chain
 }
 
 fn take_answer(answer: &Value, count: u64, totals: &mut Totals) {
@@ -208,7 +223,7 @@ async fn read_line(
     Ok(Some(line))
 }
 
-async fn post(rest: &Rest, key: &str, body: &Value, progress: &ProgressBar) -> anyhow::Result<Value> {
+async fn post(rest: &Rest, key: &str, body: &Value, progress: &ProgressBar, is_first: bool) -> anyhow::Result<Value> {
     let mut pause = Duration::from_millis(200);
     for attempt in 1..=MAX_TRIES {
         let request = rest
@@ -233,12 +248,14 @@ async fn post(rest: &Rest, key: &str, body: &Value, progress: &ProgressBar) -> a
                 }
                 (reason, retry_after)
             }
-            Err(error) => (format!("reach the gateway: {error}"), None),
+            // Nobody there, or somebody else: a user who mistyped wants to know at once.
+            Err(error) if error.is_connect() && is_first => bail!("reach the gateway: {}", trouble(&error)),
+            Err(error) => (format!("reach the gateway: {}", trouble(&error)), None),
         };
         if attempt == MAX_TRIES {
             bail!("{reason} (tried {MAX_TRIES} times)");
         }
-        progress.println(format!("{reason}; trying again"));
+        progress.suspend(|| eprintln!("{reason}; trying again"));
         tokio::time::sleep(wait.unwrap_or(pause).min(MAX_PAUSE)).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
@@ -299,7 +316,33 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[test]
+    fn what_shapes_a_request_shapes_its_key() {
+        let key = |words: &[&str]| {
+            let args = Wrapper::parse_from([&["send"], words].concat()).args;
+            start_of_chain(&args).finalize()
+        };
+        let keys = [
+            key(&["a.log"]),
+            key(&["b.log"]),
+            key(&["a.log", "--host", "web"]),
+            key(&["a.log", "--log-type", "web"]),
+        ];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(one), "{index}");
+        }
+        assert_eq!(keys[0], key(&["a.log", "--json"]));
+    }
+
+    #[derive(clap::Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        args: Args,
+    }
 
     #[tokio::test]
     async fn long_lines_are_cut_at_the_limit_and_the_next_line_is_whole() {
