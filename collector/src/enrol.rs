@@ -66,6 +66,10 @@ impl EnrolmentService for Service {
             .id
             .parse()
             .map_err(|error| Status::unauthenticated(format!("certificate names no agent: {error}")))?;
+        self.0.limits.take_renewal(id).map_err(|wait| {
+            tracing::warn!(agent.id = %id, "agent renews its certificate too often");
+            Status::from(ServiceError::new(ErrorCode::RateLimited, "too many renewals").with_retry_after(wait))
+        })?;
         let known = agents::get(&self.0.store, &peer.id.tenant, id)
             .await
             .map_err(|error| unavailable(&error))?;

@@ -81,21 +81,35 @@ impl IngestLimits {
     }
 }
 
-/// How often one address may try to enrol.
-pub(crate) struct EnrolmentLimits(Buckets<std::net::IpAddr>);
+/// Renewals of one endpoint within a minute. The shortest certificates there are need two.
+const RENEWALS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
+/// How often one address may try to enrol, and one endpoint to renew.
+pub(crate) struct EnrolmentLimits {
+    enrolments: Buckets<std::net::IpAddr>,
+    renewals: Buckets<model::AgentId>,
+}
 
 impl EnrolmentLimits {
     pub(crate) fn new(config: &Enrolment) -> Self {
         let rate = NonZeroU32::new(config.attempts_per_minute).unwrap_or(NonZeroU32::MIN);
-        Self(Buckets::new(Quota::per_minute(rate)))
+        Self {
+            enrolments: Buckets::new(Quota::per_minute(rate)),
+            renewals: Buckets::new(Quota::per_minute(RENEWALS_PER_MINUTE)),
+        }
     }
 
     pub(crate) fn take(&self, addr: std::net::IpAddr) -> Result<(), Duration> {
-        self.0.take(&addr, 1)
+        self.enrolments.take(&addr, 1)
+    }
+
+    pub(crate) fn take_renewal(&self, agent: model::AgentId) -> Result<(), Duration> {
+        self.renewals.take(&agent, 1)
     }
 
     pub(crate) fn forget_idle(&self) {
-        self.0.forget_full();
+        self.enrolments.forget_full();
+        self.renewals.forget_full();
     }
 }
 

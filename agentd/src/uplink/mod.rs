@@ -226,7 +226,7 @@ impl Uplink {
 
     fn reload(&mut self) -> anyhow::Result<()> {
         let (identity, agent) = self.paths.load().context("load the renewed identity")?;
-        self.renew_at = renew::due(&identity);
+        self.renew_at = renew::next(&identity, Timestamp::now());
         self.identity = identity;
         self.agent = agent;
         self.show_certificate();

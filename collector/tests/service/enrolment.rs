@@ -239,3 +239,24 @@ async fn renewing_keeps_the_identity_and_needs_it() {
     assert_eq!(admin.revoke_agent(unknown).await.unwrap_err().code(), Code::NotFound);
     collector.stop().await;
 }
+
+#[tokio::test]
+async fn an_endpoint_that_does_nothing_but_renew_is_slowed_down() {
+    let sandbox = Sandbox::new().await;
+    let collector = sandbox.collector().await;
+    let (_, identity) = sandbox.agent().await;
+    let mut client = EnrolmentServiceClient::new(sandbox.connect(&collector, &identity).await);
+    let (_, csr_der) = identity::new_key_and_csr().unwrap();
+    let mut renewals = 0;
+    let refused = loop {
+        let csr_der = csr_der.clone();
+        match client.renew(RenewRequest { csr_der }).await {
+            Ok(_) => renewals += 1,
+            Err(status) => break status,
+        }
+        assert!(renewals < 1000);
+    };
+    assert!(renewals >= 10);
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    collector.stop().await;
+}

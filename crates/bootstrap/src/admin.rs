@@ -17,8 +17,8 @@ use crate::{metrics, tls};
 /// How long a request in flight may delay the end.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
-/// Serves `/live` (200 while the process runs), `/ready` (200 while `ready` is true and no shutdown has begun, else
-/// 503) and `/metrics` (Prometheus text). Returns the address it listens on.
+/// Serves `/live` (200 while the process runs), `/ready` and the same as `/health` (200 while `ready` is true and no
+/// shutdown has begun, else 503) and `/metrics` (Prometheus text). Returns the address it listens on.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -34,6 +34,7 @@ pub async fn serve(addr: SocketAddr, ctx: Context, ready: watch::Receiver<bool>)
     let router = Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(show_ready))
+        .route("/health", get(show_ready))
         .route("/metrics", get(show_metrics))
         .with_state(Admin { ctx, ready });
     tasks.spawn("admin", async move {

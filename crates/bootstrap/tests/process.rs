@@ -125,6 +125,7 @@ fn the_first_signal_drains() {
     let addr = line["addr"].as_str().unwrap();
     assert!(get(addr, "/live").starts_with("HTTP/1.1 200"));
     assert!(get(addr, "/ready").starts_with("HTTP/1.1 200"));
+    assert!(get(addr, "/health").starts_with("HTTP/1.1 200"));
     assert!(get(addr, "/metrics").contains("picket_example_starts_total 1"));
     service.signal("-TERM");
     let (code, log) = service.end();

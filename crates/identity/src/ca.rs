@@ -23,7 +23,8 @@ use crate::x509::{self, KeyPem};
 
 /// How long an authority's own certificate is valid.
 const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Certificates are valid from a little before they are made, for peers whose clock is behind.
+/// Certificates are valid from a little before they are made, for peers whose clock is behind: five minutes, and no more
+/// than a tenth of their life, or a short-lived one would be due for renewal when it is issued.
 const BACKDATE: Duration = Duration::from_secs(5 * 60);
 /// Shortest life of a certificate.
 const MIN_TTL: Duration = Duration::from_secs(1);
@@ -213,7 +214,7 @@ impl CertificateAuthority {
         let info = CertInfo {
             id: id.clone(),
             serial: Serial::random()?,
-            not_before: whole_secs(minus(now, BACKDATE)),
+            not_before: whole_secs(minus(now, BACKDATE.min(ttl / 10))),
             not_after: whole_secs(plus(now, ttl).min(self.not_after)),
         };
         let mut params = CertificateParams::default();

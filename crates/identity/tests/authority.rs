@@ -196,6 +196,27 @@ fn an_identity_whose_parts_do_not_belong_together_does_not_load() {
 }
 
 #[test]
+fn a_short_lived_certificate_is_not_due_when_it_is_issued() {
+    let (dir, ca) = authority();
+    let now = Timestamp::now();
+    for secs in [10, 60, 300, 3600] {
+        let ttl = Duration::from_secs(secs);
+        let issued = ca.issue(&name(Role::Agent, "a"), &[], ttl, now).unwrap();
+        let files = TlsFiles {
+            cert_file: dir.path().join("cert.pem"),
+            key_file: dir.path().join("key.pem"),
+            ca_file: dir.path().join("ca/ca.crt"),
+        };
+        write_private(&files.cert_file, issued.chain_pem.as_bytes()).unwrap();
+        write_private(&files.key_file, issued.key_pem.as_bytes()).unwrap();
+        let loaded = Identity::load(&files).unwrap();
+        let renew_in = loaded.renew_at().0 - now.0;
+        let life = i64::try_from(ttl.as_micros()).unwrap();
+        assert!((life / 2..life * 7 / 10).contains(&renew_in), "{secs} s: {renew_in} µs");
+    }
+}
+
+#[test]
 fn a_receipt_is_bound_to_every_value_and_to_the_collector() {
     let (dir, ca) = authority();
     let load = |id: &str| {

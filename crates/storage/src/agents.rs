@@ -11,7 +11,6 @@ use model::agent::{Agent, HostInfo};
 use model::{AgentId, Epoch, NodeId, Tenant, Timestamp};
 use mongodb::IndexModel;
 use mongodb::options::ReturnDocument;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{Error, Store};
