@@ -56,6 +56,16 @@ pub(crate) struct UpNode {
     pub addr: String,
 }
 
+/// Held by `picket up` as long as it lives, and by nothing that outlives it.
+pub(crate) fn lock_path(data: &Path) -> PathBuf {
+    data.join("up.lock")
+}
+
+/// A directory whose lock cannot be looked at counts as in use.
+fn is_abandoned(data: &Path) -> bool {
+    fs::File::open(lock_path(data)).is_ok_and(|lock| lock.try_lock_shared().is_ok())
+}
+
 impl UpFile {
     /// Where it lies in a data directory.
     pub(crate) fn path(data: &Path) -> PathBuf {
@@ -66,6 +76,9 @@ impl UpFile {
     pub(crate) fn read(data: &Path) -> anyhow::Result<Self> {
         let path = Self::path(data);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        if is_abandoned(data) {
+            bail!("the `picket up` that left {} there was killed", path.display());
+        }
         serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))
     }
 
@@ -74,5 +87,31 @@ impl UpFile {
         let path = Self::path(data);
         let text = serde_json::to_string_pretty(self).context("write up.json")?;
         identity::write_private(&path, text.as_bytes()).with_context(|| format!("write {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_not_taken_for_a_running_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let up = UpFile {
+            rest_url: "https://127.0.0.1:9443".to_owned(),
+            grpc_addr: "127.0.0.1:9443".to_owned(),
+            ca_file: PathBuf::from("ca.crt"),
+            api_key: "pk_0".to_owned(),
+            admin_user: "admin".to_owned(),
+            admin_password: "secret".to_owned(),
+            mongodb_uri: "mongodb://127.0.0.1:1".to_owned(),
+            nodes: Vec::new(),
+        };
+        up.write(dir.path()).unwrap();
+        let lock = fs::File::create(lock_path(dir.path())).unwrap();
+        let left = UpFile::read(dir.path()).unwrap_err().to_string();
+        assert!(left.contains("was killed"), "{left}");
+        lock.lock().unwrap();
+        assert_eq!(UpFile::read(dir.path()).unwrap(), up);
     }
 }

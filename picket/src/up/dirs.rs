@@ -114,7 +114,7 @@ pub(super) fn make(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("up.lock");
+    let path = crate::data_dir::lock_path(data);
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(false)
