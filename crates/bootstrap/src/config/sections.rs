@@ -68,7 +68,13 @@ impl LogConfig {
         if is_word && !LEVELS.contains(&self.level.to_ascii_lowercase().as_str()) {
             return Err(error());
         }
-        EnvFilter::try_new(&self.level).map_err(|_| error())
+        // The driver tells of every server selection; who wants that names it.
+        let directives = if is_word && !["off", "error"].contains(&self.level.to_ascii_lowercase().as_str()) {
+            format!("{},mongodb=warn", self.level)
+        } else {
+            self.level.clone()
+        };
+        EnvFilter::try_new(directives).map_err(|_| error())
     }
 }
 
