@@ -99,8 +99,9 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// It does not answer, or refuses the connection.
-    #[error("it cannot be reached")]
-    Unreachable(#[source] mongodb::error::Error),
+    // Not the error itself, which repeats labels and sources that are empty.
+    #[error("it cannot be reached: {}", .0.kind)]
+    Unreachable(mongodb::error::Error),
     /// It is a single server, where transactions and change streams do not exist.
     #[error(
         "it is no replica set, which transactions and change streams need; start it with --replSet NAME and call \

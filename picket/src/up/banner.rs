@@ -22,7 +22,11 @@ pub(super) fn print(system: &System, settings: &Settings, facts: &Facts) {
         "syslog",
         &format!("{}   (UDP and TCP)", join(settings.ports.syslog.iter())),
     );
-    line("MongoDB", &without_password(&up.mongodb_uri));
+    let database = &settings.args.database;
+    line(
+        "MongoDB",
+        &format!("{}   database: {database}", without_password(&up.mongodb_uri)),
+    );
     line("data", &dirs.data().display().to_string());
     if settings.args.in_process {
         line("logs", "on standard error");
