@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Only this agent's
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "ID|NAME", default_value = "", hide_default_value = true)]
     agent_id: String,
     /// Only those with this address in the event
     #[arg(long, default_value = "", hide_default_value = true)]

@@ -42,7 +42,7 @@ pub(super) struct AlertParams {
     /// An address in the event.
     #[param(example = "10.0.0.5")]
     ip: Option<String>,
-    /// Id of the agent.
+    /// Id or name of the agent.
     agent_id: Option<String>,
     /// Id of the rule; `ti_ip`, `ti_domain` and `ti_sha256` for indicators.
     rule_id: Option<String>,

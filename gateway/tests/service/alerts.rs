@@ -34,6 +34,8 @@ async fn alerts_are_listed_filtered_paged_and_shown() {
         ("rule_id=rule-1", 10),
         ("rule_id=rule-2", 0),
         ("agent_id=11111111-2222-3333-4444-555555555555", 10),
+        ("agent_id=web-1", 10),
+        ("agent_id=web-2", 0),
         ("from=2000-01-01T00:00:00Z", 10),
         ("to=2000-01-01T00:00:00Z", 0),
     ] {

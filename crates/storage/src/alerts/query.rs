@@ -3,7 +3,7 @@
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::alert::Alert;
-use model::{AlertId, Level, Tenant, Timestamp};
+use model::{AgentId, AlertId, Level, Tenant, Timestamp};
 use mongodb::IndexModel;
 use mongodb::error::ErrorKind;
 
@@ -23,7 +23,14 @@ pub(crate) async fn ensure_indexes(store: &Store) -> Result<(), Error> {
         keys.insert("_id", -1);
         IndexModel::builder().keys(keys).build()
     };
-    let fields = [None, Some("rule_id"), Some("agent.id"), Some("ips"), Some("level")];
+    let fields = [
+        None,
+        Some("rule_id"),
+        Some("agent.id"),
+        Some("agent.name"),
+        Some("ips"),
+        Some("level"),
+    ];
     store
         .collection::<Document>(COLLECTION)
         .create_indexes(fields.map(newest_first))
@@ -36,7 +43,7 @@ pub(crate) async fn ensure_indexes(store: &Store) -> Result<(), Error> {
 pub struct AlertFilter {
     /// Whose.
     pub tenant: Tenant,
-    /// About this agent.
+    /// About the agent with this id or, when it is no id, of this name.
     pub agent_id: Option<String>,
     /// With this address in the event, in the form of [`model::indicator::canonical_value`].
     pub ip: Option<String>,
@@ -57,11 +64,9 @@ pub struct AlertFilter {
 impl AlertFilter {
     fn to_document(&self) -> Document {
         let mut filter = doc! { "tenant": self.tenant.as_str() };
-        let texts = [
-            ("agent.id", &self.agent_id),
-            ("ips", &self.ip),
-            ("rule_id", &self.rule_id),
-        ];
+        let is_name = self.agent_id.as_ref().is_some_and(|id| id.parse::<AgentId>().is_err());
+        let agent = if is_name { "agent.name" } else { "agent.id" };
+        let texts = [(agent, &self.agent_id), ("ips", &self.ip), ("rule_id", &self.rule_id)];
         for (field, text) in texts {
             if let Some(text) = text {
                 filter.insert(field, text);

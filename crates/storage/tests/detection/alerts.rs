@@ -8,6 +8,9 @@ use serde_json::json;
 use storage::Store;
 use storage::alerts::{self, AlertFilter, Watch, WatchError};
 
+/// An agent's id but for its last digit.
+const AGENT: &str = "11111111-2222-3333-4444-55555555555";
+
 fn alert(seq: u64) -> Alert {
     let tenant = Tenant::default();
     let event_id = EventId {
@@ -32,8 +35,8 @@ fn alert(seq: u64) -> Alert {
         severity: level.severity().number(),
         attack: Attack::default(),
         agent: AlertAgent {
-            id: format!("agent-{}", seq % 3),
-            name: "host".to_owned(),
+            id: format!("{AGENT}{}", seq % 3),
+            name: format!("host-{}", seq % 2),
         },
         ips: vec![format!("10.0.0.{}", seq % 4), "192.0.2.1".to_owned()],
         indicator: None,
@@ -71,7 +74,11 @@ async fn filters_and_pages_agree_with_a_plain_loop() {
     let filters = [
         AlertFilter::default(),
         AlertFilter {
-            agent_id: Some("agent-1".to_owned()),
+            agent_id: Some(format!("{AGENT}1")),
+            ..AlertFilter::default()
+        },
+        AlertFilter {
+            agent_id: Some("host-1".to_owned()),
             ..AlertFilter::default()
         },
         AlertFilter {
@@ -98,7 +105,10 @@ async fn filters_and_pages_agree_with_a_plain_loop() {
             .iter()
             .filter(|alert| {
                 alert.tenant == filter.tenant
-                    && filter.agent_id.as_ref().is_none_or(|id| alert.agent.id == *id)
+                    && filter
+                        .agent_id
+                        .as_ref()
+                        .is_none_or(|id| [&alert.agent.id, &alert.agent.name].contains(&id))
                     && filter.ip.as_ref().is_none_or(|ip| alert.ips.contains(ip))
                     && filter.rule_id.as_ref().is_none_or(|id| alert.rule_id == *id)
                     && filter.min_level.is_none_or(|min| alert.level >= min)
