@@ -17,7 +17,8 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) enum Ready {
     /// It has registered itself in the database, which it does when it serves.
     Registered { store: Store, role: Role, name: String },
-    /// The agent's status says that it is connected.
+    /// The agent's status says that it is connected and has looked at the files it follows: where it begins to read a
+    /// file that is there already must be settled before anybody is told to write to it.
     Connected { status: PathBuf },
 }
 
@@ -41,12 +42,12 @@ impl Ready {
                         && status.started_at >= since
                     {
                         match status.connection.state {
-                            ConnectionState::Connected => return Ok(String::new()),
+                            ConnectionState::Connected if !status.files.is_empty() => return Ok(String::new()),
                             ConnectionState::Refused => bail!(
                                 "the collector refuses it: {}",
                                 status.connection.last_error.as_deref().unwrap_or("no reason given")
                             ),
-                            ConnectionState::Connecting | ConnectionState::Waiting => {}
+                            ConnectionState::Connected | ConnectionState::Connecting | ConnectionState::Waiting => {}
                         }
                     }
                 }
