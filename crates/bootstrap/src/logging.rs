@@ -168,6 +168,9 @@ impl Lines {
     }
 }
 
+/// Most characters of an error and its causes; those of the database driver hold the whole topology.
+const MAX_ERROR_CHARS: usize = 600;
+
 #[derive(Default)]
 struct TextFields {
     message: String,
@@ -183,6 +186,10 @@ impl Visit for TextFields {
         }
     }
 
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_debug(field, &format_args!("{}", chain(value)));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
         escape(&mut text, &format!("{value:?}"));
@@ -192,6 +199,26 @@ impl Visit for TextFields {
             self.push(field, &text);
         }
     }
+}
+
+/// An error with what caused it: the first line alone says "the database is unavailable" and not why.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        // Some errors say themselves what caused them.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    if let Some((end, _)) = text.char_indices().nth(MAX_ERROR_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl TextFields {
@@ -245,7 +272,27 @@ impl Visit for JsonFields<'_> {
         self.insert(field, Value::from(value));
     }
 
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.insert(field, Value::from(chain(value)));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.insert(field, Value::from(format!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_with_its_causes_once_and_not_without_end() {
+        let refused = std::io::Error::other("connection refused");
+        let error = anyhow::Error::from(refused).context("connect").context("start");
+        assert_eq!(chain(error.as_ref()), "start: connect: connection refused");
+        let told = std::io::Error::other(std::io::Error::other("twice"));
+        assert_eq!(chain(&told), "twice");
+        let long = std::io::Error::other("ä".repeat(100_000));
+        assert_eq!(chain(&long).chars().count(), MAX_ERROR_CHARS + 1);
     }
 }

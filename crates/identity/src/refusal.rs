@@ -5,6 +5,7 @@
 )]
 
 use std::error::Error as StdError;
+use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -45,11 +46,18 @@ pub fn describe_tls_error(error: &(dyn StdError + 'static)) -> String {
             return describe(tls);
         }
         last = e.to_string();
+        let io = e.downcast_ref::<std::io::Error>();
         // An I/O error's source is the source of what it wraps, which would be skipped.
-        current = match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        current = match io.and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => e.source(),
         };
+        if io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof)
+            && !current.is_some_and(|e| e.is::<rustls::Error>())
+        {
+            // What it wraps tells developers where to read about it.
+            return "the peer closed the connection".to_owned();
+        }
     }
     last
 }
@@ -142,4 +150,19 @@ fn admit_log_line(now: Instant) -> Option<u64> {
     }
     window.logged += 1;
     Some(std::mem::take(&mut window.suppressed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_just_goes_is_said_to_have_gone() {
+        let gone = std::io::Error::new(ErrorKind::UnexpectedEof, "no close_notify: https://docs.example/eof");
+        let outer = std::io::Error::other(gone);
+        assert_eq!(describe_tls_error(&outer), "the peer closed the connection");
+        let revoked = rustls::Error::AlertReceived(AlertDescription::CertificateRevoked);
+        let outer = std::io::Error::new(ErrorKind::UnexpectedEof, revoked);
+        assert!(describe_tls_error(&outer).contains("it is revoked"));
+    }
 }
