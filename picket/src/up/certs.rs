@@ -1,10 +1,14 @@
 //! The authority of this installation and the certificates of its nodes.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use identity::{CertInfo, CertificateAuthority, Identity, SpiffeId, TlsFiles, write_private, write_public};
 use model::{Tenant, Timestamp};
+use rustls::client::verify_server_name;
+use rustls::pki_types::ServerName;
+use rustls::server::ParsedCertificate;
 
 use super::dirs::{self, Dirs};
 use super::plan::Plan;
@@ -39,23 +43,29 @@ pub(super) fn files(place: &Dirs, name: &str) -> TlsFiles {
     }
 }
 
-/// Sees to it that a node has a certificate with time left. Gives the new one, when one was issued.
+/// Sees to it that a node has a certificate with time left, good for every address it listens on. Gives the new one,
+/// when one was issued.
 pub(super) fn ensure(
     place: &Dirs,
     authority: &CertificateAuthority,
     plan: &Plan,
+    listens_on: &[IpAddr],
     now: Timestamp,
 ) -> anyhow::Result<Option<CertInfo>> {
+    let names = names(listens_on);
     let id = SpiffeId::new(Tenant::default(), plan.role, &plan.name).context("name the node")?;
     let files = files(place, &plan.name);
     if Identity::load(&files).is_ok_and(|known| {
-        known.id() == &id && known.renew_at() > now && known.ca_fingerprint() == authority.fingerprint()
+        known.id() == &id
+            && known.renew_at() > now
+            && known.ca_fingerprint() == authority.fingerprint()
+            && names.iter().all(|name| is_good_for(&known, name))
     }) {
         return Ok(None);
     }
     dirs::make(&place.node(&plan.name))?;
     let issued = authority
-        .issue(&id, &names(), LIFE, now)
+        .issue(&id, &names, LIFE, now)
         .with_context(|| format!("issue a certificate for {}", plan.name))?;
     // In between the two files do not fit; the next start notices and issues again.
     write_private(&files.key_file, issued.key_pem.as_bytes()).context("write the node's key")?;
@@ -64,9 +74,30 @@ pub(super) fn ensure(
     Ok(Some(issued.info))
 }
 
-/// Names under which people reach a server on this machine.
-fn names() -> Vec<String> {
+/// Whether the certificate is for this name or address; true of what cannot be in one.
+fn is_good_for(identity: &Identity, name: &str) -> bool {
+    let Ok(name) = ServerName::try_from(name) else {
+        return true;
+    };
+    identity.chain().first().is_some_and(|certificate| {
+        ParsedCertificate::try_from(certificate)
+            .and_then(|parsed| verify_server_name(&parsed, &name))
+            .is_ok()
+    })
+}
+
+/// Names and addresses under which people reach a server on this machine.
+fn names(listens_on: &[IpAddr]) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    for ip in listens_on
+        .iter()
+        .filter(|ip| !ip.is_unspecified())
+        .map(IpAddr::to_string)
+    {
+        if !names.contains(&ip) {
+            names.push(ip);
+        }
+    }
     let host = hostname::get().ok().and_then(|host| host.into_string().ok());
     let is_name = |name: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
@@ -98,10 +129,18 @@ mod tests {
             index: 0,
         };
         let now = Timestamp::now();
-        let first = ensure(&place, &authority, &plan, now).unwrap().unwrap();
-        assert_eq!(ensure(&place, &authority, &plan, now).unwrap(), None);
+        let first = ensure(&place, &authority, &plan, &[], now).unwrap().unwrap();
+        assert_eq!(ensure(&place, &authority, &plan, &[], now).unwrap(), None);
         let later = Timestamp(now.0 + 61 * 86_400 * 1_000_000);
-        let second = ensure(&place, &authority, &plan, later).unwrap().unwrap();
+        let second = ensure(&place, &authority, &plan, &[], later).unwrap().unwrap();
         assert_ne!(first.serial, second.serial);
+
+        let lan: IpAddr = "192.0.2.7".parse().unwrap();
+        let listens_on = [lan, "0.0.0.0".parse().unwrap()];
+        let third = ensure(&place, &authority, &plan, &listens_on, later).unwrap().unwrap();
+        assert_ne!(second.serial, third.serial);
+        assert_eq!(ensure(&place, &authority, &plan, &listens_on, later).unwrap(), None);
+        let identity = Identity::load(&files(&place, &plan.name)).unwrap();
+        assert!(is_good_for(&identity, "192.0.2.7") && !is_good_for(&identity, "192.0.2.8"));
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn start(system: &mut System, settings: &Settings) -> anyhow::R
         .context("open the database")?;
     store.ensure_indexes().await.context("prepare the database")?;
     let plans = settings.args.nodes.plans();
-    let ca_fingerprint = certificates(system, &store, &plans).await?;
+    let ca_fingerprint = certificates(system, settings, &store, &plans).await?;
     let secrets = Secrets::open(&system.dirs)?;
     let (rules, text) = rules::find(&system.dirs, settings.args.rules.as_deref())?;
     eprintln!("✓ {text}");
@@ -95,14 +95,15 @@ pub(super) async fn start(system: &mut System, settings: &Settings) -> anyhow::R
     Ok(Facts { up, sources })
 }
 
-async fn certificates(system: &System, store: &Store, plans: &[Plan]) -> anyhow::Result<String> {
+async fn certificates(system: &System, settings: &Settings, store: &Store, plans: &[Plan]) -> anyhow::Result<String> {
     let (authority, made) = certs::authority(&system.dirs)?;
     let fingerprint = authority.fingerprint();
     let verb = if made { "made" } else { "opened" };
     eprintln!("✓ certificate authority {verb}, {fingerprint}");
+    let listens_on = [settings.args.http_addr, settings.args.collector_addr];
     let mut issued = 0;
     for plan in plans {
-        if let Some(info) = certs::ensure(&system.dirs, &authority, plan, Timestamp::now())? {
+        if let Some(info) = certs::ensure(&system.dirs, &authority, plan, &listens_on, Timestamp::now())? {
             ca::record(store, &info, "operator:up").await?;
             issued += 1;
         }
