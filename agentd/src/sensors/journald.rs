@@ -198,6 +198,10 @@ impl Journal {
             }
             let text = line.trim_ascii_end();
             let Ok(head) = serde_json::from_slice::<Head>(text) else {
+                if !text.is_empty() {
+                    tracing::debug!("journalctl printed a line that is no entry");
+                    self.spool.sensor_lost(1);
+                }
                 continue;
             };
             let chunk = Chunk {
@@ -215,7 +219,8 @@ impl Journal {
             }
             self.cursor = Some(head.cursor);
             self.status.entries += 1;
-            if self.status.entries % 64 == 1 {
+            // On a quiet host at once, on a busy one now and then.
+            if output.buffer().is_empty() || self.status.entries % 64 == 1 {
                 (self.publish)(self.status.clone());
             }
         }
