@@ -22,12 +22,13 @@ pub(crate) enum NodeRole {
 pub(crate) struct Args {
     /// What to run
     role: NodeRole,
-    /// Arguments of the service, such as --config FILE
+    /// Arguments of the service, such as --config FILE; `picket node ROLE -- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
 
 #[derive(clap::Args)]
+#[command(disable_help_flag = true)] // agentd answers --help itself
 pub(crate) struct AgentArgs {
     /// Arguments of agentd, such as `run --config FILE`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
