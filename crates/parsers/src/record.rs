@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::event::{MAX_FIELDS, MAX_NAME};
 use model::{Fields, Timestamp};
 
 /// The parsers, by the name that `picket.log_type` gives the one that took a record. [`RawRecord::log_type`] may name
@@ -57,7 +58,7 @@ pub enum Warning {
     Truncated(u64),
     /// It should be a JSON object and is not.
     InvalidJson,
-    /// This many fields were refused because an event holds no more.
+    /// This many fields were refused because an event holds no more, or because their names are too long.
     TooManyFields(usize),
     /// A time could not be understood.
     InvalidTime,
@@ -74,7 +75,10 @@ impl fmt::Display for Warning {
             Self::InvalidUtf8 => f.write_str("invalid UTF-8"),
             Self::Truncated(bytes) => write!(f, "{bytes} bytes cut off"),
             Self::InvalidJson => f.write_str("expected a JSON object"),
-            Self::TooManyFields(refused) => write!(f, "{refused} fields refused, an event has too many"),
+            Self::TooManyFields(refused) => write!(
+                f,
+                "{refused} fields refused: expected at most {MAX_FIELDS}, with names up to {MAX_NAME} bytes"
+            ),
             Self::InvalidTime => f.write_str("time not understood"),
             Self::Ambiguous => f.write_str("ambiguous text"),
             Self::Impostor => f.write_str("the program is not the one it says it is"),

@@ -150,6 +150,19 @@ fn wide_json_is_bounded_and_says_so() {
 }
 
 #[test]
+fn a_long_json_name_costs_its_member_and_is_told() {
+    let long = "x".repeat(100_000);
+    let parsed = json(&format!("{{\"{long}\":{{\"a\":1,\"b\":2}},\"message\":\"m\"}}"));
+    assert_eq!(parsed.fields.str(ecs::MESSAGE), Some("m"));
+    assert_eq!(parsed.warnings, [Warning::TooManyFields(1)]);
+    let told = parsed.warnings[0].to_string();
+    assert_eq!(
+        told,
+        "1 fields refused: expected at most 1024, with names up to 512 bytes"
+    );
+}
+
+#[test]
 fn what_the_sensor_cut_is_told() {
     let parsed = parse(&RawRecord {
         truncated_bytes: 17,
