@@ -1,11 +1,10 @@
 //! What an operator can set.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bootstrap::{AdminConfig, ConfigError, LogConfig, MongoConfig, ServiceConfig};
+use bootstrap::{AdminConfig, ConfigError, GrpcConfig, LogConfig, MongoConfig, ServiceConfig, validate_node};
 use identity::TlsFiles;
-use model::{NodeId, Tenant};
+use model::Tenant;
 use serde::{Deserialize, Serialize};
 
 /// Configuration of a detector.
@@ -26,25 +25,6 @@ pub struct Config {
     pub log: LogConfig,
     /// Detection rules.
     pub rules: RulesConfig,
-}
-
-/// Where the gRPC server listens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GrpcConfig {
-    /// Address and port; port 0 takes any free one.
-    pub addr: SocketAddr,
-    /// `HOST:PORT` at which other nodes reach it; empty: `addr`. Needed when `addr` is a wildcard.
-    pub advertise: String,
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            advertise: String::new(),
-        }
-    }
 }
 
 /// Where rules come from.
@@ -81,22 +61,6 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.node.parse::<NodeId>().is_err() {
-            let expected = "a node name of 1-63 characters a-z, 0-9, '-' or '_'";
-            return Err(ConfigError::value("node", expected, format!("{:?}", self.node)));
-        }
-        let files = [
-            ("tls.cert_file", &self.tls.cert_file),
-            ("tls.key_file", &self.tls.key_file),
-            ("tls.ca_file", &self.tls.ca_file),
-        ];
-        if let Some((key, _)) = files.iter().find(|(_, path)| path.as_os_str().is_empty()) {
-            return Err(ConfigError::value(*key, "the path of a PEM file", "nothing"));
-        }
-        if self.grpc.addr.ip().is_unspecified() && self.grpc.advertise.is_empty() {
-            let expected = "HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard";
-            return Err(ConfigError::value("grpc.advertise", expected, "nothing"));
-        }
-        Ok(())
+        validate_node(&self.node, &self.tls, &self.grpc)
     }
 }

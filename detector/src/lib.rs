@@ -17,5 +17,5 @@ mod pipeline;
 mod rules;
 mod service;
 
-pub use config::{Config, GrpcConfig, RulesConfig};
+pub use config::{Config, RulesConfig};
 pub use service::{main, main_with, start};

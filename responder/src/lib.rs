@@ -4,5 +4,5 @@ mod config;
 mod response;
 mod service;
 
-pub use config::{Config, GrpcConfig};
+pub use config::Config;
 pub use service::{main, main_with, start};

@@ -9,14 +9,9 @@ use super::numbered::Numbered;
 /// Lines per story; about 10 seconds of writing.
 const LINES: u64 = 10_000;
 
-/// Log lines that an outage of MongoDB or of a node may leave behind: none at ERROR level.
-fn options() -> Options {
-    Options::default()
-}
-
 /// Writes steadily, kills `name` in the middle, writes on while it is away.
 async fn survives_the_death_of(name: &str) -> anyhow::Result<()> {
-    let mut system = System::start(options()).await?;
+    let mut system = System::start(Options::default()).await?;
     let mut lines = Numbered::new(&system.try_file());
     lines.write_steadily(LINES / 3).await?;
     let (killed, written) = tokio::join!(system.kill_and_wait(name), lines.write_steadily(LINES));
@@ -48,7 +43,7 @@ async fn a_killed_mongodb_loses_and_repeats_nothing() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn everything_killed_again_and_again_loses_and_repeats_nothing() -> anyhow::Result<()> {
-    let mut system = System::start(options()).await?;
+    let mut system = System::start(Options::default()).await?;
     let mut lines = Numbered::new(&system.try_file());
     for round in 1..=2 {
         for name in ["agent", "collector-1", "detector-1"] {

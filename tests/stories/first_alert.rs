@@ -89,7 +89,6 @@ async fn one_pasted_line_becomes_one_alert_everywhere() -> anyhow::Result<()> {
     );
     ensure!(stored.get_str("tenant")? == "default");
 
-    // The same file again changes nothing that is there.
     system.stop().await
 }
 

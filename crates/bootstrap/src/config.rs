@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::ConfigError;
 pub use secret::{Secret, SecretUri};
-pub use sections::{AdminConfig, LogConfig, LogFormat, MongoConfig};
+pub use sections::{AdminConfig, GrpcConfig, LogConfig, LogFormat, MongoConfig, validate_node};
 
 /// Where configuration comes from besides the defaults.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,9 @@ mod run;
 mod tasks;
 pub mod tls;
 
-pub use config::{AdminConfig, ConfigError, LogConfig, LogFormat, MongoConfig, Secret, SecretUri};
+pub use config::{
+    AdminConfig, ConfigError, GrpcConfig, LogConfig, LogFormat, MongoConfig, Secret, SecretUri, validate_node,
+};
 pub use context::{Context, Running};
 pub use run::{DRAIN_GRACE, ServiceConfig, run_service};
 pub use tasks::Tasks;

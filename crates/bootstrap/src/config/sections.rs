@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use identity::TlsFiles;
+use model::NodeId;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -103,4 +105,47 @@ impl Default for AdminConfig {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
+}
+
+/// `[grpc]`: where the node's gRPC server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// `IP:PORT` to listen on; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// `HOST:PORT` at which other nodes reach it; empty: `addr`. Needed when `addr` is a wildcard.
+    pub advertise: String,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: String::new(),
+        }
+    }
+}
+
+/// Checks what a node needs before others can know and reach it: its `node` name, its `[tls]` files, its `[grpc]` address.
+///
+/// # Errors
+/// When one of them cannot be used; names the key.
+pub fn validate_node(node: &str, tls: &TlsFiles, grpc: &GrpcConfig) -> Result<(), ConfigError> {
+    if node.parse::<NodeId>().is_err() {
+        let expected = "a node name of 1-63 characters a-z, 0-9, '-' or '_'";
+        return Err(ConfigError::value("node", expected, format!("{node:?}")));
+    }
+    let files = [
+        ("tls.cert_file", &tls.cert_file),
+        ("tls.key_file", &tls.key_file),
+        ("tls.ca_file", &tls.ca_file),
+    ];
+    if let Some((key, _)) = files.iter().find(|(_, path)| path.as_os_str().is_empty()) {
+        return Err(ConfigError::value(*key, "the path of a PEM file", "nothing"));
+    }
+    if grpc.addr.ip().is_unspecified() && grpc.advertise.is_empty() {
+        let expected = "HOST:PORT at which other nodes reach this one, as grpc.addr is a wildcard";
+        return Err(ConfigError::value("grpc.advertise", expected, "nothing"));
+    }
+    Ok(())
 }
