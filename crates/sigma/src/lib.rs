@@ -31,9 +31,9 @@
 //! Parsing takes hostile text: sizes, depths and counts are bounded, nothing is loaded by half, and every refusal names
 //! the file, the line, the field and what was expected. Evaluation is a pure function of rule set and event.
 //!
-//! How an evaluation goes: the event's fields are put into numbered slots (`slots.rs`); texts are case-folded once;
-//! an index (`index.rs`) from witnesses (`witness.rs`) in these texts gives the few rules that could match; for these,
-//! the [logsource] is checked and the detection evaluated over predicates (`program.rs`) that all rules share and that
+//! How an evaluation goes: the event's fields are put into numbered slots (`engine/slots.rs`); texts are case-folded once;
+//! an index (`engine/index.rs`) from witnesses (`engine/witness.rs`) in these texts gives the few rules that could match; for these,
+//! the [logsource] is checked and the detection evaluated over predicates (`engine/program.rs`) that all rules share and that
 //! are each answered at most once per event. All memory lives in [`Scratch`].
 //!
 //! This crate does no I/O, knows no database and no async runtime.
@@ -42,25 +42,18 @@ mod alias;
 pub mod ast;
 mod condition;
 mod detection;
+mod engine;
 mod error;
-mod evaluate;
-mod index;
 pub mod logsource;
 mod modifier;
 pub mod pattern;
-mod program;
 mod rule;
-mod ruleset;
 pub mod ruletest;
-mod scratch;
-mod slots;
-mod text;
 mod value;
-mod witness;
 mod yaml;
 
 pub use alias::aliases;
+pub use engine::ruleset::RuleSet;
+pub use engine::scratch::Scratch;
 pub use error::RuleError;
 pub use rule::{LogSource, Rule, Status, parse_rules};
-pub use ruleset::RuleSet;
-pub use scratch::Scratch;

@@ -18,10 +18,10 @@ use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
 use serde_json::{Map, Value as Json};
 
+use crate::engine::ruleset::RuleSet;
+use crate::engine::scratch::Scratch;
 use crate::error::{Fault, RuleError};
 use crate::rule::Rule;
-use crate::ruleset::RuleSet;
-use crate::scratch::Scratch;
 use crate::yaml::{self, Kind, Node};
 
 /// Turns a raw line and, when known, its log type into an event.

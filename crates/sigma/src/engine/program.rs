@@ -4,8 +4,8 @@ use memchr::memmem::Finder;
 use rustc_hash::FxHashMap;
 
 use crate::ast::{Expr, Op, Subject, Test};
+use crate::engine::slots::{ANY, Slot, Slots};
 use crate::pattern::{Pattern, Shape};
-use crate::slots::{ANY, Slot, Slots};
 
 /// An expression over predicates, cheap branches first.
 #[derive(Clone, Debug)]

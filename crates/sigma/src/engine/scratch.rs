@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use model::Event;
 
-use crate::slots::{Binding, Slot};
-use crate::text::fold_texts;
+use crate::engine::slots::{Binding, Slot};
+use crate::engine::text::fold_texts;
 
 /// Bytes of folded text beyond which the memory is given back after an event.
 const KEEP_BYTES: usize = 1 << 20;
@@ -150,7 +150,7 @@ impl Scratch {
     }
 
     /// Marks every rule that has a witness among the folded texts at `positions`.
-    pub(crate) fn probe(&mut self, index: &crate::index::FieldIndex, positions: std::ops::Range<usize>) {
+    pub(crate) fn probe(&mut self, index: &crate::engine::index::FieldIndex, positions: std::ops::Range<usize>) {
         let (event, marks, candidates) = (self.event, &mut self.marks, &mut self.candidates);
         for (start, end) in self.spans.get(positions).unwrap_or_default() {
             let text = self.arena.get(*start as usize..*end as usize).unwrap_or_default();

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use model::{Event, Value};
 
 use crate::ast::{FieldRef, Op};
-use crate::program::{Node, Predicate};
-use crate::scratch::{FieldIndex, Scratch};
-use crate::slots::{ANY, Slot, is_searched_by_keywords};
-use crate::text::{any_number, any_text, any_time, exists, is_null, relates, time_part};
+use crate::engine::program::{Node, Predicate};
+use crate::engine::scratch::{FieldIndex, Scratch};
+use crate::engine::slots::{ANY, Slot, is_searched_by_keywords};
+use crate::engine::text::{any_number, any_text, any_time, exists, is_null, relates, time_part};
 
 /// The evaluation of one event.
 pub(crate) struct Evaluation<'a> {

@@ -3,8 +3,8 @@
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 use rustc_hash::FxHashMap;
 
-use crate::slots::{ANY, Slot, Slots};
-use crate::witness::{Fact, Witness};
+use crate::engine::slots::{ANY, Slot, Slots};
+use crate::engine::witness::{Fact, Witness};
 
 /// Total length of texts up to which their automaton has a full transition table. At 256 bytes of table for each byte
 /// of text it is about twice as fast, as long as it fits the processor's caches.

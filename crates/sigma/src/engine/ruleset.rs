@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use model::Event;
 use rustc_hash::FxHashMap;
 
+use crate::engine::evaluate::Evaluation;
+use crate::engine::index::Index;
+use crate::engine::program::{Interner, Node, Predicate};
+use crate::engine::scratch::Scratch;
+use crate::engine::slots::{ANY, Binding, Slots, TIMESTAMP, is_searched_by_keywords};
+use crate::engine::witness::witnesses;
 use crate::error::RuleError;
-use crate::evaluate::Evaluation;
-use crate::index::Index;
 use crate::logsource;
-use crate::program::{Interner, Node, Predicate};
 use crate::rule::{LogSource, Rule};
-use crate::scratch::Scratch;
-use crate::slots::{ANY, Binding, Slots, TIMESTAMP, is_searched_by_keywords};
-use crate::witness::witnesses;
 
 /// Rules compiled together: what they share is looked for once per event. Immutable, so it can be swapped as a whole
 /// and used by any number of threads, each with its own [`Scratch`].
