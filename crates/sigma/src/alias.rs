@@ -4,15 +4,7 @@
 //! count, on either side: `Threat Name` and `ThreatName` are the same field.
 
 /// Names to try, in this order, when an event lacks the field a rule asks for.
-#[must_use]
-pub fn aliases(field: &str) -> &'static [&'static str] {
-    ALIASES
-        .iter()
-        .find(|(name, _)| *name == field)
-        .map_or(&[], |(_, others)| *others)
-}
-
-const ALIASES: &[(&str, &[&str])] = &[
+pub(crate) const ALIASES: &[(&str, &[&str])] = &[
     // Windows event log
     ("Channel", &["winlog.channel"]),
     ("EventID", &["event.code", "winlog.event_id"]),

@@ -1,6 +1,7 @@
 //! What a rule asks of an event, as a tree of tests on single fields.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use regex::Regex;
@@ -8,7 +9,7 @@ use regex::Regex;
 use crate::pattern::Pattern;
 
 /// A boolean expression over tests. Built with bounded depth, so recursion over it is safe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr {
     /// True when all are; true when empty.
     And(Vec<Expr>),
@@ -34,10 +35,54 @@ pub struct Test {
 /// Where a test looks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// A field, by the name the rule gives it.
-    Field(String),
+    /// A field of the event.
+    Field(Field),
     /// Every field of the event: a keyword.
     Any,
+}
+
+/// A field of an event: the name a rule gives it and the names other sources give the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// As the rule says.
+    pub name: Arc<str>,
+    /// Names to try, in this order, when the event has no field of the first name.
+    pub others: Arc<[Arc<str>]>,
+}
+
+impl Field {
+    /// A field without other names.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: Arc::from(name),
+            others: Arc::default(),
+        }
+    }
+}
+
+impl Expr {
+    /// The same expression with every field, also those only compared with, replaced by what `rename` makes of it.
+    #[must_use]
+    pub fn with_fields(&self, rename: &mut impl FnMut(&Field) -> Field) -> Self {
+        let mut all = |terms: &[Self]| terms.iter().map(|term| term.with_fields(rename)).collect();
+        match self {
+            Self::And(terms) => Self::And(all(terms)),
+            Self::Or(terms) => Self::Or(all(terms)),
+            Self::AtLeast(count, terms) => Self::AtLeast(*count, all(terms)),
+            Self::Not(inner) => Self::Not(Box::new(inner.with_fields(rename))),
+            Self::Test(test) => {
+                let mut test = test.clone();
+                if let Subject::Field(field) = &mut test.subject {
+                    *field = rename(field);
+                }
+                if let Op::FieldRef(reference) = &mut test.op {
+                    reference.field = rename(&reference.field);
+                }
+                Self::Test(test)
+            }
+        }
+    }
 }
 
 /// What a test asks of a value. Null has no text: only [`Op::Null`] is true for it.
@@ -64,8 +109,8 @@ pub enum Op {
 /// A comparison with another field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldRef {
-    /// Name of the other field.
-    pub field: String,
+    /// The other field.
+    pub field: Field,
     /// How the texts must relate.
     pub relation: Relation,
     /// Whether case matters.

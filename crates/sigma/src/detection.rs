@@ -1,6 +1,6 @@
 //! The `detection` section: named searches and the condition over them.
 
-use crate::ast::{Expr, Subject};
+use crate::ast::{Expr, Field, Subject};
 use crate::condition::{self, Searches};
 use crate::error::Fault;
 use crate::modifier::Modifiers;
@@ -147,7 +147,7 @@ fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, 
     let mut parts = key.split('|');
     let subject = match parts.next() {
         Some("") | None => Subject::Any,
-        Some(field) => Subject::Field(field.to_owned()),
+        Some(field) => Subject::Field(Field::named(field)),
     };
     let modifiers = Modifiers::parse(parts).map_err(|reason| fault(node.line, reason))?;
     let alternatives = node.as_list().unwrap_or(std::slice::from_ref(node));

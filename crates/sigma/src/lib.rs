@@ -52,8 +52,8 @@ pub mod ruletest;
 mod value;
 mod yaml;
 
-pub use alias::aliases;
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
 pub use error::RuleError;
+pub use logsource::{Catalog, Resolved};
 pub use rule::{LogSource, Rule, Status, parse_rules};

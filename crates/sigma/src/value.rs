@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ipnet::IpNet;
 use regex::RegexBuilder;
 
-use crate::ast::{Comparison, Expr, FieldRef, Number, Op, RegexTest, Relation, Subject, Test};
+use crate::ast::{Comparison, Expr, Field, FieldRef, Number, Op, RegexTest, Relation, Subject, Test};
 use crate::modifier::{Encoding, Modifiers, ValueKind};
 use crate::pattern::{Pattern, Token, parse_wildcards};
 use crate::yaml::{Kind, Node};
@@ -280,7 +280,7 @@ fn field_ref(subject: &Subject, value: &Node, modifiers: &Modifiers) -> Result<F
         return Err("expected the name of a field, got empty text".to_owned());
     }
     Ok(FieldRef {
-        field: field.to_owned(),
+        field: Field::named(field),
         relation: modifiers.relation.unwrap_or(Relation::Equals),
         cased: modifiers.cased,
     })

@@ -102,10 +102,11 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ast::Field;
 
     #[test]
     fn a_text_marks_the_rules_of_every_fact_in_it_and_no_others() {
-        let on = |fact| Some(vec![(Some("f".to_owned()), fact)]);
+        let on = |fact| Some(vec![(Some(Field::named("f")), fact)]);
         let rules = [
             on(Fact::Is("abc".to_owned())),
             on(Fact::Has("bc".to_owned())),
@@ -118,7 +119,7 @@ mod tests {
         ];
         let mut slots = Slots::new();
         let index = Index::build(rules.into_iter(), &mut slots).unwrap();
-        let field = index.get(slots.intern("f")).unwrap();
+        let field = index.get(slots.intern(&Field::named("f"))).unwrap();
         let mut marked = Vec::new();
         field.probe("abc", |rule| marked.push(rule));
         marked.sort_unstable();

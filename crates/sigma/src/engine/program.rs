@@ -131,7 +131,7 @@ fn finder(op: &Op) -> Option<Finder<'static>> {
 fn slot_of(subject: &Subject, slots: &mut Slots) -> Slot {
     match subject {
         Subject::Any => ANY,
-        Subject::Field(name) => slots.intern(name),
+        Subject::Field(field) => slots.intern(field),
     }
 }
 

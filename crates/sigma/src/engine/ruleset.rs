@@ -1,10 +1,12 @@
 //! Rules compiled together.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use model::Event;
 use rustc_hash::FxHashMap;
 
+use crate::ast::Expr;
 use crate::engine::evaluate::Evaluation;
 use crate::engine::index::Index;
 use crate::engine::program::{Interner, Node, Predicate};
@@ -12,8 +14,8 @@ use crate::engine::scratch::Scratch;
 use crate::engine::slots::{ANY, Binding, Slots, TIMESTAMP, is_searched_by_keywords};
 use crate::engine::witness::witnesses;
 use crate::error::RuleError;
-use crate::logsource;
-use crate::rule::{LogSource, Rule};
+use crate::logsource::{Catalog, Resolved};
+use crate::rule::Rule;
 
 /// Rules compiled together: what they share is looked for once per event. Immutable, so it can be swapped as a whole
 /// and used by any number of threads, each with its own [`Scratch`].
@@ -42,15 +44,22 @@ impl RuleSet {
         let mut errors = Vec::new();
         let mut ids = HashSet::new();
         let mut kept = Vec::with_capacity(rules.len());
+        let mut resolved = Vec::with_capacity(rules.len());
         for rule in rules {
-            if ids.insert(rule.id.clone()) {
-                kept.push(rule);
-            } else {
+            if !ids.insert(rule.id.clone()) {
                 let reason = format!("expected an id of its own, got {} again", rule.id);
                 errors.push(refusal(&rule, "id", reason));
+                continue;
+            }
+            match Catalog::builtin().resolve(&rule) {
+                Ok(parts) => {
+                    resolved.push(parts);
+                    kept.push(rule);
+                }
+                Err(error) => errors.push(error),
             }
         }
-        match Self::build(kept) {
+        match Self::build(kept, &resolved) {
             Ok(set) => (set, errors),
             Err((rules, reason)) => {
                 errors.extend(rules.iter().map(|rule| refusal(rule, "detection", reason.clone())));
@@ -59,23 +68,27 @@ impl RuleSet {
         }
     }
 
-    fn build(rules: Vec<Rule>) -> Result<Self, (Vec<Rule>, String)> {
+    #[allow(
+        clippy::mutable_key_type,
+        reason = "a regular expression is compared by its source, not by its cache"
+    )]
+    fn build(rules: Vec<Rule>, resolved: &[Resolved]) -> Result<Self, (Vec<Rule>, String)> {
         let mut slots = Slots::new();
         let mut interner = Interner::default();
         let mut gates = Vec::new();
-        let mut gate_numbers: FxHashMap<LogSource, u32> = FxHashMap::default();
+        let mut gate_numbers: FxHashMap<Arc<Expr>, u32> = FxHashMap::default();
         let mut compiled = Vec::with_capacity(rules.len());
-        for rule in &rules {
-            let gate = *gate_numbers.entry(rule.logsource.clone()).or_insert_with(|| {
-                gates.push(interner.lower(&logsource::gate(&rule.logsource), &mut slots));
+        for parts in resolved {
+            let gate = *gate_numbers.entry(parts.gate.clone()).or_insert_with(|| {
+                gates.push(interner.lower(&parts.gate, &mut slots));
                 u32::try_from(gates.len() - 1).unwrap_or(u32::MAX)
             });
             compiled.push(Compiled {
                 gate,
-                detection: interner.lower(&rule.detection, &mut slots),
+                detection: interner.lower(&parts.detection, &mut slots),
             });
         }
-        let index = match Index::build(rules.iter().map(|rule| witnesses(&rule.detection)), &mut slots) {
+        let index = match Index::build(resolved.iter().map(|parts| witnesses(&parts.detection)), &mut slots) {
             Ok(index) => index,
             Err(error) => return Err((rules, format!("expected fewer texts in one rule set: {error}"))),
         };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use crate::alias::aliases;
+use crate::ast::Field;
 
 /// Number of a field that rules ask for.
 pub(crate) type Slot = u32;
@@ -26,7 +26,7 @@ pub(crate) struct Binding {
 /// All slots of a rule set.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    by_rule_name: FxHashMap<String, Slot>,
+    by_field: FxHashMap<Field, Slot>,
     by_event_name: FxHashMap<String, Vec<Binding>>,
     count: u32,
 }
@@ -39,21 +39,18 @@ impl Slots {
         }
     }
 
-    /// The slot of a field as rules name it.
-    pub(crate) fn intern(&mut self, field: &str) -> Slot {
-        let field = without_spaces(field);
-        if let Some(slot) = self.by_rule_name.get(field.as_ref()) {
+    /// The slot of a field. Fields with the same name but other alternatives have slots of their own.
+    pub(crate) fn intern(&mut self, field: &Field) -> Slot {
+        if let Some(slot) = self.by_field.get(field) {
             return *slot;
         }
         let slot = self.count;
         self.count += 1;
-        self.by_rule_name.insert(field.clone().into_owned(), slot);
-        let names = std::iter::once(field.as_ref()).chain(aliases(&field).iter().copied());
+        self.by_field.insert(field.clone(), slot);
+        let names = std::iter::once(&field.name).chain(field.others.iter());
         for (name, rank) in names.zip(0..) {
-            self.by_event_name
-                .entry(name.to_owned())
-                .or_default()
-                .push(Binding { slot, rank });
+            let bindings = self.by_event_name.entry(without_spaces(name).into_owned()).or_default();
+            bindings.push(Binding { slot, rank });
         }
         slot
     }

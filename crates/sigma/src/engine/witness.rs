@@ -1,11 +1,13 @@
 //! Witnesses: for a rule, a set of cheap facts of which at least one holds whenever the rule matches. Only rules with
 //! a witness in the event are evaluated.
 
-use crate::ast::{Expr, Op, Subject, Test};
+use std::collections::HashSet;
+
+use crate::ast::{Expr, Field, Op, Subject, Test};
 use crate::pattern::{Shape, fold};
 
 /// A fact about an event that is found without evaluating a rule. Texts are folded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fact {
     /// A value of the subject is exactly this text.
     Is(String),
@@ -16,13 +18,13 @@ pub(crate) enum Fact {
 }
 
 /// A fact and where it is looked for; no field stands for all.
-pub(crate) type Witness = (Option<String>, Fact);
+pub(crate) type Witness = (Option<Field>, Fact);
 
 /// Facts of which one must hold when `expr` does, chosen to be rare. `None` when there is no such set.
 pub(crate) fn witnesses(expr: &Expr) -> Option<Vec<Witness>> {
     let mut found = search(expr)?.facts;
-    found.sort();
-    found.dedup();
+    let mut seen = HashSet::new();
+    found.retain(|witness| seen.insert(witness.clone()));
     Some(found)
 }
 

@@ -16,10 +16,13 @@
 //! So a rule for something the event does not claim to be never sees it. `definition` is prose for people and decides
 //! nothing. The question is evaluated beside the detection and is never what makes a rule a candidate.
 
+mod catalog;
 mod linux;
 mod windows;
 
-use crate::ast::{Expr, Op, Subject, Test};
+pub use catalog::{Catalog, Resolved};
+
+use crate::ast::{Expr, Field, Op, Subject, Test};
 use crate::pattern::{Pattern, Token};
 use crate::rule::LogSource;
 
@@ -39,8 +42,7 @@ enum When {
 }
 
 /// What must hold of an event for a rule of this logsource to see it.
-#[must_use]
-pub fn gate(logsource: &LogSource) -> Expr {
+fn gate(logsource: &LogSource) -> Expr {
     let product = logsource.product.as_deref();
     let parts = [
         product.map(product_gate),
@@ -146,7 +148,7 @@ fn named<'a>(fields: &'a [&'a str], value: &'a str) -> impl Iterator<Item = Expr
 
 fn text(field: &str, tokens: &[Token]) -> Expr {
     Expr::Test(Test {
-        subject: Subject::Field(field.to_owned()),
+        subject: Subject::Field(Field::named(field)),
         op: Op::Text(Pattern::new(tokens, false)),
     })
 }
@@ -170,7 +172,7 @@ fn build(when: &When) -> Expr {
                 .collect(),
         ),
         When::Has(field) => Expr::Test(Test {
-            subject: Subject::Field((*field).to_owned()),
+            subject: Subject::Field(Field::named(field)),
             op: Op::Exists,
         }),
         When::Unparsed(programs) => unparsed(programs.iter().copied()),

@@ -2,12 +2,13 @@
 
 use ipnet::IpNet;
 use model::{Event, Value};
-use sigma::ast::{Comparison, Expr, Number, Op, Relation, Subject, Test};
+use sigma::ast::{Comparison, Expr, Field, Number, Op, Relation, Subject, Test};
 use sigma::pattern::{DASHES, Pattern, Shape, Token, fold};
-use sigma::{Rule, logsource};
+use sigma::{Catalog, Rule};
 
 pub(crate) fn matches(rule: &Rule, event: &Event) -> bool {
-    holds(&logsource::gate(&rule.logsource), event) && holds(&rule.detection, event)
+    let resolved = Catalog::builtin().resolve(rule).unwrap();
+    holds(&resolved.gate, event) && holds(&resolved.detection, event)
 }
 
 fn holds(expr: &Expr, event: &Event) -> bool {
@@ -27,7 +28,7 @@ fn answer(test: &Test, event: &Event) -> bool {
             .iter()
             .filter(|(name, _)| !name.starts_with("picket.") && !name.starts_with("agent."))
             .any(|(_, value)| scalars(value).iter().any(|scalar| of_scalar(&test.op, scalar, event))),
-        Subject::Field(name) => match lookup(name, event) {
+        Subject::Field(field) => match lookup(field, event) {
             None => test.op == Op::Null,
             Some(Value::List(values)) if values.is_empty() => test.op == Op::Null,
             Some(value) => scalars(&value).iter().any(|scalar| of_scalar(&test.op, scalar, event)),
@@ -36,19 +37,18 @@ fn answer(test: &Test, event: &Event) -> bool {
 }
 
 /// The value of a field under the rule's name or, when there is none, under the first other name that is there.
-fn lookup(name: &str, event: &Event) -> Option<Value> {
+fn lookup(field: &Field, event: &Event) -> Option<Value> {
     let bare = |name: &str| name.replace(' ', "");
-    if name == "@timestamp" {
+    if field.name.as_ref() == "@timestamp" {
         return Some(Value::Str(event.timestamp.to_string()));
     }
-    let name = bare(name);
-    std::iter::once(name.as_str())
-        .chain(sigma::aliases(&name).iter().copied())
+    std::iter::once(&field.name)
+        .chain(field.others.iter())
         .find_map(|wanted| {
             event
                 .fields
                 .iter()
-                .find(|(name, _)| bare(name) == wanted)
+                .find(|(name, _)| bare(name) == bare(wanted))
                 .map(|(_, value)| value.clone())
         })
 }
