@@ -67,7 +67,7 @@ impl Slots {
     }
 }
 
-fn without_spaces(name: &str) -> Cow<'_, str> {
+pub(crate) fn without_spaces(name: &str) -> Cow<'_, str> {
     if name.contains(' ') {
         Cow::Owned(name.replace(' ', ""))
     } else {

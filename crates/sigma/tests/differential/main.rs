@@ -229,6 +229,17 @@ fn the_engine_agrees_with_the_reference() {
                     .collect();
                 let texts = || all().map(|(_, rule)| rule.yaml.as_str()).collect::<String>();
                 prop_assert_eq!(&hits, &expected, "{:?}\n{}", event.fields, texts());
+                for (number, rule) in all() {
+                    let explained = sigma::explain(rule, sigma::Catalog::builtin(), event).unwrap();
+                    prop_assert_eq!(
+                        explained.matched,
+                        hits.contains(&number),
+                        "{:?}\n{}",
+                        event.fields,
+                        rule.yaml
+                    );
+                    prop_assert_eq!(explained.missing.is_empty(), explained.matched);
+                }
                 matches.set(matches.get() + hits.len());
             }
             Ok(())

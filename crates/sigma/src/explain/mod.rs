@@ -1,0 +1,80 @@
+//! Why a rule matches an event, or what is missing: the whole evaluation written down.
+//!
+//! [`explain`] asks every question of a rule, also those the engine would not need to ask, and keeps each answer with
+//! what it was asked of: the field that was looked at, under which name, and its value. It is as slow as it is plain;
+//! its verdict is the engine's (a property test holds the two together).
+
+mod answer;
+mod explanation;
+mod missing;
+mod question;
+mod structure;
+
+use model::Event;
+
+pub use explanation::{
+    Alternative, Explanation, Gate, Item, ItemValue, Missing, RuleName, Search, Seen, Step, TestAnswer,
+};
+
+use crate::ast::Expr;
+use crate::error::{Fault, RuleError};
+use crate::logsource::Catalog;
+use crate::rule::Rule;
+use answer::Answers;
+use structure::Structure;
+
+/// Evaluates one rule on one event and says how it went.
+///
+/// # Errors
+/// When the catalog refuses the rule, or its own text cannot be read again, which does not happen to a rule that was
+/// parsed.
+pub fn explain(rule: &Rule, catalog: &Catalog, event: &Event) -> Result<Explanation, RuleError> {
+    let answers = Answers::new(event);
+    let resolved = catalog.resolve(rule)?;
+    let gate = gate(rule, &resolved.gate, &answers);
+    let structure = Structure::of(rule, catalog).map_err(|fault: Fault| fault.at(&rule.path, 0))?;
+    let (conditions, condition, searches) = match structure {
+        Some(structure) => {
+            let searches: Vec<Search> = structure.searches.iter().map(|search| answers.search(search)).collect();
+            let condition = answers.condition(&structure.condition, &searches);
+            (structure.texts, condition, searches)
+        }
+        None => (Vec::new(), answers.step(&resolved.detection), Vec::new()),
+    };
+    let detected = condition.holds();
+    let mut missing = Vec::new();
+    if !gate.passed {
+        missing.push(missing::of_gate(rule, &gate));
+    }
+    if !detected {
+        missing.extend(missing::of_condition(&condition, &searches));
+    }
+    Ok(Explanation {
+        rule: RuleName {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            level: rule.level.to_string(),
+            revision: rule.revision.clone(),
+        },
+        matched: gate.passed && detected,
+        gate,
+        detected,
+        conditions,
+        condition,
+        searches,
+        missing,
+    })
+}
+
+fn gate(rule: &Rule, expr: &Expr, answers: &Answers<'_>) -> Gate {
+    let step = answers.step(expr);
+    let passed = step.holds();
+    let unmet = if passed { Vec::new() } else { missing::tests(&step) };
+    Gate {
+        passed,
+        category: rule.logsource.category.clone(),
+        product: rule.logsource.product.clone(),
+        service: rule.logsource.service.clone(),
+        unmet,
+    }
+}
