@@ -15,8 +15,8 @@ const MAX_FIELD_LENGTH: usize = 512;
 /// The whole section as one expression.
 pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
     let Some(entries) = section.as_map() else {
-        return Err(Fault::new(
-            section.line,
+        return Err(Fault::of(
+            section,
             "detection",
             format!(
                 "expected a map of searches and a condition, got {}",
@@ -31,8 +31,8 @@ pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
         match name.as_str() {
             "condition" => condition = Some(node),
             "timeframe" => {
-                return Err(Fault::new(
-                    node.line,
+                return Err(Fault::of(
+                    node,
                     "detection.timeframe",
                     "expected no timeframe: it belongs to an aggregation, which is not part of Sigma 2",
                 ));
@@ -45,21 +45,21 @@ pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
         }
     }
     let Some(condition) = condition else {
-        return Err(Fault::new(
-            section.line,
+        return Err(Fault::of(
+            section,
             "detection.condition",
             "expected a condition, got nothing",
         ));
     };
     if searches.0.is_empty() {
-        return Err(Fault::new(section.line, "detection", "expected at least one search"));
+        return Err(Fault::of(section, "detection", "expected at least one search"));
     }
     compile_condition(condition, &searches)
 }
 
 fn compile_condition(node: &Node, searches: &Searches) -> Result<Expr, Fault> {
     let one = |node: &Node| {
-        let fault = |reason| Fault::new(node.line, "detection.condition", reason);
+        let fault = |reason| Fault::of(node, "detection.condition", reason);
         match &node.kind {
             Kind::Str(text) => condition::parse(text, searches).map_err(fault),
             Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Map(_) => {
@@ -69,16 +69,14 @@ fn compile_condition(node: &Node, searches: &Searches) -> Result<Expr, Fault> {
     };
     match node.as_list() {
         None => one(node),
-        Some([]) => Err(Fault::new(
-            node.line,
+        Some([]) => Err(Fault::of(
+            node,
             "detection.condition",
             "expected a condition, got an empty list",
         )),
-        Some(items) if items.len() > 64 => Err(Fault::new(
-            node.line,
-            "detection.condition",
-            "expected at most 64 conditions",
-        )),
+        Some(items) if items.len() > 64 => {
+            Err(Fault::of(node, "detection.condition", "expected at most 64 conditions"))
+        }
         Some(items) => items.iter().map(one).collect::<Result<_, _>>().map(Expr::Or),
     }
 }
@@ -87,8 +85,8 @@ fn compile_condition(node: &Node, searches: &Searches) -> Result<Expr, Fault> {
 fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
     match &node.kind {
         Kind::Map(entries) => items(path, node, entries, values),
-        Kind::List(alternatives) if alternatives.is_empty() => Err(Fault::new(
-            node.line,
+        Kind::List(alternatives) if alternatives.is_empty() => Err(Fault::of(
+            node,
             path,
             "expected at least one alternative, got an empty list",
         )),
@@ -96,19 +94,15 @@ fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
             .iter()
             .map(|alternative| match &alternative.kind {
                 Kind::Map(entries) => items(path, alternative, entries, values),
-                Kind::List(_) => Err(Fault::new(
-                    alternative.line,
-                    path,
-                    "expected a map or a keyword, got a list",
-                )),
+                Kind::List(_) => Err(Fault::of(alternative, path, "expected a map or a keyword, got a list")),
                 Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Str(_) => {
                     keyword(path, alternative, values)
                 }
             })
             .collect::<Result<_, _>>()
             .map(Expr::Or),
-        Kind::Null => Err(Fault::new(
-            node.line,
+        Kind::Null => Err(Fault::of(
+            node,
             path,
             "expected a map, a list or a keyword, got nothing",
         )),
@@ -118,16 +112,12 @@ fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
 
 fn keyword(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
     count(path, node, values)?;
-    value::compile(&Subject::Any, node, &Modifiers::default()).map_err(|reason| Fault::new(node.line, path, reason))
+    value::compile(&Subject::Any, node, &Modifiers::default()).map_err(|reason| Fault::of(node, path, reason))
 }
 
 fn items(path: &str, node: &Node, entries: &[(String, Node)], values: &mut usize) -> Result<Expr, Fault> {
     if entries.is_empty() {
-        return Err(Fault::new(
-            node.line,
-            path,
-            "expected at least one field, got an empty map",
-        ));
+        return Err(Fault::of(node, path, "expected at least one field, got an empty map"));
     }
     let terms: Vec<Expr> = entries
         .iter()
@@ -137,10 +127,10 @@ fn items(path: &str, node: &Node, entries: &[(String, Node)], values: &mut usize
 }
 
 fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
-    let fault = |line: usize, reason: String| Fault::new(line, path, reason);
     if key.len() > MAX_FIELD_LENGTH {
-        return Err(fault(
-            node.line,
+        return Err(Fault::of_key(
+            node,
+            path,
             format!("expected a field name of at most {MAX_FIELD_LENGTH} bytes"),
         ));
     }
@@ -149,24 +139,22 @@ fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, 
         Some("") | None => Subject::Any,
         Some(field) => Subject::Field(Field::named(field)),
     };
-    let modifiers = Modifiers::parse(parts).map_err(|reason| fault(node.line, reason))?;
+    let modifiers = Modifiers::parse(parts).map_err(|reason| Fault::of_key(node, path, reason))?;
     let alternatives = node.as_list().unwrap_or(std::slice::from_ref(node));
     if alternatives.is_empty() {
-        return Err(fault(
-            node.line,
-            "expected at least one value, got an empty list".to_owned(),
-        ));
+        return Err(Fault::of(node, path, "expected at least one value, got an empty list"));
     }
     if modifiers.all && alternatives.len() < 2 {
-        return Err(fault(
-            node.line,
-            "expected at least two values for `all`, got one".to_owned(),
+        return Err(Fault::of_key(
+            node,
+            path,
+            "expected at least two values for `all`, got one",
         ));
     }
     let mut terms = Vec::with_capacity(alternatives.len());
     for value in alternatives {
         count(path, value, values)?;
-        terms.push(value::compile(&subject, value, &modifiers).map_err(|reason| fault(value.line, reason))?);
+        terms.push(value::compile(&subject, value, &modifiers).map_err(|reason| Fault::of(value, path, reason))?);
     }
     let expr = match terms.len() {
         1 => terms.remove(0),
@@ -179,8 +167,8 @@ fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, 
 fn count(path: &str, node: &Node, values: &mut usize) -> Result<(), Fault> {
     *values += 1;
     if *values > MAX_VALUES {
-        return Err(Fault::new(
-            node.line,
+        return Err(Fault::of(
+            node,
             path,
             format!("expected at most {MAX_VALUES} values in a rule"),
         ));

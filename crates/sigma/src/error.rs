@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-/// One reason a document is not usable as a rule. Displayed as `path:line: field: reason`.
+use crate::yaml::Node;
+
+/// One reason a document is not usable as a rule. Displayed as `path:line:column: field: reason`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct RuleError {
     /// Path of the file as the caller named it.
     pub path: String,
     /// Line in the file, counted from 1, when it is known.
     pub line: Option<usize>,
+    /// Column in that line in characters, counted from 1, when it is known.
+    pub column: Option<usize>,
     /// What in the document is wrong, such as `detection.selection.CommandLine|foo`.
     pub field: String,
     /// What was expected and what was there.
@@ -20,6 +24,9 @@ impl fmt::Display for RuleError {
         write!(f, "{}:", self.path)?;
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
+            if let Some(column) = self.column {
+                write!(f, "{column}:")?;
+            }
         }
         write!(f, " {}: {}", self.field, self.reason)
     }
@@ -30,6 +37,8 @@ impl fmt::Display for RuleError {
 pub(crate) struct Fault {
     /// Line within the document, counted from 1; 0 when unknown.
     pub(crate) line: usize,
+    /// Column within the line, counted from 1; 0 when unknown.
+    pub(crate) column: usize,
     pub(crate) field: String,
     pub(crate) reason: String,
 }
@@ -38,8 +47,29 @@ impl Fault {
     pub(crate) fn new(line: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             line,
+            column: 0,
             field: field.into(),
             reason: reason.into(),
+        }
+    }
+
+    /// A refusal of what a node says.
+    pub(crate) fn of(node: &Node, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            column: node.column,
+            ..Self::new(node.line, field, reason)
+        }
+    }
+
+    /// A refusal of the key of a map's entry.
+    pub(crate) fn of_key(entry: &Node, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        let (line, column) = entry.key;
+        if line == 0 {
+            return Self::of(entry, field, reason);
+        }
+        Self {
+            column,
+            ..Self::new(line, field, reason)
         }
     }
 
@@ -48,6 +78,7 @@ impl Fault {
         RuleError {
             path: path.to_owned(),
             line: (self.line > 0).then_some(self.line + lines_before),
+            column: (self.line > 0 && self.column > 0).then_some(self.column),
             field: self.field,
             reason: self.reason,
         }

@@ -127,8 +127,8 @@ pub fn parse_rules(path: &str, yaml: &str) -> Vec<Result<Rule, RuleError>> {
 fn parse_document(path: &str, document: Document<'_>) -> Result<Rule, Fault> {
     let root = yaml::parse(document.text)?;
     let Some(entries) = root.as_map() else {
-        return Err(Fault::new(
-            root.line,
+        return Err(Fault::of(
+            &root,
             "document",
             format!("expected a map, got {}", root.kind_name()),
         ));
@@ -194,7 +194,7 @@ fn refuse_other_kinds(entries: &[(String, Node)]) -> Result<(), Fault> {
             "action" => "expected a document of its own: `action` collections are not part of Sigma 2",
             _ => continue,
         };
-        return Err(Fault::new(node.line, name.clone(), reason));
+        return Err(Fault::of(node, name.clone(), reason));
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ fn logsource(metadata: &Metadata<'_>) -> Result<LogSource, Fault> {
             Kind::Str(text) if is_word(text) => Ok(Some(text.to_ascii_lowercase())),
             Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Str(_) | Kind::List(_) | Kind::Map(_) => {
                 let reason = "expected a word of a-z, 0-9, `_`, `.` and `-`";
-                Err(Fault::new(node.line, format!("logsource.{name}"), reason))
+                Err(Fault::of(node, format!("logsource.{name}"), reason))
             }
         }
     };

@@ -121,6 +121,7 @@ impl RuleTest {
         RuleError {
             path: self.path.clone(),
             line: Some(case.file_line),
+            column: None,
             field: field.to_owned(),
             reason: format!(
                 "expected {verb} of `{}` {} on {}",

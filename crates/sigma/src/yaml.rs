@@ -14,10 +14,14 @@ const MAX_DEPTH: usize = 24;
 /// Most scalars, maps and lists in one document.
 const MAX_NODES: usize = 100_000;
 
-/// A YAML node and the line it starts on, counted from 1; 0 when unknown.
+/// A YAML node and where it starts: line and column, counted from 1; 0 when unknown.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) line: usize,
+    /// In characters.
+    pub(crate) column: usize,
+    /// Where the key of a map's entry starts; zeros for other nodes.
+    pub(crate) key: (usize, usize),
     pub(crate) kind: Kind,
 }
 
@@ -98,6 +102,8 @@ impl<'de> Deserialize<'de> for Node {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
         Ok(Self {
             line: usize::try_from(spanned.referenced.line()).unwrap_or_default(),
+            column: usize::try_from(spanned.referenced.column()).unwrap_or_default(),
+            key: (0, 0),
             kind: spanned.value,
         })
     }
@@ -173,8 +179,13 @@ impl<'de> Visitor<'de> for KindVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Kind, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry::<String, Node>()? {
-            entries.push(entry);
+        while let Some((key, mut node)) = access.next_entry::<Spanned<String>, Node>()? {
+            let place = |part: u64| usize::try_from(part).unwrap_or_default();
+            node.key = (
+                place(key.referenced.line().into()),
+                place(key.referenced.column().into()),
+            );
+            entries.push((key.value, node));
         }
         Ok(Kind::Map(entries))
     }
@@ -228,12 +239,17 @@ pub(crate) fn parse(document: &str) -> Result<Node, Fault> {
         ));
     }
     serde_saphyr::from_str_with_options::<Node>(document, options()).map_err(|error| {
-        let line = error
-            .location()
-            .and_then(|location| usize::try_from(location.line()).ok())
-            .unwrap_or_default();
+        let location = error.location();
+        let place = |part: Option<u64>| part.and_then(|part| usize::try_from(part).ok()).unwrap_or_default();
         let reason = error.without_snippet().to_string();
-        Fault::new(line, "document", format!("expected valid YAML: {reason}"))
+        Fault {
+            column: place(location.map(|location| location.column().into())),
+            ..Fault::new(
+                place(location.map(|location| location.line().into())),
+                "document",
+                format!("expected valid YAML: {reason}"),
+            )
+        }
     })
 }
 
@@ -284,6 +300,8 @@ mod tests {
         assert!(matches!(items[1].kind, Kind::Null));
         assert!(matches!(&items[2].kind, Kind::Str(_)));
         assert_eq!((entries[1].1.line, items[2].line), (2, 7));
+        assert_eq!((entries[1].1.column, items[2].column), (4, 3));
+        assert_eq!((entries[0].1.key, entries[3].1.key), ((1, 1), (4, 1)));
     }
 
     #[test]

@@ -97,6 +97,7 @@ pub(crate) fn read(root: &Path, listing: &Listing) -> Contents {
                         contents.errors.push(RuleError {
                             path: shown.clone(),
                             line: None,
+                            column: None,
                             field: "id".to_owned(),
                             reason,
                         });
@@ -123,6 +124,7 @@ fn file_error(path: &str, reason: String) -> RuleError {
     RuleError {
         path: path.to_owned(),
         line: None,
+        column: None,
         field: "file".to_owned(),
         reason,
     }

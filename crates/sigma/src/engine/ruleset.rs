@@ -205,6 +205,7 @@ fn refusal(rule: &Rule, field: &str, reason: String) -> RuleError {
     RuleError {
         path: rule.path.clone(),
         line: None,
+        column: None,
         field: field.to_owned(),
         reason,
     }

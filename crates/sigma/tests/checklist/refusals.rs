@@ -10,7 +10,7 @@ fn check_item_refused(item: &str, expected: &str) {
 fn unknown_modifiers() {
     check_item_refused(
         "a|foo: x",
-        "test.yml:7: detection.selection.a|foo: expected a modifier of Sigma 2, got `foo`",
+        "test.yml:7:5: detection.selection.a|foo: expected a modifier of Sigma 2, got `foo`",
     );
     check_item_refused("a|: x", "expected a modifier after `|`");
     check_item_refused("a|Contains: x", "got `Contains`");
