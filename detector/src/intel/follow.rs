@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::Timestamp;
-use storage::{Error, Store, indicators};
+use model::indicator::Indicator;
+use storage::indicators::{self, Change};
+use storage::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::set::IndicatorSet;
@@ -63,21 +65,30 @@ impl Follower {
     /// # Errors
     /// When the database is away.
     pub(crate) async fn look(&mut self) -> Result<(), Error> {
-        let mut changes = indicators::changes(&self.store, self.until).await?;
+        let found = indicators::changes(&self.store, self.until).await?;
+        let (until, count) = (Some(found.until), found.count);
+        let mut changes = found.all().await?;
         let mut base = self.shared.load_full();
-        if changes.count < self.count && self.until.is_some() {
-            changes = indicators::changes(&self.store, None).await?;
+        let is_removal = changes.iter().any(|change| matches!(change, Change::Removed(_)));
+        if (count < self.count || is_removal) && self.until.is_some() {
+            changes = indicators::changes(&self.store, None).await?.all().await?;
             base = Arc::default();
-        } else if changes.indicators.iter().all(|indicator| base.contains(indicator)) {
+        }
+        let changed: Vec<Indicator> = changes
+            .into_iter()
+            .filter_map(|change| match change {
+                Change::Put(indicator) => Some(indicator),
+                Change::Removed(_) => None,
+            })
+            .collect();
+        self.until = until;
+        self.count = count;
+        if !is_removal && changed.iter().all(|indicator| base.contains(indicator)) {
             // The overlap of two looks reports most changes twice.
-            self.until = changes.until;
-            self.count = changes.count;
             return Ok(());
         }
         // Building tables of a hundred thousand entries would hold other tasks up.
-        let built = tokio::task::spawn_blocking(move || base.with(changes.indicators)).await;
-        self.until = changes.until;
-        self.count = changes.count;
+        let built = tokio::task::spawn_blocking(move || base.with(changed)).await;
         match built {
             Ok(set) => {
                 metrics::indicators_in_use(set.len());

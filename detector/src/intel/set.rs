@@ -76,6 +76,7 @@ impl IndicatorSet {
             IndicatorType::Ip => indicator.value.parse().ok().and_then(|ip: IpAddr| set.ips.get(&ip)),
             IndicatorType::Domain => set.domains.get(indicator.value.as_str()),
             IndicatorType::Sha256 => set.hashes.get(indicator.value.as_str()),
+            IndicatorType::Url | IndicatorType::Md5 | IndicatorType::Sha1 | IndicatorType::Email => None,
         };
         known.is_some_and(|known| **known == *indicator)
     }
@@ -106,6 +107,7 @@ impl TenantSet {
                 self.domains.insert(value.into(), indicator).is_none()
             }
             IndicatorType::Sha256 => self.hashes.insert(value.into(), indicator).is_none(),
+            IndicatorType::Url | IndicatorType::Md5 | IndicatorType::Sha1 | IndicatorType::Email => false,
         }
     }
 
@@ -224,15 +226,7 @@ mod tests {
     use super::*;
 
     fn indicator(kind: IndicatorType, value: &str) -> Indicator {
-        Indicator {
-            tenant: Tenant::default(),
-            kind,
-            value: value.to_owned(),
-            source: "test".to_owned(),
-            note: String::new(),
-            created_at: Timestamp(0),
-            valid_until: None,
-        }
+        Indicator::new(Tenant::default(), kind, value, "test", Timestamp(0)).unwrap()
     }
 
     fn event(fields: &[(&'static str, Value)]) -> Event {

@@ -328,15 +328,9 @@ mod tests {
 
     #[test]
     fn an_alert_stands_on_its_own() {
-        let indicator = Indicator {
-            tenant: Tenant::default(),
-            kind: IndicatorType::Ip,
-            value: "203.0.113.7".to_owned(),
-            source: "feed".to_owned(),
-            note: "seen scanning".to_owned(),
-            created_at: Timestamp(0),
-            valid_until: None,
-        };
+        let value = "203.0.113.7";
+        let mut indicator = Indicator::new(Tenant::default(), IndicatorType::Ip, value, "feed", Timestamp(0)).unwrap();
+        indicator.note = "seen scanning".to_owned();
         let (outcome, alerts) = run(&evaluator(vec![indicator]), &[event(1, "failure"), event(2, "success")]);
         assert_eq!(
             (outcome.events, outcome.rule_alerts, outcome.indicator_alerts),

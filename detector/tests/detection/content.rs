@@ -98,8 +98,7 @@ fn indicator(kind: &str, value: &str) -> Indicator {
         r#type: kind.to_owned(),
         value: value.to_owned(),
         source: "feed".to_owned(),
-        note: String::new(),
-        valid_until_micros: 0,
+        ..Indicator::default()
     }
 }
 

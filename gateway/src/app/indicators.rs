@@ -43,9 +43,13 @@ pub async fn list(
     limit: usize,
 ) -> Result<Vec<Indicator>, ServiceError> {
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    indicators::list(store, &caller.tenant, kind, limit)
-        .await
-        .map_err(from_storage)
+    let filter = indicators::Filter {
+        tenant: caller.tenant.clone(),
+        kind,
+        ..indicators::Filter::default()
+    };
+    let found = indicators::list(store, &filter, limit).await.map_err(from_storage)?;
+    Ok(found.into_iter().map(|(indicator, _)| indicator).collect())
 }
 
 fn check(indicator: &NewIndicator) -> Result<WireIndicator, String> {
@@ -61,7 +65,7 @@ fn check(indicator: &NewIndicator) -> Result<WireIndicator, String> {
         value,
         source: indicator.source.clone(),
         note: indicator.note.clone(),
-        valid_until_micros: 0,
+        ..WireIndicator::default()
     })
 }
 
@@ -141,7 +145,7 @@ mod tests {
             "evil.example"
         );
         for (bad, field) in [
-            (indicator("url", "x", ""), "type: "),
+            (indicator("uri", "x", ""), "type: "),
             (indicator("ip", "x", ""), "value: "),
             (indicator("ip", "10.0.0.5", &"n".repeat(2000)), "note: "),
         ] {

@@ -18,7 +18,9 @@ use proto::agent::v1::{
     CreateEnrolmentTokenRequest, CreateEnrolmentTokenResponse, RevokeAgentRequest, RevokeAgentResponse,
 };
 use proto::detection::v1::indicator_service_server::{IndicatorService, IndicatorServiceServer};
-use proto::detection::v1::{PutIndicatorsRequest, PutIndicatorsResponse};
+use proto::detection::v1::{
+    DeleteIndicatorsRequest, DeleteIndicatorsResponse, PutIndicatorsRequest, PutIndicatorsResponse,
+};
 use proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use proto::ingest::v1::{Batch, Record, Records, StreamRequest, StreamResponse, SubmitRequest, SubmitResponse, record};
 use storage::blocks::{self, BlockBatch, Day, Inserted, NewBlock};
@@ -240,5 +242,12 @@ impl IndicatorService for Fakes {
             errors.push(String::new());
         }
         Ok(Response::new(PutIndicatorsResponse { errors }))
+    }
+
+    async fn delete_indicators(
+        &self,
+        _request: Request<DeleteIndicatorsRequest>,
+    ) -> Result<Response<DeleteIndicatorsResponse>, Status> {
+        Ok(Response::new(DeleteIndicatorsResponse { deleted: 0 }))
     }
 }

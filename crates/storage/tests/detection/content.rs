@@ -1,10 +1,9 @@
-//! Rules and indicators.
+//! Rules.
 
-use model::indicator::{Indicator, IndicatorType};
 use model::rule::StoredRule;
 use model::{Tenant, Timestamp};
+use storage::rules;
 use storage::rules::Put;
-use storage::{indicators, rules};
 
 fn rule(id: &str, yaml: &str) -> StoredRule {
     StoredRule {
@@ -61,64 +60,4 @@ async fn rules_change_only_when_their_text_does_and_vanish_without_being_lost() 
         "its only owner is dead"
     );
     assert!(rules::list(store, &"other".parse().unwrap()).await.unwrap().is_empty());
-}
-
-fn indicator(kind: IndicatorType, value: &str, note: &str) -> Indicator {
-    Indicator {
-        tenant: Tenant::default(),
-        kind,
-        value: value.to_owned(),
-        source: "$test".to_owned(),
-        note: note.to_owned(),
-        created_at: Timestamp(5_000_000),
-        valid_until: (note == "ends").then_some(Timestamp(9_000_000)),
-    }
-}
-
-#[tokio::test]
-async fn indicators_are_replaced_not_repeated() {
-    let database = testkit::mongo().await;
-    let store = &database.store_with_indexes().await;
-    let tenant = Tenant::default();
-    let many: Vec<Indicator> = (0..2500)
-        .map(|n| indicator(IndicatorType::Ip, &format!("10.0.{}.{}", n / 256, n % 256), "first"))
-        .collect();
-    indicators::upsert(store, &many).await.unwrap();
-    indicators::upsert(store, &many[..10]).await.unwrap();
-    let all = indicators::changes(store, None).await.unwrap();
-    assert_eq!((all.indicators.len(), all.count), (2500, 2500));
-
-    let changed = [
-        indicator(IndicatorType::Ip, "10.0.0.1", "ends"),
-        indicator(IndicatorType::Domain, "evil.example", "new"),
-    ];
-    indicators::upsert(store, &changed).await.unwrap();
-    let more = indicators::changes(store, all.until).await.unwrap();
-    assert_eq!(more.count, 2501);
-    for one in &changed {
-        assert!(more.indicators.contains(one), "{one:?}");
-    }
-    let domains = indicators::list(store, &tenant, Some(IndicatorType::Domain), 10)
-        .await
-        .unwrap();
-    assert_eq!(domains, changed[1..]);
-    let other = "other".parse().unwrap();
-    assert!(indicators::list(store, &other, None, 10).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn two_nodes_may_add_the_same_indicators_at_once() {
-    let database = testkit::mongo().await;
-    let store = &database.store_with_indexes().await;
-    let many: Vec<Indicator> = (0..300)
-        .map(|n| indicator(IndicatorType::Domain, &format!("d{n}.example"), "x"))
-        .collect();
-    let adding = [0; 4].map(|_| {
-        let (store, many) = (store.clone(), many.clone());
-        tokio::spawn(async move { indicators::upsert(&store, &many).await.unwrap() })
-    });
-    for one in adding {
-        one.await.unwrap();
-    }
-    assert_eq!(indicators::changes(store, None).await.unwrap().count, 300);
 }

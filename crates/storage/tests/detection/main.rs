@@ -8,4 +8,5 @@
 
 mod alerts;
 mod content;
+mod indicators;
 mod ownership;

@@ -1,0 +1,86 @@
+//! Taking indicators back.
+
+use bson::{Document, doc};
+use model::Tenant;
+use model::indicator::IndicatorType;
+
+use super::COLLECTION;
+use crate::{Error, Store};
+
+/// Which indicators. Every condition that is set must hold; one without any selects nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Any of these, in canonical form; any value when empty.
+    pub values: Vec<(IndicatorType, String)>,
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of this feed; an empty name means those of no feed.
+    pub feed: Option<String>,
+}
+
+impl Selector {
+    /// Whether it has no condition.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.source.is_none() && self.feed.is_none()
+    }
+}
+
+/// Removes what `selector` selects and says how many that were. Detectors stop matching them within about a second.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remove(store: &Store, tenant: &Tenant, selector: &Selector) -> Result<u64, Error> {
+    if selector.is_empty() {
+        return Ok(0);
+    }
+    let mut filter = doc! { "tenant": tenant.as_str(), "removed_at": null };
+    if let Some(source) = &selector.source {
+        filter.insert("source", source);
+    }
+    if let Some(feed) = &selector.feed {
+        filter.insert("feed", feed);
+    }
+    if selector.values.is_empty() {
+        return mark(store, filter).await;
+    }
+    let mut removed = 0;
+    for kind in IndicatorType::ALL {
+        let values: Vec<&str> = selector
+            .values
+            .iter()
+            .filter(|(of, _)| *of == kind)
+            .map(|(_, value)| value.as_str())
+            .collect();
+        for values in values.chunks(super::BATCH) {
+            let mut some = filter.clone();
+            some.insert("type", kind.as_str());
+            some.insert("value", doc! { "$in": values });
+            removed += mark(store, some).await?;
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes what `feed` said in earlier runs and not in `run`, and says how many that were.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remove_unseen(store: &Store, tenant: &Tenant, feed: &str, run: &str) -> Result<u64, Error> {
+    let filter = doc! {
+        "tenant": tenant.as_str(),
+        "feed": feed,
+        "run": { "$ne": run },
+        "removed_at": null,
+    };
+    mark(store, filter).await
+}
+
+async fn mark(store: &Store, filter: Document) -> Result<u64, Error> {
+    let now = doc! { "$currentDate": { "removed_at": true, "updated_at": true } };
+    let answer = store
+        .collection::<Document>(COLLECTION)
+        .update_many(filter, now)
+        .await?;
+    Ok(answer.modified_count)
+}
