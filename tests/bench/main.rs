@@ -10,6 +10,7 @@ mod ingest;
 mod latency;
 mod memory;
 mod report;
+mod sigma;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Latency(latency::Args),
     /// Resident memory of agentd, idle and at 5,000 events/s
     Memory(memory::Args),
+    /// Events per second of the Sigma engine on one core, beside rsigma-eval
+    Sigma(sigma::Args),
 }
 
 #[tokio::main]
@@ -39,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Ingest(args) => ingest::run(&args).await,
         Command::Latency(args) => latency::run(&args).await,
         Command::Memory(args) => memory::run(&args).await,
+        Command::Sigma(args) => sigma::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,120 @@
+//! Our engine under measurement.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use model::Event;
+use sigma::{Rule, RuleError, RuleSet, Scratch};
+
+use super::input;
+use crate::report::median;
+
+/// How often a reload is timed.
+pub(super) const RELOADS: usize = 21;
+
+/// The rule set under measurement.
+pub(super) struct Ours {
+    set: RuleSet,
+}
+
+/// What loading took and left out.
+pub(super) struct Loading {
+    pub(super) parse: Duration,
+    pub(super) compile: Duration,
+    pub(super) refused: Vec<RuleError>,
+}
+
+impl Ours {
+    pub(super) fn load(texts: &[(String, String)], product: Option<&str>) -> anyhow::Result<(Self, Loading)> {
+        let start = Instant::now();
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut refused = Vec::new();
+        for (path, text) in texts {
+            for parsed in sigma::parse_rules(path, text) {
+                match parsed {
+                    Ok(rule) => rules.push(rule),
+                    Err(error) => refused.push(error),
+                }
+            }
+        }
+        let parse = start.elapsed();
+        rules.retain(|rule| product.is_none() || rule.logsource.product.as_deref() == product);
+        if rules.is_empty() {
+            bail!("--rules: expected rules, got none");
+        }
+        let start = Instant::now();
+        let (set, errors) = RuleSet::compile(rules);
+        let compile = start.elapsed();
+        refused.extend(errors);
+        let loading = Loading {
+            parse,
+            compile,
+            refused,
+        };
+        Ok((Self { set }, loading))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Middle time of exchanging one rule of the set.
+    pub(super) fn reload(&self) -> anyhow::Result<Duration> {
+        let mut times = Vec::new();
+        let step = (self.set.len() / RELOADS).max(1);
+        for rule in self.set.rules().iter().step_by(step).take(RELOADS) {
+            let yaml = format!("{}\n# edited\n", rule.yaml.trim_end());
+            let start = Instant::now();
+            let edited: Result<Vec<Rule>, RuleError> = sigma::parse_rules(&rule.path, &yaml).into_iter().collect();
+            let mut rules = self.set.rules().to_vec();
+            for edited in edited.context("parse an edited rule")? {
+                rules.retain(|rule| rule.id != edited.id);
+                rules.push(edited);
+            }
+            let (next, errors) = RuleSet::compile(rules);
+            times.push(start.elapsed().as_secs_f64());
+            if let Some(error) = errors.first() {
+                bail!("reload of {}: {error}", rule.path);
+            }
+            black_box(next);
+        }
+        Ok(Duration::from_secs_f64(median(&times)))
+    }
+
+    /// Matches each line, and says how many matches there were.
+    pub(super) fn run(&self, lines: &[Vec<u8>]) -> usize {
+        let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
+        for line in lines {
+            hits.clear();
+            if let Ok(event) = input::event(line, 0) {
+                self.set.evaluate(&event, &mut scratch, &mut hits);
+                count += hits.len();
+            }
+        }
+        count
+    }
+
+    /// Matches each event, and says how many matches there were.
+    pub(super) fn run_events(&self, events: &[Event]) -> usize {
+        let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
+        for event in events {
+            hits.clear();
+            self.set.evaluate(event, &mut scratch, &mut hits);
+            count += hits.len();
+        }
+        count
+    }
+
+    /// The rules that match a line.
+    pub(super) fn matches(&self, line: &[u8], scratch: &mut Scratch) -> anyhow::Result<Vec<&Rule>> {
+        let mut hits = Vec::new();
+        self.set.evaluate(&input::event(line, 0)?, scratch, &mut hits);
+        Ok(hits.iter().filter_map(|hit| self.set.rules().get(*hit)).collect())
+    }
+
+    /// The rule with an id.
+    pub(super) fn rule(&self, id: &str) -> Option<&Rule> {
+        self.set.rules().iter().find(|rule| rule.id == id)
+    }
+}
