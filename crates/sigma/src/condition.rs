@@ -2,20 +2,29 @@
 //!
 //! Precedence from weakest to strongest: `or`, `and`, `not`, `x of`, parentheses. Keywords in any case.
 
-use crate::ast::Expr;
+use crate::detection::{MAX_TESTS, Search, Tree};
 
 /// Longest condition in bytes.
 const MAX_LENGTH: usize = 8192;
 /// Deepest nesting of parentheses and `not`.
 const MAX_DEPTH: usize = 48;
-/// Most tests a condition stands for once every name is replaced by its search.
-const MAX_TESTS: usize = 100_000;
 
-/// Named searches in the order of the rule, each with its number of tests.
-pub(crate) struct Searches(pub(crate) Vec<(String, Expr, usize)>);
+/// Names of searches in the order of the rule, each with the number of its values.
+pub(crate) struct Names<'a>(Vec<(&'a str, usize)>);
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(searches: &'a [Search]) -> Self {
+        let with_count = |search: &'a Search| {
+            let mut values = 0;
+            search.body.items(&mut |item| values += item.values.len());
+            (search.name.as_str(), values)
+        };
+        Self(searches.iter().map(with_count).collect())
+    }
+}
 
 /// Parses one condition. The error says what was expected.
-pub(crate) fn parse(text: &str, searches: &Searches) -> Result<Expr, String> {
+pub(crate) fn parse(text: &str, searches: &Names<'_>) -> Result<Tree, String> {
     if text.len() > MAX_LENGTH {
         return Err(format!("expected at most {MAX_LENGTH} bytes, got {}", text.len()));
     }
@@ -58,7 +67,7 @@ struct Parser<'a> {
     tokens: Vec<&'a str>,
     at: usize,
     tests: usize,
-    searches: &'a Searches,
+    searches: &'a Names<'a>,
 }
 
 impl<'a> Parser<'a> {
@@ -78,28 +87,28 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn or(&mut self, depth: usize) -> Result<Expr, String> {
+    fn or(&mut self, depth: usize) -> Result<Tree, String> {
         let mut terms = vec![self.and(depth)?];
         while self.take_keyword("or") {
             terms.push(self.and(depth)?);
         }
-        Ok(one_or(terms, Expr::Or))
+        Ok(one_or(terms, Tree::Any))
     }
 
-    fn and(&mut self, depth: usize) -> Result<Expr, String> {
+    fn and(&mut self, depth: usize) -> Result<Tree, String> {
         let mut terms = vec![self.not(depth)?];
         while self.take_keyword("and") {
             terms.push(self.not(depth)?);
         }
-        Ok(one_or(terms, Expr::And))
+        Ok(one_or(terms, Tree::All))
     }
 
-    fn not(&mut self, depth: usize) -> Result<Expr, String> {
+    fn not(&mut self, depth: usize) -> Result<Tree, String> {
         if depth > MAX_DEPTH {
             return Err(format!("expected at most {MAX_DEPTH} levels of `not` and parentheses"));
         }
         if self.take_keyword("not") {
-            return Ok(Expr::Not(Box::new(self.not(depth + 1)?)));
+            return Ok(Tree::Not(Box::new(self.not(depth + 1)?)));
         }
         let token = self.next().ok_or("expected a search name or `(`, got the end")?;
         if token == "(" {
@@ -121,41 +130,30 @@ impl<'a> Parser<'a> {
             return Err(format!("expected a search name or `(`, got `{token}`"));
         }
         let searches = self.searches;
-        let (_, expr, tests) = searches
-            .0
-            .iter()
-            .find(|(name, ..)| name == token)
-            .ok_or_else(|| unknown(token, searches))?;
-        self.count(*tests)?;
-        Ok(expr.clone())
+        let found = searches.0.iter().position(|(name, _)| *name == token);
+        let position = found.ok_or_else(|| unknown(token, searches))?;
+        self.named(position)
     }
 
-    fn quantified(&mut self, quantifier: &str) -> Result<Expr, String> {
+    fn quantified(&mut self, quantifier: &str) -> Result<Tree, String> {
         let pattern = self
             .next()
             .ok_or("expected `them` or a search name after `of`, got the end")?;
         let them = pattern.eq_ignore_ascii_case("them");
         let searches = self.searches;
-        let chosen: Vec<_> = searches
-            .0
-            .iter()
-            .filter(|(name, ..)| {
-                if them {
-                    !name.starts_with('_')
-                } else {
-                    name_fits(pattern, name)
-                }
-            })
-            .collect();
-        if chosen.is_empty() {
+        let names = searches.0.iter().enumerate();
+        let chosen = names.filter_map(|(position, (name, _))| {
+            // A name with an underscore in front is only chosen by a pattern that has one too.
+            let is_hidden = name.starts_with('_') && !pattern.starts_with('_');
+            let fits = !is_hidden && (them || name_fits(pattern, name));
+            fits.then_some(position)
+        });
+        let terms: Vec<Tree> = chosen.map(|position| self.named(position)).collect::<Result<_, _>>()?;
+        if terms.is_empty() {
             return Err(unknown(pattern, searches));
         }
-        for (_, _, tests) in &chosen {
-            self.count(*tests)?;
-        }
-        let terms: Vec<Expr> = chosen.iter().map(|(_, expr, _)| expr.clone()).collect();
         if quantifier.eq_ignore_ascii_case("all") {
-            return Ok(one_or(terms, Expr::And));
+            return Ok(one_or(terms, Tree::All));
         }
         let count = if quantifier.eq_ignore_ascii_case("any") {
             Ok(1)
@@ -163,9 +161,9 @@ impl<'a> Parser<'a> {
             quantifier.parse::<usize>()
         };
         match count {
-            Ok(1) => Ok(one_or(terms, Expr::Or)),
-            Ok(count) if count == terms.len() => Ok(one_or(terms, Expr::And)),
-            Ok(count) if count > 1 && count < terms.len() => Ok(Expr::AtLeast(count, terms)),
+            Ok(1) => Ok(one_or(terms, Tree::Any)),
+            Ok(count) if count == terms.len() => Ok(one_or(terms, Tree::All)),
+            Ok(count) if count > 1 && count < terms.len() => Ok(Tree::AtLeast(count, terms)),
             Ok(_) => Err(format!(
                 "expected a number from 1 to {} before `of {pattern}`, got `{quantifier}`",
                 terms.len()
@@ -176,26 +174,26 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn count(&mut self, tests: usize) -> Result<(), String> {
-        self.tests += tests;
+    fn named(&mut self, position: usize) -> Result<Tree, String> {
+        self.tests += self.searches.0.get(position).map_or(0, |(_, tests)| *tests);
         if self.tests > MAX_TESTS {
             return Err(format!(
                 "expected a condition that stands for at most {MAX_TESTS} values"
             ));
         }
-        Ok(())
+        Ok(Tree::Search(position))
     }
 }
 
-fn one_or(mut terms: Vec<Expr>, combine: fn(Vec<Expr>) -> Expr) -> Expr {
+fn one_or(mut terms: Vec<Tree>, combine: fn(Vec<Tree>) -> Tree) -> Tree {
     match terms.len() {
         1 => terms.remove(0),
         _ => combine(terms),
     }
 }
 
-fn unknown(name: &str, searches: &Searches) -> String {
-    let known: Vec<&str> = searches.0.iter().map(|(name, ..)| name.as_str()).collect();
+fn unknown(name: &str, searches: &Names<'_>) -> String {
+    let known: Vec<&str> = searches.0.iter().map(|(name, _)| *name).collect();
     format!("expected one of the searches {}, got `{name}`", known.join(", "))
 }
 

@@ -41,7 +41,7 @@
 mod alias;
 pub mod ast;
 mod condition;
-mod detection;
+pub mod detection;
 mod engine;
 mod error;
 pub mod explain;
@@ -57,5 +57,5 @@ pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
 pub use error::RuleError;
 pub use explain::{Explanation, explain};
-pub use logsource::{Catalog, Resolved};
+pub use logsource::{Applied, Catalog, Resolved};
 pub use rule::{LogSource, Rule, Status, parse_rules};

@@ -1,6 +1,7 @@
 //! Value modifiers: what `field|contains|all` says about a field's values.
 
 use crate::ast::{Comparison, Relation, TimePart};
+use crate::value::RegexFlags;
 
 /// How text is turned into bytes before it is compared or encoded further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +18,7 @@ pub(crate) enum Encoding {
 pub(crate) enum ValueKind {
     #[default]
     Text,
-    Regex {
-        ignore_case: bool,
-        multi_line: bool,
-        dot_all: bool,
-    },
+    Regex(RegexFlags),
     Cidr,
     Exists,
     FieldRef,
@@ -89,12 +86,8 @@ impl Modifiers {
             "utf16" => self.encode(name, Encoding::Utf16),
             "base64" => self.encode(name, Encoding::Base64),
             "base64offset" => self.encode(name, Encoding::Base64Offset),
-            "re" => self.set_kind(ValueKind::Regex {
-                ignore_case: false,
-                multi_line: false,
-                dot_all: false,
-            }),
-            "i" | "m" | "s" => self.regex_flag(name, previous),
+            "re" => self.set_kind(ValueKind::Regex(RegexFlags::default())),
+            "i" | "ignorecase" | "m" | "multiline" | "s" | "dotall" => self.regex_flag(name, previous),
             "cidr" => self.set_kind(ValueKind::Cidr),
             "exists" => self.set_kind(ValueKind::Exists),
             "fieldref" => self.set_kind(ValueKind::FieldRef),
@@ -144,21 +137,18 @@ impl Modifiers {
     }
 
     fn regex_flag(&mut self, name: &str, previous: Option<&str>) -> Result<(), String> {
-        let ValueKind::Regex {
-            ignore_case,
-            multi_line,
-            dot_all,
-        } = &mut self.kind
-        else {
+        let ValueKind::Regex(flags) = &mut self.kind else {
             return Err(format!("expected `{name}` only after `re`"));
         };
-        if !previous.is_some_and(|previous| ["re", "i", "m", "s"].contains(&previous)) {
+        if !previous
+            .is_some_and(|previous| ["re", "i", "ignorecase", "m", "multiline", "s", "dotall"].contains(&previous))
+        {
             return Err(format!("expected `{name}` directly after `re` or another of its flags"));
         }
         match name {
-            "i" => *ignore_case = true,
-            "m" => *multi_line = true,
-            _ => *dot_all = true,
+            "i" | "ignorecase" => flags.ignore_case = true,
+            "m" | "multiline" => flags.multi_line = true,
+            _ => flags.dot_all = true,
         }
         Ok(())
     }
@@ -194,7 +184,7 @@ impl Modifiers {
         if !self.encodings.is_empty() && (!is_text || self.windash) {
             return Err("expected encodings only on text without windash".to_owned());
         }
-        if self.expand && !(is_text || self.kind == ValueKind::Cidr || matches!(self.kind, ValueKind::Regex { .. })) {
+        if self.expand && !(is_text || self.kind == ValueKind::Cidr || matches!(self.kind, ValueKind::Regex(_))) {
             return Err("expected `expand` only on text, re and cidr".to_owned());
         }
         if self.kind == ValueKind::Exists && (self.all || self.neq) {

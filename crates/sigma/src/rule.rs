@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use model::Level;
 
-use crate::ast::Expr;
-use crate::detection;
+use crate::detection::{self, Detection};
 use crate::error::{Fault, RuleError};
 use crate::yaml::{self, Document, Kind, Node};
 
@@ -100,8 +99,10 @@ pub struct Rule {
     pub revision: String,
     /// Path of the file as the caller named it.
     pub path: String,
+    /// Lines of the file before the document.
+    pub lines_before: usize,
     /// What must hold, apart from the logsource.
-    pub detection: Expr,
+    pub detection: Detection,
 }
 
 /// Parses a stream of YAML documents: one result for each that has content, in order. A bad document does not affect
@@ -182,7 +183,8 @@ fn parse_document(path: &str, document: Document<'_>) -> Result<Rule, Fault> {
             .take(16)
             .collect(),
         path: path.to_owned(),
-        detection: detection::compile(section)?,
+        lines_before: document.lines_before,
+        detection: detection::parse(section)?,
     })
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ipnet::IpNet;
 use regex::RegexBuilder;
 
-use crate::ast::{Comparison, Expr, Field, FieldRef, Number, Op, RegexTest, Relation, Subject, Test};
+use crate::ast::{Comparison, Expr, Field, FieldRef, Number, Op, RegexTest, Relation, Subject, Test, TimePart};
 use crate::modifier::{Encoding, Modifiers, ValueKind};
 use crate::pattern::{Pattern, Token, parse_wildcards};
 use crate::yaml::{Kind, Node};
@@ -19,130 +19,465 @@ const REGEX_CACHE_LIMIT: usize = 2 << 20;
 /// Deepest nesting inside a regular expression.
 const REGEX_NEST_LIMIT: u32 = 64;
 
-/// The expression for one value. The error says what was expected.
-pub(crate) fn compile(subject: &Subject, value: &Node, modifiers: &Modifiers) -> Result<Expr, String> {
-    if let Kind::Str(text) = &value.kind
-        && text.len() > MAX_LENGTH
-    {
-        return Err(format!(
-            "expected a value of at most {MAX_LENGTH} bytes, got {}",
-            text.len()
-        ));
+/// Most values one placeholder's value list may turn a value into.
+const MAX_FILLED: usize = 10_000;
+
+/// Longest name of a placeholder in bytes.
+const MAX_PLACEHOLDER_LENGTH: usize = 128;
+
+/// What one value asks, modifiers applied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// The field is missing or null.
+    Null,
+    /// The field is there, or is not.
+    Exists(bool),
+    /// The text fits.
+    Text {
+        /// As written, not folded.
+        tokens: Vec<Token>,
+        /// Whether case matters.
+        cased: bool,
+    },
+    /// The value is this number, or its decimal text.
+    Number(Number),
+    /// The expression occurs in the text.
+    Regex(RegexTest),
+    /// The value is an address in this network.
+    Cidr(IpNet),
+    /// The value relates to that of another field.
+    FieldRef(FieldRef),
+    /// The value is a number that relates to this one.
+    Compare(Comparison, Number),
+    /// The value is a time, and this part of it relates to the number.
+    Time(TimePart, Comparison, Number),
+    /// Any of several, which an encoding made of one value.
+    AnyOf(Vec<Question>),
+    /// Text with placeholders that a pipeline must resolve.
+    Template(Template),
+}
+
+/// Text with placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// In order.
+    pub pieces: Vec<Piece>,
+    /// What it becomes when all placeholders are resolved.
+    pub target: Target,
+}
+
+/// A piece of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// As it is.
+    Token(Token),
+    /// To be replaced, by name.
+    Placeholder(String),
+}
+
+/// What a [`Template`] becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// [`Question::Text`].
+    Text {
+        /// Whether case matters.
+        cased: bool,
+    },
+    /// [`Question::Regex`].
+    Regex(RegexFlags),
+    /// [`Question::Cidr`].
+    Cidr,
+}
+
+/// How a regular expression reads text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegexFlags {
+    /// Case does not matter.
+    pub ignore_case: bool,
+    /// `^` and `$` stand for the ends of lines.
+    pub multi_line: bool,
+    /// `.` stands for line ends as well.
+    pub dot_all: bool,
+}
+
+impl Question {
+    /// Reads one value of an item. The error says what was expected.
+    pub(crate) fn read(keyword: bool, value: &Node, modifiers: &Modifiers) -> Result<Self, String> {
+        if let Kind::Str(text) = &value.kind
+            && text.len() > MAX_LENGTH
+        {
+            return Err(format!(
+                "expected a value of at most {MAX_LENGTH} bytes, got {}",
+                text.len()
+            ));
+        }
+        match modifiers.kind {
+            ValueKind::Text => text(keyword, value, modifiers),
+            ValueKind::Regex(flags) => {
+                let source = text_of(value, "a regular expression")?;
+                templated(source, modifiers, Target::Regex(flags))
+                    .unwrap_or_else(|| regex(source, flags).map(Self::Regex))
+            }
+            ValueKind::Cidr => {
+                let source = text_of(value, "a network")?;
+                templated(source, modifiers, Target::Cidr).unwrap_or_else(|| cidr(source).map(Self::Cidr))
+            }
+            ValueKind::Exists => exists(keyword, value),
+            ValueKind::FieldRef => field_ref(keyword, value, modifiers).map(Self::FieldRef),
+            ValueKind::Number => number(value, modifiers),
+        }
     }
-    let ops = match modifiers.kind {
-        ValueKind::Text => text_ops(subject, value, modifiers)?,
-        ValueKind::Regex {
-            ignore_case,
-            multi_line,
-            dot_all,
-        } => vec![Op::Regex(regex(
-            &expanded(text_of(value, "a regular expression")?, modifiers)?,
-            ignore_case,
-            multi_line,
-            dot_all,
-        )?)],
-        ValueKind::Cidr => vec![Op::Cidr(cidr(&expanded(text_of(value, "a network")?, modifiers)?)?)],
-        ValueKind::Exists => return exists(subject, value),
-        ValueKind::FieldRef => vec![Op::FieldRef(field_ref(subject, value, modifiers)?)],
-        ValueKind::Number => vec![number_op(value, modifiers)?],
-    };
-    let mut tests: Vec<Expr> = ops
-        .into_iter()
-        .map(|op| {
+
+    /// The question to `subject`. The error says what was expected.
+    pub(crate) fn expr(&self, subject: &Subject) -> Result<Expr, String> {
+        let test = |op| {
             Expr::Test(Test {
                 subject: subject.clone(),
                 op,
             })
+        };
+        let text = |text: String| test(Op::Text(Pattern::new(&[Token::Text(text)], false)));
+        Ok(match self {
+            Self::Null => test(Op::Null),
+            Self::Exists(true) => test(Op::Exists),
+            Self::Exists(false) => Expr::Not(Box::new(test(Op::Exists))),
+            Self::Text { tokens, cased } => test(Op::Text(Pattern::new(tokens, *cased))),
+            Self::Number(Number::Int(number)) => text(number.to_string()),
+            Self::Number(Number::Float(number)) if number.fract() == 0.0 => {
+                Expr::Or(vec![text(number.to_string()), text(format!("{number:.1}"))])
+            }
+            Self::Number(Number::Float(number)) => text(number.to_string()),
+            Self::Regex(regex) => test(Op::Regex(regex.clone())),
+            Self::Cidr(network) => test(Op::Cidr(*network)),
+            Self::FieldRef(reference) => test(Op::FieldRef(reference.clone())),
+            Self::Compare(comparison, number) => test(Op::Compare(*comparison, *number)),
+            Self::Time(part, comparison, number) => test(Op::Time(*part, *comparison, *number)),
+            Self::AnyOf(questions) => Expr::Or(
+                questions
+                    .iter()
+                    .map(|question| question.expr(subject))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Template(template) => return Err(template.unresolved()),
         })
-        .collect();
-    Ok(if tests.len() == 1 {
-        tests.remove(0)
-    } else {
-        Expr::Or(tests)
+    }
+
+    /// Text in Sigma's notation, with wildcards and escapes; `None` for what is not text.
+    #[must_use]
+    pub fn to_sigma(&self) -> Option<String> {
+        match self {
+            Self::Text { tokens, .. } => Some(write_tokens(tokens)),
+            Self::Null
+            | Self::Exists(_)
+            | Self::Number(_)
+            | Self::Regex(_)
+            | Self::Cidr(_)
+            | Self::FieldRef(_)
+            | Self::Compare(..)
+            | Self::Time(..)
+            | Self::AnyOf(_)
+            | Self::Template(_) => None,
+        }
+    }
+
+    /// Text from Sigma's notation, without regard to case.
+    #[must_use]
+    pub fn from_sigma(text: &str) -> Self {
+        Self::Text {
+            tokens: parse_wildcards(text),
+            cased: false,
+        }
+    }
+}
+
+/// Tokens in Sigma's notation.
+fn write_tokens(tokens: &[Token]) -> String {
+    let mut out = String::new();
+    for token in tokens {
+        match token {
+            Token::Star => out.push('*'),
+            Token::One => out.push('?'),
+            Token::Dash => out.push('-'),
+            Token::Text(text) => {
+                let mut chars = text.chars().peekable();
+                while let Some(c) = chars.next() {
+                    let escaped = match c {
+                        '*' | '?' => true,
+                        // A backslash in front of one of these would be read as an escape.
+                        '\\' => chars.peek().is_none_or(|next| matches!(next, '*' | '?' | '\\')),
+                        _ => false,
+                    };
+                    if escaped {
+                        out.push('\\');
+                    }
+                    out.push(c);
+                }
+            }
+        }
+    }
+    out
+}
+
+impl Template {
+    fn unresolved(&self) -> String {
+        let name = self.pieces.iter().find_map(|piece| match piece {
+            Piece::Placeholder(name) => Some(name.as_str()),
+            Piece::Token(_) => None,
+        });
+        format!(
+            "expected no unresolved placeholder, got `%{0}%`: a pipeline with value_placeholders and a variable `{0}` \
+             resolves it",
+            name.unwrap_or_default()
+        )
+    }
+
+    /// The values it becomes when each placeholder is replaced by every text of what `lookup` answers, and stays when
+    /// the answer is `None`. The error says what was expected.
+    pub(crate) fn fill(
+        &self,
+        lookup: &mut impl FnMut(&str) -> Result<Option<Vec<Filling>>, String>,
+    ) -> Result<Vec<Question>, String> {
+        let mut filled: Vec<Vec<Piece>> = vec![Vec::new()];
+        for piece in &self.pieces {
+            let answers = match piece {
+                Piece::Token(_) => None,
+                Piece::Placeholder(name) => lookup(name)?,
+            };
+            let Some(answers) = answers else {
+                for pieces in &mut filled {
+                    pieces.push(piece.clone());
+                }
+                continue;
+            };
+            if filled.len().saturating_mul(answers.len()) > MAX_FILLED {
+                return Err(format!(
+                    "expected placeholders that stand for at most {MAX_FILLED} values"
+                ));
+            }
+            filled = filled
+                .iter()
+                .flat_map(|pieces| {
+                    answers.iter().map(|answer| {
+                        let mut pieces = pieces.clone();
+                        pieces.extend(self.target.pieces(answer));
+                        pieces
+                    })
+                })
+                .collect();
+        }
+        filled
+            .into_iter()
+            .map(|pieces| {
+                Self {
+                    pieces,
+                    target: self.target,
+                }
+                .finish()
+            })
+            .collect()
+    }
+
+    /// The question, when no placeholder is left; itself when one is.
+    fn finish(self) -> Result<Question, String> {
+        let mut tokens = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Token(token) => tokens.push(token.clone()),
+                Piece::Placeholder(_) => return Ok(Question::Template(self)),
+            }
+        }
+        let plain = || {
+            tokens
+                .iter()
+                .map(|token| match token {
+                    Token::Text(text) => text.as_str(),
+                    Token::Star | Token::One | Token::Dash => "",
+                })
+                .collect::<String>()
+        };
+        match self.target {
+            Target::Text { cased } => Ok(Question::Text { tokens, cased }),
+            Target::Regex(flags) => regex(&plain(), flags).map(Question::Regex),
+            Target::Cidr => cidr(&plain()).map(Question::Cidr),
+        }
+    }
+}
+
+/// What a placeholder is replaced by.
+#[derive(Clone, Debug)]
+pub(crate) enum Filling {
+    /// Text in Sigma's notation.
+    Text(String),
+    /// Any text.
+    Anything,
+}
+
+impl Target {
+    fn pieces(self, filling: &Filling) -> Vec<Piece> {
+        let literal = |text: &str| vec![Piece::Token(Token::Text(text.to_owned()))];
+        match (self, filling) {
+            (Self::Text { .. }, Filling::Text(text)) => parse_wildcards(text).into_iter().map(Piece::Token).collect(),
+            (Self::Text { .. }, Filling::Anything) => vec![Piece::Token(Token::Star)],
+            (Self::Regex(_) | Self::Cidr, Filling::Text(text)) => literal(text),
+            (Self::Regex(_), Filling::Anything) => literal(".*"),
+            // Not a network, so it is refused as one.
+            (Self::Cidr, Filling::Anything) => literal("*"),
+        }
+    }
+}
+
+/// The template of a source that is not text, when it has placeholders or escaped percent signs.
+fn templated(source: &str, modifiers: &Modifiers, target: Target) -> Option<Result<Question, String>> {
+    modifiers.expand.then(|| {
+        let pieces = placeholders(vec![Token::Text(source.to_owned())]);
+        Template { pieces, target }.finish()
     })
 }
 
-fn text_ops(subject: &Subject, value: &Node, modifiers: &Modifiers) -> Result<Vec<Op>, String> {
-    let any = *subject == Subject::Any;
+/// Splits texts at their placeholders `%name%`; `\%` is a percent sign.
+fn placeholders(tokens: Vec<Token>) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let Token::Text(text) = token else {
+            pieces.push(Piece::Token(token));
+            continue;
+        };
+        let (mut literal, mut rest) = (String::new(), text.as_str());
+        while let Some(at) = rest.find('%') {
+            let (before, after) = rest.split_at(at);
+            let after = after.get(1..).unwrap_or_default();
+            if let Some(before) = before.strip_suffix('\\') {
+                literal.push_str(before);
+                literal.push('%');
+                rest = after;
+                continue;
+            }
+            literal.push_str(before);
+            let name = after
+                .split_once('%')
+                .map(|(name, _)| name)
+                .filter(|name| is_placeholder(name));
+            if let Some(name) = name {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Token(Token::Text(std::mem::take(&mut literal))));
+                }
+                pieces.push(Piece::Placeholder(name.to_owned()));
+                rest = after.get(name.len() + 1..).unwrap_or_default();
+            } else {
+                literal.push('%');
+                rest = after;
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Token(Token::Text(literal)));
+        }
+    }
+    pieces
+}
+
+fn is_placeholder(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_PLACEHOLDER_LENGTH && !name.contains('\\')
+}
+
+fn text(keyword: bool, value: &Node, modifiers: &Modifiers) -> Result<Question, String> {
     let plain = modifiers.relation.is_none() && modifiers.encodings.is_empty() && !modifiers.windash;
     let literal = |text: String| vec![Token::Text(text)];
     match &value.kind {
-        Kind::Null if any => Err("expected a keyword, got nothing".to_owned()),
-        Kind::Null if plain => Ok(vec![Op::Null]),
+        Kind::Null if keyword => Err("expected a keyword, got nothing".to_owned()),
+        Kind::Null if plain => Ok(Question::Null),
         Kind::Null => Err("expected text, got nothing".to_owned()),
         // A keyword that is a number stands for a whole value: inside other numbers it would be found everywhere.
+        Kind::Int(number) if plain => Ok(Question::Number(Number::Int(*number))),
+        Kind::Float(number) if plain => Ok(Question::Number(Number::Float(*number))),
         Kind::Float(number) if number.fract() == 0.0 => {
-            let mut ops = patterns(literal(number.to_string()), modifiers)?;
-            ops.extend(patterns(literal(format!("{number:.1}")), modifiers)?);
-            Ok(ops)
+            let short = pattern(literal(number.to_string()), modifiers)?;
+            let long = pattern(literal(format!("{number:.1}")), modifiers)?;
+            Ok(Question::AnyOf(vec![short, long]))
         }
         Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) => {
-            patterns(literal(value.scalar_text().unwrap_or_default()), modifiers)
+            pattern(literal(value.scalar_text().unwrap_or_default()), modifiers)
         }
-        Kind::Str(text) if any && text.is_empty() => Err("expected a keyword, got empty text".to_owned()),
+        Kind::Str(text) if keyword && text.is_empty() => Err("expected a keyword, got empty text".to_owned()),
         Kind::Str(text) => {
-            let mut tokens = parse_wildcards(&expanded(text, modifiers)?);
-            if any && plain {
+            let mut tokens = parse_wildcards(text);
+            if keyword && plain {
                 tokens.insert(0, Token::Star);
                 tokens.push(Token::Star);
             }
-            patterns(tokens, modifiers)
+            pattern(tokens, modifiers)
         }
         Kind::List(_) | Kind::Map(_) => Err(format!("expected a value, got {}", value.kind_name())),
     }
 }
 
-/// The patterns of a text after encodings, dashes and relation, in this order.
-fn patterns(tokens: Vec<Token>, modifiers: &Modifiers) -> Result<Vec<Op>, String> {
-    let variants = if modifiers.encodings.is_empty() {
-        vec![tokens]
-    } else {
-        let text = match tokens.as_slice() {
-            [] => "",
-            [Token::Text(text)] => text.as_str(),
-            _ => return Err("expected text without wildcards for an encoding (write `\\*` for a star)".to_owned()),
-        };
-        let encoded = encode(text, &modifiers.encodings)?;
-        encoded.into_iter().map(|text| vec![Token::Text(text)]).collect()
-    };
+/// The pattern of a text after placeholders, encodings, dashes and relation, in this order.
+fn pattern(tokens: Vec<Token>, modifiers: &Modifiers) -> Result<Question, String> {
     // Base64 of another case is other data.
     let cased = modifiers.cased || !modifiers.encodings.is_empty();
-    Ok(variants
+    let pieces = if modifiers.expand {
+        placeholders(tokens)
+    } else {
+        tokens.into_iter().map(Piece::Token).collect()
+    };
+    let target = Target::Text { cased };
+    if modifiers.encodings.is_empty() {
+        return finish(pieces, modifiers, target);
+    }
+    let text = match pieces.as_slice() {
+        [] => "",
+        [Piece::Token(Token::Text(text))] => text.as_str(),
+        _ => {
+            let reason = "expected text without wildcards and placeholders for an encoding (write `\\*` for a star)";
+            return Err(reason.to_owned());
+        }
+    };
+    let mut variants = encode(text, &modifiers.encodings)?
         .into_iter()
-        .map(|tokens| {
-            let mut tokens = if modifiers.windash { with_dashes(tokens) } else { tokens };
-            if matches!(modifiers.relation, Some(Relation::Contains | Relation::EndsWith)) {
-                tokens.insert(0, Token::Star);
-            }
-            if matches!(modifiers.relation, Some(Relation::Contains | Relation::StartsWith)) {
-                tokens.push(Token::Star);
-            }
-            Op::Text(Pattern::new(&tokens, cased))
-        })
-        .collect())
+        .map(|text| finish(vec![Piece::Token(Token::Text(text))], modifiers, target))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(match variants.len() {
+        1 => variants.remove(0),
+        _ => Question::AnyOf(variants),
+    })
+}
+
+fn finish(pieces: Vec<Piece>, modifiers: &Modifiers, target: Target) -> Result<Question, String> {
+    let mut pieces = if modifiers.windash { with_dashes(pieces) } else { pieces };
+    if matches!(modifiers.relation, Some(Relation::Contains | Relation::EndsWith)) {
+        pieces.insert(0, Piece::Token(Token::Star));
+    }
+    if matches!(modifiers.relation, Some(Relation::Contains | Relation::StartsWith)) {
+        pieces.push(Piece::Token(Token::Star));
+    }
+    Template { pieces, target }.finish()
 }
 
 /// Replaces every `-` and `/` that begins a word and is not inside one.
-fn with_dashes(tokens: Vec<Token>) -> Vec<Token> {
+fn with_dashes(pieces: Vec<Piece>) -> Vec<Piece> {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let mut out = Vec::new();
-    for token in tokens {
-        let Token::Text(text) = token else {
-            out.push(token);
+    for piece in pieces {
+        let Piece::Token(Token::Text(text)) = piece else {
+            out.push(piece);
             continue;
         };
         let (mut literal, mut previous) = (String::new(), None);
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
             if matches!(c, '-' | '/') && !is_word(previous) && is_word(chars.peek().copied()) {
-                out.push(Token::Text(std::mem::take(&mut literal)));
-                out.push(Token::Dash);
+                if !literal.is_empty() {
+                    out.push(Piece::Token(Token::Text(std::mem::take(&mut literal))));
+                }
+                out.push(Piece::Token(Token::Dash));
             } else {
                 literal.push(c);
             }
             previous = Some(c);
         }
-        out.push(Token::Text(literal));
+        if !literal.is_empty() {
+            out.push(Piece::Token(Token::Text(literal)));
+        }
     }
     out
 }
@@ -190,22 +525,6 @@ fn base64_at(bytes: &[u8], offset: usize) -> String {
         .to_owned()
 }
 
-/// The text with `\%` read as `%`, when the item has `expand`. A `%name%` has nothing to stand for and is refused.
-fn expanded(text: &str, modifiers: &Modifiers) -> Result<String, String> {
-    if !modifiers.expand {
-        return Ok(text.to_owned());
-    }
-    let pieces: Vec<&str> = text.split("\\%").collect();
-    for piece in &pieces {
-        if let Some((_, after)) = piece.split_once('%')
-            && let Some((name, _)) = after.split_once('%')
-        {
-            return Err(format!("expected no unresolved placeholder, got `%{name}%`"));
-        }
-    }
-    Ok(pieces.join("%"))
-}
-
 fn text_of<'a>(value: &'a Node, what: &str) -> Result<&'a str, String> {
     match &value.kind {
         Kind::Str(text) => Ok(text),
@@ -215,7 +534,13 @@ fn text_of<'a>(value: &'a Node, what: &str) -> Result<&'a str, String> {
     }
 }
 
-fn regex(source: &str, ignore_case: bool, multi_line: bool, dot_all: bool) -> Result<RegexTest, String> {
+/// Compiles a regular expression within bounds. The error says what was expected.
+pub(crate) fn regex(source: &str, flags: RegexFlags) -> Result<RegexTest, String> {
+    let RegexFlags {
+        ignore_case,
+        multi_line,
+        dot_all,
+    } = flags;
     let compiled = RegexBuilder::new(source)
         .case_insensitive(ignore_case)
         .multi_line(multi_line)
@@ -245,14 +570,14 @@ fn regex(source: &str, ignore_case: bool, multi_line: bool, dot_all: bool) -> Re
     Ok(RegexTest { source, compiled })
 }
 
-fn cidr(text: &str) -> Result<IpNet, String> {
+pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map(|net| net.trunc())
         .map_err(|_| format!("expected a network such as 10.0.0.0/8 or fe80::/10, got `{text}`"))
 }
 
-fn exists(subject: &Subject, value: &Node) -> Result<Expr, String> {
+fn exists(keyword: bool, value: &Node) -> Result<Question, String> {
     let wanted = match &value.kind {
         Kind::Bool(wanted) => *wanted,
         Kind::Str(text) if ["yes", "true"].contains(&text.to_ascii_lowercase().as_str()) => true,
@@ -261,18 +586,14 @@ fn exists(subject: &Subject, value: &Node) -> Result<Expr, String> {
             return Err(format!("expected true or false, got {}", value.kind_name()));
         }
     };
-    if *subject == Subject::Any {
+    if keyword {
         return Err("expected a field before `exists`".to_owned());
     }
-    let test = Expr::Test(Test {
-        subject: subject.clone(),
-        op: Op::Exists,
-    });
-    Ok(if wanted { test } else { Expr::Not(Box::new(test)) })
+    Ok(Question::Exists(wanted))
 }
 
-fn field_ref(subject: &Subject, value: &Node, modifiers: &Modifiers) -> Result<FieldRef, String> {
-    if *subject == Subject::Any {
+fn field_ref(keyword: bool, value: &Node, modifiers: &Modifiers) -> Result<FieldRef, String> {
+    if keyword {
         return Err("expected a field before `fieldref`".to_owned());
     }
     let field = text_of(value, "the name of a field")?;
@@ -286,7 +607,7 @@ fn field_ref(subject: &Subject, value: &Node, modifiers: &Modifiers) -> Result<F
     })
 }
 
-fn number_op(value: &Node, modifiers: &Modifiers) -> Result<Op, String> {
+fn number(value: &Node, modifiers: &Modifiers) -> Result<Question, String> {
     let number = match value.kind {
         Kind::Int(number) => Number::Int(number),
         Kind::Float(number) => Number::Float(number),
@@ -296,7 +617,7 @@ fn number_op(value: &Node, modifiers: &Modifiers) -> Result<Op, String> {
     };
     let comparison = modifiers.comparison.unwrap_or(Comparison::Equal);
     Ok(match modifiers.time {
-        Some(part) => Op::Time(part, comparison, number),
-        None => Op::Compare(comparison, number),
+        Some(part) => Question::Time(part, comparison, number),
+        None => Question::Compare(comparison, number),
     })
 }

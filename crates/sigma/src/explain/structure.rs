@@ -1,17 +1,14 @@
 //! A rule as it is written: named searches of items with values, and the condition over names. Compiled rules have
-//! forgotten the names, so the text is read again, by the same parts.
+//! forgotten the names, so this is what the catalog compiles them from.
 
-use crate::ast::{Expr, Field, Op, Subject, Test};
-use crate::condition::{self, Searches};
-use crate::error::{Fault, RuleError};
+use crate::ast::Expr;
+use crate::detection::{self, Body, Tree};
+use crate::error::Fault;
 use crate::logsource::Catalog;
-use crate::modifier::Modifiers;
 use crate::rule::Rule;
-use crate::value;
-use crate::yaml::{self, Kind, Node};
 
-/// Stands before the position of a search where the condition parser expects its expression. No field begins so.
-const MARK: &str = "\u{0}search ";
+/// Most alternatives of a search that are told apart.
+const MAX_ALTERNATIVES: usize = 256;
 
 pub(super) struct Structure {
     /// Conditions as written.
@@ -35,6 +32,7 @@ pub(super) struct Search {
     pub(super) alternatives: Vec<Vec<Item>>,
 }
 
+#[derive(Clone)]
 pub(super) struct Item {
     pub(super) key: String,
     pub(super) field: Option<String>,
@@ -48,144 +46,96 @@ pub(super) struct Item {
 impl Structure {
     /// With what the catalog makes of fields and values; `None` when the rule has no named searches.
     pub(super) fn of(rule: &Rule, catalog: &Catalog) -> Result<Option<Self>, Fault> {
-        let root = yaml::parse(&rule.yaml)?;
-        let Some(section) = member(&root, "detection").and_then(Node::as_map) else {
-            return Ok(None);
-        };
-        let mut searches = Vec::new();
-        let mut conditions = Vec::new();
-        for (name, node) in section {
-            match name.as_str() {
-                "condition" => conditions = node.as_list().unwrap_or(std::slice::from_ref(node)).to_vec(),
-                "timeframe" => {}
-                _ => searches.push(search(name, node)?),
-            }
-        }
-        let texts: Vec<String> = conditions.iter().filter_map(Node::scalar_text).collect();
-        if searches.is_empty() || texts.is_empty() {
+        let applied = catalog.apply(rule);
+        let detection = applied
+            .map_err(|error| Fault::new(0, error.field, error.reason))?
+            .detection;
+        if detection.searches.is_empty() || detection.conditions.is_empty() {
             return Ok(None);
         }
-        resolve(&mut searches, rule, catalog)?;
-        let marks = Searches(
-            searches
-                .iter()
-                .enumerate()
-                .map(|(position, search)| (search.name.clone(), mark(position), 1))
-                .collect(),
-        );
-        let mut parsed = Vec::with_capacity(texts.len());
-        for text in &texts {
-            let expr = condition::parse(text, &marks).map_err(|reason| Fault::new(0, "detection.condition", reason))?;
-            parsed.push(condition(&expr));
-        }
+        let searches = detection
+            .searches
+            .iter()
+            .map(|search| {
+                Ok(Search {
+                    name: search.name.clone(),
+                    line: search.line,
+                    alternatives: alternatives(&search.body)
+                        .map_err(|reason| Fault::new(search.line, format!("detection.{}", search.name), reason))?,
+                })
+            })
+            .collect::<Result<_, Fault>>()?;
+        let mut parsed: Vec<Condition> = detection
+            .conditions
+            .iter()
+            .map(|given| condition(&given.tree))
+            .collect();
         let condition = if parsed.len() == 1 {
             parsed.remove(0)
         } else {
             Condition::Any(parsed)
         };
         Ok(Some(Self {
-            texts,
+            texts: detection.conditions.into_iter().map(|given| given.text).collect(),
             condition,
             searches,
         }))
     }
 }
 
-/// Replaces the expression of every value by what the catalog makes of it.
-fn resolve(searches: &mut [Search], rule: &Rule, catalog: &Catalog) -> Result<(), Fault> {
-    let mut values: Vec<&mut Expr> = searches
-        .iter_mut()
-        .flat_map(|search| search.alternatives.iter_mut().flatten())
-        .flat_map(|item| item.values.iter_mut().map(|(_, expr)| expr))
-        .collect();
-    let mut whole = rule.clone();
-    whole.detection = Expr::Or(values.iter().map(|expr| (**expr).clone()).collect());
-    let fault = |error: RuleError| Fault::new(0, error.field, error.reason);
-    if let Expr::Or(resolved) = catalog.resolve(&whole).map_err(fault)?.detection
-        && resolved.len() == values.len()
-    {
-        for (value, resolved) in values.iter_mut().zip(resolved) {
-            **value = resolved;
-        }
+fn condition(tree: &Tree) -> Condition {
+    let all = |terms: &[Tree]| terms.iter().map(condition).collect();
+    match tree {
+        Tree::All(terms) => Condition::All(all(terms)),
+        Tree::Any(terms) => Condition::Any(all(terms)),
+        Tree::AtLeast(count, terms) => Condition::AtLeast(*count, all(terms)),
+        Tree::Not(term) => Condition::Not(Box::new(condition(term))),
+        Tree::Search(position) => Condition::Search(*position),
     }
-    Ok(())
 }
 
-fn member<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let entries = node.as_map()?;
-    entries.iter().find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
-fn mark(position: usize) -> Expr {
-    Expr::Test(Test {
-        subject: Subject::Field(Field::named(&format!("{MARK}{position}"))),
-        op: Op::Null,
-    })
-}
-
-fn condition(expr: &Expr) -> Condition {
-    let all = |terms: &[Expr]| terms.iter().map(condition).collect();
-    match expr {
-        Expr::And(terms) => Condition::All(all(terms)),
-        Expr::Or(terms) => Condition::Any(all(terms)),
-        Expr::AtLeast(count, terms) => Condition::AtLeast(*count, all(terms)),
-        Expr::Not(term) => Condition::Not(Box::new(condition(term))),
-        Expr::Test(test) => {
-            let position = match &test.subject {
-                Subject::Field(field) => field.name.strip_prefix(MARK).and_then(|digits| digits.parse().ok()),
-                Subject::Any => None,
-            };
-            Condition::Search(position.unwrap_or(usize::MAX))
+/// The body as alternatives of items that all hold. A pipeline can put alternatives among items.
+fn alternatives(body: &Body) -> Result<Vec<Vec<Item>>, String> {
+    match body {
+        Body::Item(given) => Ok(vec![vec![item(given)?]]),
+        Body::Any(terms) => {
+            let mut all = Vec::new();
+            for term in terms {
+                all.extend(alternatives(term)?);
+            }
+            Ok(all)
+        }
+        Body::All(terms) => {
+            let mut all: Vec<Vec<Item>> = vec![Vec::new()];
+            for term in terms {
+                let others = alternatives(term)?;
+                if all.len().saturating_mul(others.len()) > MAX_ALTERNATIVES {
+                    return Err(format!("expected a search of at most {MAX_ALTERNATIVES} alternatives"));
+                }
+                let joined = |items: &Vec<Item>| {
+                    let join = |other: &Vec<Item>| items.iter().chain(other).cloned().collect();
+                    others.iter().map(join).collect::<Vec<Vec<Item>>>()
+                };
+                all = all.iter().flat_map(joined).collect();
+            }
+            Ok(all)
         }
     }
 }
 
-fn search(name: &str, node: &Node) -> Result<Search, Fault> {
-    let path = format!("detection.{name}");
-    let alternatives = match &node.kind {
-        Kind::Map(entries) => vec![items(&path, entries)?],
-        Kind::List(alternatives) => alternatives
-            .iter()
-            .map(|alternative| match alternative.as_map() {
-                Some(entries) => items(&path, entries),
-                None => Ok(vec![item(&path, "", alternative)?]),
-            })
-            .collect::<Result<_, _>>()?,
-        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Str(_) => vec![vec![item(&path, "", node)?]],
-    };
-    Ok(Search {
-        name: name.to_owned(),
-        line: node.line,
-        alternatives,
-    })
-}
-
-fn items(path: &str, entries: &[(String, Node)]) -> Result<Vec<Item>, Fault> {
-    entries.iter().map(|(key, node)| item(path, key, node)).collect()
-}
-
-fn item(path: &str, key: &str, node: &Node) -> Result<Item, Fault> {
-    let fault = |reason| Fault::new(node.line, format!("{path}.{key}"), reason);
-    let mut parts = key.split('|');
-    let field = parts.next().filter(|field| !field.is_empty()).map(str::to_owned);
-    let names: Vec<String> = parts.map(str::to_owned).collect();
-    let modifiers = Modifiers::parse(names.iter().map(String::as_str)).map_err(fault)?;
-    let subject = field
-        .as_deref()
-        .map_or(Subject::Any, |name| Subject::Field(Field::named(name)));
-    let given = node.as_list().unwrap_or(std::slice::from_ref(node));
-    let values = given
-        .iter()
-        .map(|value| Ok((value.to_json(), value::compile(&subject, value, &modifiers)?)))
-        .collect::<Result<_, String>>()
-        .map_err(fault)?;
+fn item(given: &detection::Item) -> Result<Item, String> {
+    let subject = given.subject();
     Ok(Item {
-        key: key.to_owned(),
-        field,
-        modifiers: names,
-        line: node.line,
-        all: modifiers.all,
-        negated: modifiers.neq,
-        values,
+        key: given.key.clone(),
+        field: given.field_name().map(str::to_owned),
+        modifiers: given.modifiers().map(str::to_owned).collect(),
+        line: given.line,
+        all: given.all,
+        negated: given.negated,
+        values: given
+            .values
+            .iter()
+            .map(|value| Ok((value.written.to_json(), value.expr(&subject)?)))
+            .collect::<Result<_, String>>()?,
     })
 }

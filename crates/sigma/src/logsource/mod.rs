@@ -20,7 +20,7 @@ mod catalog;
 mod linux;
 mod windows;
 
-pub use catalog::{Catalog, Resolved};
+pub use catalog::{Applied, Catalog, Resolved};
 
 use crate::ast::{Expr, Field, Op, Subject, Test};
 use crate::pattern::{Pattern, Token};

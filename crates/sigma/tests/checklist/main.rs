@@ -12,7 +12,7 @@ mod refusals;
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
 use serde_json::Value as Json;
-use sigma::{Rule, RuleSet, Scratch, parse_rules};
+use sigma::{Catalog, Rule, RuleSet, Scratch, parse_rules};
 
 fn event(json: &Json) -> Event {
     let mut fields = Fields::new();
@@ -71,7 +71,7 @@ fn check_refused(document: &str, expected: &str) {
     let results = parse_rules("folder/test.yml", document);
     let errors: Vec<String> = results
         .into_iter()
-        .filter_map(Result::err)
+        .filter_map(|parsed| parsed.and_then(|rule| Catalog::builtin().resolve(&rule)).err())
         .map(|error| error.to_string())
         .collect();
     assert_eq!(errors.len(), 1, "{errors:?} for\n{document}");

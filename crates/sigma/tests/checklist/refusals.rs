@@ -94,7 +94,10 @@ fn values_of_the_wrong_kind() {
         ("a|fieldref: 5", "expected the name of a field as text"),
         ("a|fieldref: ''", "expected the name of a field, got empty text"),
         ("a|contains: null", "expected text, got nothing"),
-        ("a|base64: 'x*'", "expected text without wildcards for an encoding"),
+        (
+            "a|base64: 'x*'",
+            "expected text without wildcards and placeholders for an encoding",
+        ),
         ("a|utf16: x", "expected base64 or base64offset behind this encoding"),
         ("a: {b: c}", "expected a value, got a map"),
         ("a: [[b]]", "expected a value, got a list"),

@@ -1,19 +1,22 @@
-//! The `detection` section: named searches and the condition over them.
+//! From YAML to the tree.
 
-use crate::ast::{Expr, Field, Subject};
-use crate::condition::{self, Searches};
+use super::{Body, Condition, Detection, Item, Search, Value, Written};
+use crate::ast::{Field, Number};
+use crate::condition;
 use crate::error::Fault;
 use crate::modifier::Modifiers;
-use crate::value;
+use crate::value::Question;
 use crate::yaml::{Kind, Node};
 
 /// Most values in one rule.
 const MAX_VALUES: usize = 20_000;
 /// Longest field name in bytes.
 const MAX_FIELD_LENGTH: usize = 512;
+/// Most conditions in one rule.
+const MAX_CONDITIONS: usize = 64;
 
-/// The whole section as one expression.
-pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
+/// The whole section.
+pub(crate) fn parse(section: &Node) -> Result<Detection, Fault> {
     let Some(entries) = section.as_map() else {
         return Err(Fault::of(
             section,
@@ -24,23 +27,27 @@ pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
             ),
         ));
     };
-    let mut searches = Searches(Vec::new());
+    let mut searches = Vec::new();
     let mut condition = None;
     let mut values = 0;
     for (name, node) in entries {
         match name.as_str() {
             "condition" => condition = Some(node),
             "timeframe" => {
-                return Err(Fault::of(
+                return Err(Fault::of_key(
                     node,
                     "detection.timeframe",
                     "expected no timeframe: it belongs to an aggregation, which is not part of Sigma 2",
                 ));
             }
             _ => {
-                let before = values;
-                let expr = search(&format!("detection.{name}"), node, &mut values)?;
-                searches.0.push((name.clone(), expr, values - before));
+                let (line, column) = node.key;
+                searches.push(Search {
+                    name: name.clone(),
+                    line,
+                    column,
+                    body: search(&format!("detection.{name}"), node, &mut values)?,
+                });
             }
         }
     }
@@ -51,38 +58,49 @@ pub(crate) fn compile(section: &Node) -> Result<Expr, Fault> {
             "expected a condition, got nothing",
         ));
     };
-    if searches.0.is_empty() {
+    if searches.is_empty() {
         return Err(Fault::of(section, "detection", "expected at least one search"));
     }
-    compile_condition(condition, &searches)
+    Ok(Detection {
+        conditions: conditions(condition, &searches)?,
+        searches,
+    })
 }
 
-fn compile_condition(node: &Node, searches: &Searches) -> Result<Expr, Fault> {
+fn conditions(node: &Node, searches: &[Search]) -> Result<Vec<Condition>, Fault> {
+    let names = condition::Names::new(searches);
     let one = |node: &Node| {
         let fault = |reason| Fault::of(node, "detection.condition", reason);
         match &node.kind {
-            Kind::Str(text) => condition::parse(text, searches).map_err(fault),
+            Kind::Str(text) => Ok(Condition {
+                text: text.clone(),
+                line: node.line,
+                column: node.column,
+                tree: condition::parse(text, &names).map_err(fault)?,
+            }),
             Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Map(_) => {
                 Err(fault(format!("expected text, got {}", node.kind_name())))
             }
         }
     };
     match node.as_list() {
-        None => one(node),
+        None => Ok(vec![one(node)?]),
         Some([]) => Err(Fault::of(
             node,
             "detection.condition",
             "expected a condition, got an empty list",
         )),
-        Some(items) if items.len() > 64 => {
-            Err(Fault::of(node, "detection.condition", "expected at most 64 conditions"))
-        }
-        Some(items) => items.iter().map(one).collect::<Result<_, _>>().map(Expr::Or),
+        Some(items) if items.len() > MAX_CONDITIONS => Err(Fault::of(
+            node,
+            "detection.condition",
+            format!("expected at most {MAX_CONDITIONS} conditions"),
+        )),
+        Some(items) => items.iter().map(one).collect(),
     }
 }
 
 /// A search: a map of items that all hold, or a list of maps and keywords of which any holds.
-fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
+fn search(path: &str, node: &Node, values: &mut usize) -> Result<Body, Fault> {
     match &node.kind {
         Kind::Map(entries) => items(path, node, entries, values),
         Kind::List(alternatives) if alternatives.is_empty() => Err(Fault::of(
@@ -100,7 +118,7 @@ fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
                 }
             })
             .collect::<Result<_, _>>()
-            .map(Expr::Or),
+            .map(Body::Any),
         Kind::Null => Err(Fault::of(
             node,
             path,
@@ -110,23 +128,32 @@ fn search(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
     }
 }
 
-fn keyword(path: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
+fn keyword(path: &str, node: &Node, values: &mut usize) -> Result<Body, Fault> {
     count(path, node, values)?;
-    value::compile(&Subject::Any, node, &Modifiers::default()).map_err(|reason| Fault::of(node, path, reason))
+    Ok(Body::Item(Item {
+        key: String::new(),
+        field: None,
+        values: vec![value(path, node, true, &Modifiers::default())?],
+        all: false,
+        negated: false,
+        line: node.line,
+        column: node.column,
+        applied: Vec::new(),
+    }))
 }
 
-fn items(path: &str, node: &Node, entries: &[(String, Node)], values: &mut usize) -> Result<Expr, Fault> {
+fn items(path: &str, node: &Node, entries: &[(String, Node)], values: &mut usize) -> Result<Body, Fault> {
     if entries.is_empty() {
         return Err(Fault::of(node, path, "expected at least one field, got an empty map"));
     }
-    let terms: Vec<Expr> = entries
+    entries
         .iter()
-        .map(|(key, value)| item(&format!("{path}.{key}"), key, value, values))
-        .collect::<Result<_, _>>()?;
-    Ok(Expr::And(terms))
+        .map(|(key, value)| item(&format!("{path}.{key}"), key, value, values).map(Body::Item))
+        .collect::<Result<_, _>>()
+        .map(Body::All)
 }
 
-fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, Fault> {
+fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Item, Fault> {
     if key.len() > MAX_FIELD_LENGTH {
         return Err(Fault::of_key(
             node,
@@ -135,10 +162,7 @@ fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, 
         ));
     }
     let mut parts = key.split('|');
-    let subject = match parts.next() {
-        Some("") | None => Subject::Any,
-        Some(field) => Subject::Field(Field::named(field)),
-    };
+    let field = parts.next().filter(|field| !field.is_empty()).map(Field::named);
     let modifiers = Modifiers::parse(parts).map_err(|reason| Fault::of_key(node, path, reason))?;
     let alternatives = node.as_list().unwrap_or(std::slice::from_ref(node));
     if alternatives.is_empty() {
@@ -151,17 +175,38 @@ fn item(path: &str, key: &str, node: &Node, values: &mut usize) -> Result<Expr, 
             "expected at least two values for `all`, got one",
         ));
     }
-    let mut terms = Vec::with_capacity(alternatives.len());
-    for value in alternatives {
-        count(path, value, values)?;
-        terms.push(value::compile(&subject, value, &modifiers).map_err(|reason| Fault::of(value, path, reason))?);
+    let mut read = Vec::with_capacity(alternatives.len());
+    for alternative in alternatives {
+        count(path, alternative, values)?;
+        read.push(value(path, alternative, field.is_none(), &modifiers)?);
     }
-    let expr = match terms.len() {
-        1 => terms.remove(0),
-        _ if modifiers.all => Expr::And(terms),
-        _ => Expr::Or(terms),
-    };
-    Ok(if modifiers.neq { Expr::Not(Box::new(expr)) } else { expr })
+    let (line, column) = node.key;
+    Ok(Item {
+        key: key.to_owned(),
+        field,
+        values: read,
+        all: modifiers.all,
+        negated: modifiers.neq,
+        line,
+        column,
+        applied: Vec::new(),
+    })
+}
+
+fn value(path: &str, node: &Node, keyword: bool, modifiers: &Modifiers) -> Result<Value, Fault> {
+    let question = Question::read(keyword, node, modifiers).map_err(|reason| Fault::of(node, path, reason))?;
+    Ok(Value {
+        written: match &node.kind {
+            Kind::Bool(value) => Written::Bool(*value),
+            Kind::Int(number) => Written::Number(Number::Int(*number)),
+            Kind::Float(number) => Written::Number(Number::Float(*number)),
+            Kind::Str(text) => Written::Text(text.as_str().into()),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => Written::Null,
+        },
+        line: node.line,
+        column: node.column,
+        question,
+    })
 }
 
 fn count(path: &str, node: &Node, values: &mut usize) -> Result<(), Fault> {
