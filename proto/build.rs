@@ -6,11 +6,12 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "picket/agent/v1/agent.proto",
     "picket/ingest/v1/ingest.proto",
     "picket/detection/v1/detection.proto",
     "picket/response/v1/response.proto",
+    "picket/rules/v1/rules.proto",
     "picket/query/v1/query.proto",
 ];
 

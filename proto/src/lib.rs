@@ -38,6 +38,13 @@ pub mod response {
         tonic::include_proto!("picket.response.v1");
     }
 }
+/// Detection content being changed.
+pub mod rules {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("picket.rules.v1");
+    }
+}
 /// What people and programs ask.
 pub mod query {
     /// Version 1.

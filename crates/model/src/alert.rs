@@ -82,6 +82,61 @@ pub struct AlertIndicator {
     pub field: String,
 }
 
+/// What a correlation found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertCorrelation {
+    /// Sigma's name of the kind of correlation, such as `event_count`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Ids of the rules it looks at.
+    pub rules: Vec<String>,
+    /// What the events have in common: field names, as the correlation says them, to values.
+    pub group: std::collections::BTreeMap<String, Json>,
+    /// Start of the time span that was looked at.
+    pub window_start: Timestamp,
+    /// Its end.
+    pub window_end: Timestamp,
+    /// How many events (or alerts of other correlations) are known in it; at least so many when `overflowed`.
+    pub count: u64,
+    /// What was compared with the condition, where that is another number than `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Ids of events (or of other correlations' alerts) that contribute, at most 100.
+    pub event_ids: Vec<String>,
+    /// Time of the earliest that contributes.
+    pub first_event: Timestamp,
+    /// Time of the latest.
+    pub last_event: Timestamp,
+    /// Host names seen, at most 100.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Ids of agents seen, at most 100.
+    #[serde(default)]
+    pub agents: Vec<String>,
+    /// A limit was reached, so that numbers may be too low.
+    #[serde(default)]
+    pub overflowed: bool,
+    /// Events that came in later showed that the condition does not hold.
+    #[serde(default)]
+    pub retracted: bool,
+}
+
+/// Alerts that one alert stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertSuppression {
+    /// What they have in common: field names to values.
+    pub fields: std::collections::BTreeMap<String, Json>,
+    /// Start of the time span.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// How many alerts are not there besides this one.
+    pub suppressed_count: u64,
+    /// There may be more than `suppressed_count`: the limit of what is told apart was reached.
+    #[serde(default)]
+    pub at_least: bool,
+}
+
 /// One detection, with the event in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -110,6 +165,12 @@ pub struct Alert {
     /// Present on threat-intelligence alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub indicator: Option<AlertIndicator>,
+    /// Present on alerts of correlations; `event` is then the one that completed the finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<AlertCorrelation>,
+    /// Present where a suppression folds alerts into this one; `event` is then the earliest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppression: Option<AlertSuppression>,
     /// Which event.
     pub event_id: EventId,
     /// The event as nested ECS.

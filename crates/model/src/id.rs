@@ -320,6 +320,20 @@ impl AlertId {
         Self::derive(&["indicator", tenant.as_str(), rule_id, indicator, &event.to_string()])
     }
 
+    /// The one alert of a correlation for one group of events in one window. `group` is the group's values in a form
+    /// that is the same for equal values; `window` is the window's number.
+    #[must_use]
+    pub fn correlation(tenant: &Tenant, rule_id: &str, revision: &str, group: &str, window: i64) -> Self {
+        let parts = [tenant.as_str(), rule_id, revision, group, &window.to_string()];
+        Self::derive(&[&["correlation"][..], &parts[..]].concat())
+    }
+
+    /// The one alert that stands for all alerts of a rule with the same `values` in one span of a suppression.
+    #[must_use]
+    pub fn suppressed(tenant: &Tenant, rule_id: &str, values: &str, span: i64) -> Self {
+        Self::derive(&["suppressed", tenant.as_str(), rule_id, values, &span.to_string()])
+    }
+
     fn derive(parts: &[&str]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in parts {

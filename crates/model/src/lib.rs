@@ -8,6 +8,7 @@ pub mod agent;
 pub mod alert;
 pub mod ecs;
 pub mod event;
+pub mod exception;
 pub mod id;
 pub mod indicator;
 pub mod level;

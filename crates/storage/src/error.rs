@@ -77,6 +77,16 @@ impl From<bson::error::Error> for Error {
 
 const DUPLICATE_KEY: i32 = 11000;
 
+/// Whether a server's error code says that a unique index refused the write.
+pub(crate) fn is_duplicate_code(code: i32) -> bool {
+    code == DUPLICATE_KEY
+}
+
+/// Whether the same operation may succeed on another try after this error code.
+pub(crate) fn is_retryable_code(code: i32) -> bool {
+    RETRYABLE_CODES.contains(&code)
+}
+
 fn is_duplicate(error: &mongodb::error::Error) -> bool {
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,

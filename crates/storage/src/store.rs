@@ -8,8 +8,8 @@ use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::{
-    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, idempotency, indicators, leases, nodes,
-    rules, users,
+    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, idempotency, indicators,
+    leases, nodes, rule_versions, rules, suppressions, users,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -57,6 +57,9 @@ impl Store {
         nodes::ensure_indexes(self).await?;
         leases::ensure_indexes(self).await?;
         rules::ensure_indexes(self).await?;
+        rule_versions::ensure_indexes(self).await?;
+        exceptions::ensure_indexes(self).await?;
+        suppressions::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
         alerts::ensure_indexes(self).await?;
         users::ensure_indexes(self).await?;

@@ -182,6 +182,8 @@ impl Detections<'_, '_> {
                 source: hit.indicator.source.clone(),
                 field: hit.field.clone(),
             }),
+            correlation: None,
+            suppression: None,
             event_id: self.event.id,
             event: shared.event.clone(),
             risk_score: heading.level.risk_score().to_owned(),
@@ -256,7 +258,7 @@ fn indicator_heading(hit: &Hit) -> Heading {
 #[cfg(test)]
 mod tests {
     use model::indicator::{Indicator, IndicatorType};
-    use model::rule::StoredRule;
+    use model::rule::{RuleKind, RuleOrigin, StoredRule};
     use model::{Epoch, EventId, Fields, SourceId};
 
     use super::*;
@@ -268,12 +270,20 @@ mod tests {
         let stored = StoredRule {
             id: "ssh-failed".to_owned(),
             tenant: Tenant::default(),
+            kind: RuleKind::Rule,
             title: "Failed login".to_owned(),
             yaml: RULE.to_owned(),
             revision: String::new(),
             path: "a.yml".to_owned(),
+            origin: RuleOrigin::Dir,
+            level: None,
+            tags: Vec::new(),
+            logsource: String::new(),
             enabled: true,
+            note: String::new(),
             updated_at: Timestamp(0),
+            updated_by: String::new(),
+            error: None,
         };
         let (rules, errors) = Compiled::new(&[stored]);
         assert!(errors.is_empty(), "{errors:?}");

@@ -4,12 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::node::Role;
-use model::rule::StoredRule;
+use model::rule::{RuleKind, RuleOrigin, StoredRule};
 use model::{NodeId, Tenant, Timestamp};
 use storage::rules::{self, Put};
-use storage::{Store, audit, nodes};
+use storage::{Store, audit, nodes, rule_versions};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{self, Contents, Listing};
@@ -17,8 +16,6 @@ use crate::metrics;
 
 /// Time between two looks at the directory.
 const LOOK: Duration = Duration::from_secs(1);
-/// Rules written at once.
-const CONCURRENT: usize = 16;
 /// Most rule ids an audit entry lists.
 const MAX_LISTED: usize = 1000;
 
@@ -163,16 +160,13 @@ impl Importer {
             })
             .map(|rule| self.to_stored(rule))
             .collect();
-        let put: Vec<(String, Put)> = stream::iter(to_put)
-            .map(|rule| async move { rules::put(&self.store, &rule).await.map(|put| (rule.id, put)) })
-            .buffer_unordered(CONCURRENT)
-            .try_collect()
-            .await?;
+        rule_versions::record(&self.store, &to_put).await?;
+        let put = rules::put_all(&self.store, &to_put).await?;
         let mut changes = Changes::default();
-        for (id, put) in put {
+        for (rule, put) in to_put.into_iter().zip(put) {
             match put {
-                Put::Added => changes.added.insert(id),
-                Put::Changed => changes.changed.insert(id),
+                Put::Added => changes.added.insert(rule.id),
+                Put::Changed => changes.changed.insert(rule.id),
                 Put::Unchanged => false,
             };
         }
@@ -181,7 +175,10 @@ impl Importer {
         let present: HashSet<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
         let with_errors: HashSet<&str> = contents.errors.iter().map(|error| error.path.as_str()).collect();
         let is_gone = |rule: &&StoredRule| {
-            rule.enabled && !present.contains(rule.id.as_str()) && !with_errors.contains(rule.path.as_str())
+            rule.origin == RuleOrigin::Dir
+                && rule.enabled
+                && !present.contains(rule.id.as_str())
+                && !with_errors.contains(rule.path.as_str())
         };
         let gone: Vec<&StoredRule> = stored.values().filter(is_gone).collect();
         if gone.is_empty() {
@@ -201,12 +198,20 @@ impl Importer {
         StoredRule {
             id: rule.id.clone(),
             tenant: self.tenant.clone(),
+            kind: RuleKind::Rule,
             title: rule.title.clone(),
             yaml: rule.yaml.clone(),
             revision: rule.revision.clone(),
             path: rule.path.clone(),
+            origin: RuleOrigin::Dir,
+            level: Some(rule.level),
+            tags: rule.tags.clone(),
+            logsource: String::new(),
             enabled: true,
+            note: String::new(),
             updated_at: Timestamp(0),
+            updated_by: format!("node:{}", self.node),
+            error: None,
         }
     }
 

@@ -210,6 +210,8 @@ pub(crate) fn alert(number: u64, level: Level) -> Alert {
         },
         ips: vec!["10.0.0.5".to_owned()],
         indicator: None,
+        correlation: None,
+        suppression: None,
         event_id,
         event: json!({ "message": "Failed password", "source": { "ip": "10.0.0.5" } }),
         risk_score: level.risk_score().to_owned(),

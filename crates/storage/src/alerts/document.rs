@@ -173,6 +173,8 @@ mod tests {
             agent: AlertAgent::default(),
             ips: vec!["10.0.0.1".to_owned()],
             indicator: None,
+            correlation: None,
+            suppression: None,
             event_id,
             event,
             risk_score: "high".to_owned(),

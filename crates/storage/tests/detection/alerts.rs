@@ -40,6 +40,8 @@ fn alert(seq: u64) -> Alert {
         },
         ips: vec![format!("10.0.0.{}", seq % 4), "192.0.2.1".to_owned()],
         indicator: None,
+        correlation: None,
+        suppression: None,
         event_id,
         event: json!({"@timestamp": "2023-11-14T22:13:20.000000Z", "message": "$text", "event": {"id": event_id.to_string()}}),
         risk_score: level.risk_score().to_owned(),
