@@ -13,8 +13,10 @@ mod data_dir;
 mod durations;
 mod enrol;
 mod node;
+mod rules;
 mod send;
 mod status;
+mod table;
 mod up;
 mod watch;
 
@@ -47,6 +49,9 @@ enum Command {
     /// Look at stored alerts
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Work with detection rules
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Ship a log file as events
     Send(send::Args),
     /// Show nodes, backlog and rates
@@ -92,6 +97,7 @@ fn main() -> ExitCode {
             Command::Up(args) => up::run(*args).await,
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
+            Command::Rules(command) => rules::run(command).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Enrol(command) => enrol::run(command).await,

@@ -1,5 +1,6 @@
 //! JSON objects: any, flattened; among them ECS documents and the two shapes that clients of other tools send:
-//! `{source, host, message, fields: {program, ..}}` and `{source_host, os_type, event_type, .., raw_message}`.
+//! `{source, host, message, fields: {program, ..}}` and `{source_host, os_type, event_type, .., raw_message}`. Windows
+//! events in the wrapping of `.evtx` readers are unwrapped first.
 
 use model::{Fields, Timestamp, Value, ecs};
 use serde_json::{Map, Value as Json};
@@ -7,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::aliases;
 use crate::clock::{from_number, parse_time};
 use crate::draft::Draft;
+use crate::event_log;
 use crate::journald;
 use crate::program;
 use crate::record::{RawRecord, Warning};
@@ -22,6 +24,7 @@ const TIMES: &[&str] = &[
     "EventTime",
     "datetime",
     "event.created",
+    "TimeCreated",
 ];
 const MESSAGES: &[&str] = &["raw_message", "message", "msg", "log", "MESSAGE", "raw"];
 
@@ -61,6 +64,9 @@ fn add_own(draft: &mut Draft, object: &Map<String, Json>) {
 
 fn take_object(draft: &mut Draft, mut object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {
     draft.set(ecs::PICKET_LOG_TYPE, "json");
+    if let Some(flat) = event_log::flatten(&object) {
+        object = flat;
+    }
     take_time(draft, &mut object);
     let has_inner =
         object.get("fields").is_some_and(Json::is_object) && object.get("message").is_some_and(Json::is_string);

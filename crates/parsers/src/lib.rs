@@ -10,6 +10,7 @@ mod clock;
 mod cron;
 mod dispatch;
 mod draft;
+pub mod event_log;
 mod journald;
 mod json;
 mod keyvalue;

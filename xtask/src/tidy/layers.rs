@@ -44,6 +44,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "identity",
             "bootstrap",
             "storage",
+            "sigma",
+            "parsers",
             "mongod",
             "agentd",
             "collector",

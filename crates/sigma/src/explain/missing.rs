@@ -151,6 +151,18 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn is_absent(&self, leaf: &Leaf) -> bool {
+        let seen = match leaf {
+            Leaf::Test(position) => self.tests.get(*position).map(|test| &test.seen),
+            Leaf::Item(search, alternative, item) => self
+                .searches
+                .get(*search)
+                .and_then(|search| search.alternatives.get(*alternative)?.items.get(*item))
+                .map(|item| &item.seen),
+        };
+        seen.is_none_or(|seen| seen.iter().all(|seen| seen.name.is_none()))
+    }
+
     fn every(&mut self, terms: &'a [Step], wanted: bool) -> Change {
         let mut all = BTreeSet::new();
         for term in terms {
@@ -166,7 +178,8 @@ impl<'a> Planner<'a> {
             .filter(|term| term.holds() != wanted)
             .filter_map(|term| self.change(term, wanted))
             .collect();
-        ways.sort_by_key(BTreeSet::len);
+        // Of several ways, one over fields that are there says more.
+        ways.sort_by_key(|leaves| (leaves.len(), leaves.iter().filter(|leaf| self.is_absent(leaf)).count()));
         if ways.len() < count {
             return None;
         }
