@@ -45,6 +45,7 @@ pub mod detection;
 mod engine;
 mod error;
 pub mod explain;
+mod json;
 pub mod logsource;
 mod modifier;
 pub mod pattern;
