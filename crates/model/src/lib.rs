@@ -9,6 +9,7 @@ pub mod alert;
 pub mod ecs;
 pub mod event;
 pub mod exception;
+pub mod feed;
 pub mod id;
 pub mod indicator;
 pub mod level;

@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::command::cargo_command;
 
 /// Each crate of the workspace, and the crates of the workspace it may use in its product code.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("block", &["model"]),
     ("parsers", &["model"]),
     ("sigma", &["model"]),
+    ("feeds", &["model"]),
     ("proto", &["model"]),
     ("identity", &["model"]),
     ("storage", &["model", "block"]),
@@ -88,7 +89,7 @@ const GUARDED: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Crates that stay pure: no runtime, no network, no database.
-const PURE: [&str; 4] = ["model", "block", "parsers", "sigma"];
+const PURE: [&str; 5] = ["model", "block", "parsers", "sigma", "feeds"];
 const IMPURE: [&str; 6] = ["tokio", "mongodb", "tonic", "reqwest", "axum", "hyper"];
 
 pub(super) fn check() -> anyhow::Result<Vec<String>> {
