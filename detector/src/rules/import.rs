@@ -99,7 +99,7 @@ impl Importer {
         self.report(&contents);
         let changes = self.store_all(&contents).await?;
         self.record(&changes, contents.rules.len()).await?;
-        self.present = contents.rules.into_iter().map(|rule| rule.id).collect();
+        self.present = contents.rules.into_iter().map(|rule| rule.metadata.id).collect();
         self.imported = Some(listing);
         Ok(())
     }

@@ -78,12 +78,13 @@ fn versions(path: &PathBuf) -> anyhow::Result<BTreeMap<String, Version>> {
         eprintln!("left out: {error}");
     }
     let version = |rule: Rule| {
+        let metadata = rule.metadata;
         let found = Version {
-            title: rule.title,
-            path: rule.path,
-            yaml: rule.yaml,
+            title: metadata.title,
+            path: metadata.path,
+            yaml: metadata.yaml,
         };
-        (rule.id, found)
+        (metadata.id, found)
     };
     Ok(rules.into_iter().map(version).collect())
 }

@@ -1,7 +1,7 @@
 //! Section A: files and metadata.
 
 use model::Level;
-use sigma::{Status, parse_rules};
+use sigma::{Document, DocumentKind, Status, parse_documents, parse_rules};
 
 use super::{check_refused, rule_text};
 
@@ -15,7 +15,7 @@ fn multi_document_files_with_either_line_end() {
     for text in [file.clone(), file.replace('\n', "\r\n")] {
         let ids: Vec<String> = parse_rules("f.yml", &text)
             .into_iter()
-            .map(|rule| rule.unwrap().id)
+            .map(|rule| rule.unwrap().metadata.id)
             .collect();
         assert_eq!(ids, ["r1", "r2"]);
     }
@@ -40,14 +40,43 @@ fn a_bad_document_leaves_the_others_alone_and_tells_its_line() {
 }
 
 #[test]
-fn correlation_and_filter_documents_are_refused() {
-    check_refused(
-        "title: C\nid: c1\ncorrelation:\n  type: event_count\n",
-        "correlation rules are not supported yet",
+fn a_file_holds_rules_correlations_and_filters() {
+    let text = format!(
+        "title: One\nid: r1\nname: one\n{MINIMAL}---\ntitle: C\nid: c1\ncorrelation: {{type: event_count, rules: one, \
+         timespan: 1m, condition: {{gte: 2}}}}\n---\ntitle: F\nid: f1\nlogsource: {{product: linux}}\nfilter: \
+         {{rules: [r1], s: {{a: c}}, condition: s}}\n"
+    );
+    let documents: Vec<Document> = parse_documents("f.yml", &text)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let seen: Vec<(DocumentKind, &str)> = documents
+        .iter()
+        .map(|document| (document.kind(), document.id()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (DocumentKind::Rule, "r1"),
+            (DocumentKind::Correlation, "c1"),
+            (DocumentKind::Filter, "f1")
+        ]
     );
     check_refused(
-        "title: F\nid: f1\nfilter:\n  rules: [x]\n",
-        "filters are not supported yet",
+        &format!("title: X\nid: x\n{MINIMAL}filter: {{}}\n"),
+        "filter: expected one of detection, correlation and filter, got detection and filter",
+    );
+}
+
+#[test]
+fn callers_that_take_only_rules_are_told_of_the_other_documents() {
+    check_refused(
+        "title: C\nid: c1\ncorrelation: {type: event_count, rules: one, timespan: 1m, condition: {gte: 2}}\n",
+        "correlation: expected a detection rule, got a correlation",
+    );
+    check_refused(
+        "title: F\nid: f1\nlogsource: {product: linux}\nfilter: {rules: any, s: {a: c}, condition: s}\n",
+        "filter: expected a detection rule, got a filter",
     );
 }
 
@@ -102,7 +131,7 @@ fn level_defaults_to_medium() {
 
 #[test]
 fn the_revision_is_the_hash_of_the_document() {
-    let revision = |text: &str| parse_rules("f.yml", text).remove(0).unwrap().revision;
+    let revision = |text: &str| parse_rules("f.yml", text).remove(0).unwrap().metadata.revision;
     let first = revision(&rule_text("s: {a: b}\ncondition: s"));
     assert_eq!(first.len(), 16);
     assert_eq!(first, revision(&rule_text("s: {a: b}\ncondition: s")));
