@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::command::cargo_command;
 
 /// Each crate of the workspace, and the crates of the workspace it may use in its product code.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
-    ("block", &["model"]),
+    ("block", &["model", "intel"]),
+    ("intel", &["model"]),
     ("parsers", &["model"]),
     ("sigma", &["model"]),
     ("feeds", &["model"]),
@@ -30,12 +31,21 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ),
     (
         "detector",
-        &["model", "proto", "identity", "bootstrap", "storage", "block", "sigma"],
+        &[
+            "model",
+            "proto",
+            "identity",
+            "bootstrap",
+            "storage",
+            "block",
+            "sigma",
+            "intel",
+        ],
     ),
     ("responder", &["model", "proto", "identity", "bootstrap", "storage"]),
     (
         "gateway",
-        &["model", "proto", "identity", "bootstrap", "storage", "block"],
+        &["model", "proto", "identity", "bootstrap", "storage", "block", "intel"],
     ),
     (
         "picket",
@@ -89,7 +99,7 @@ const GUARDED: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Crates that stay pure: no runtime, no network, no database.
-const PURE: [&str; 5] = ["model", "block", "parsers", "sigma", "feeds"];
+const PURE: [&str; 6] = ["model", "block", "intel", "parsers", "sigma", "feeds"];
 const IMPURE: [&str; 6] = ["tokio", "mongodb", "tonic", "reqwest", "axum", "hyper"];
 
 pub(super) fn check() -> anyhow::Result<Vec<String>> {

@@ -134,18 +134,16 @@ pub fn canonical_url(value: &str) -> Option<String> {
         return None;
     }
     let mut url = Url::parse(value).ok()?;
-    if !url.has_host() || url.host_str().is_none_or(str::is_empty) {
-        return None;
-    }
     url.set_fragment(None);
     url.set_username("").ok();
     url.set_password(None).ok();
-    if let Some(host) = url
-        .host_str()
-        .and_then(|host| host.strip_suffix('.'))
-        .map(str::to_owned)
-    {
-        url.set_host(Some(&host)).ok()?;
+    let host = url.host_str()?;
+    let bare = host.trim_end_matches('.').to_owned();
+    if bare.is_empty() {
+        return None;
+    }
+    if bare.len() < host.len() {
+        url.set_host(Some(&bare)).ok()?;
     }
     let text = capital_escapes(String::from(url));
     (text.len() <= MAX_URL).then_some(text)
