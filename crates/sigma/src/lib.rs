@@ -31,10 +31,12 @@
 //! Parsing takes hostile text: sizes, depths and counts are bounded, nothing is loaded by half, and every refusal names
 //! the file, the line, the field and what was expected. Evaluation is a pure function of rule set and event.
 //!
-//! How an evaluation goes: the event's fields are put into numbered slots (`engine/slots.rs`); texts are case-folded once;
-//! an index (`engine/index.rs`) from witnesses (`engine/witness.rs`) in these texts gives the few rules that could match; for these,
-//! the [logsource] is checked and the detection evaluated over predicates (`engine/program.rs`) that all rules share and that
-//! are each answered at most once per event. All memory lives in [`Scratch`].
+//! How an evaluation goes: the few fields that logsources depend on decide which rules can see the event, and these
+//! are compiled together, once, as a bucket (`engine/gates.rs`, `engine/keys.rs`, `engine/bucket.rs`). The fields the
+//! bucket asks for are put into numbered slots; their texts are case-folded once; an index (`engine/index/`) finds
+//! witnesses (`engine/witness.rs`) in these texts and so the few rules that could match; of these, the detection is
+//! evaluated as a chain (`engine/program.rs`) of predicates that all rules share and that are each answered at most
+//! once per event. All memory lives in [`Scratch`].
 //!
 //! This crate does no I/O, knows no database and no async runtime.
 

@@ -1,138 +1,341 @@
-//! Answers predicates and trees of them for one event.
+//! Evaluates the rules of a bucket on one event.
 
 use std::net::IpAddr;
 
-use model::{Event, Value};
-
 use crate::ast::{FieldRef, Op};
-use crate::engine::program::{Node, Predicate};
-use crate::engine::scratch::{FieldIndex, Scratch};
-use crate::engine::slots::{ANY, Slot, is_searched_by_keywords};
-use crate::engine::text::{any_number, any_text, any_time, exists, is_null, relates, time_part};
+use crate::engine::bucket::{Bucket, FieldIndex, Posting};
+use crate::engine::predicate::{Kind, Predicate};
+use crate::engine::program::{ACCEPT, COUNT, REJECT};
+use crate::engine::scratch::{Bound, Found, ItemInfo, Range, Texts, Work};
+use crate::engine::slots::{ANY, Slot};
+use crate::engine::source::{Item, Source};
+use crate::engine::text::{relates, time_part};
 
 /// The evaluation of one event.
-pub(crate) struct Evaluation<'a> {
-    pub(crate) event: &'a Event,
-    pub(crate) predicates: &'a [Predicate],
-    pub(crate) scratch: &'a mut Scratch,
+pub(crate) struct Evaluation<'a, S> {
+    pub(crate) source: &'a S,
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) items: &'a [ItemInfo],
+    pub(crate) work: &'a mut Work,
 }
 
-impl Evaluation<'_> {
-    /// Whether the tree is true. Trees are as deep as the rule parser allows, which is not deep.
-    pub(crate) fn holds(&mut self, node: &Node) -> bool {
-        match node {
-            Node::Constant(value) => *value,
-            Node::Predicate(number) => self.predicate(*number),
-            Node::Not(inner) => !self.holds(inner),
-            Node::And(terms) => terms.iter().all(|term| self.holds(term)),
-            Node::Or(terms) => terms.iter().any(|term| self.holds(term)),
-            Node::AtLeast(count, terms) => {
-                let mut missing = *count;
-                for term in terms {
-                    if missing == 0 {
-                        break;
-                    }
-                    missing -= usize::from(self.holds(term));
-                }
-                missing == 0
+impl<S: Source> Evaluation<'_, S> {
+    /// Calls `hit` with the number of each rule that matches, in any order.
+    pub(crate) fn run(&mut self, mut hit: impl FnMut(u32)) {
+        self.bind();
+        self.find_candidates();
+        let mut position = 0;
+        while let Some(rule) = self.work.found.candidates.get(position) {
+            position += 1;
+            if let Some((number, start)) = self.bucket.rules.get(*rule as usize).copied()
+                && self.holds(start)
+            {
+                hit(number);
             }
         }
+    }
+
+    fn bind(&mut self) {
+        let bucket = self.bucket;
+        self.work.begin(
+            self.items.len(),
+            bucket.fields.len(),
+            bucket.predicates.len(),
+            bucket.rules.len(),
+        );
+        let event = self.work.found.event;
+        for (item, info) in (0..).zip(self.items) {
+            for binding in bucket.bindings.of(info.name) {
+                let Some(bound) = self.work.bound.get_mut(binding.slot as usize) else {
+                    continue;
+                };
+                if bound.event != event {
+                    self.work.slots.push(binding.slot);
+                } else if bound.rank <= binding.rank {
+                    continue;
+                }
+                *bound = Bound {
+                    event,
+                    rank: binding.rank,
+                    item,
+                };
+            }
+        }
+    }
+
+    fn find_candidates(&mut self) {
+        for rule in &self.bucket.always {
+            self.work.found.mark(*rule);
+        }
+        if let Some(index) = self.bucket.field(ANY)
+            && (index.finds_by_ends || index.literals.is_some())
+        {
+            self.probe(ANY, index);
+        }
+        let mut position = 0;
+        while let Some(slot) = self.work.slots.get(position).copied() {
+            position += 1;
+            let Some(index) = self.bucket.field(slot) else { continue };
+            for rule in &index.present {
+                self.work.found.mark(*rule);
+            }
+            if index.finds_by_ends || index.literals.is_some() {
+                self.probe(slot, index);
+            }
+        }
+    }
+
+    fn probe(&mut self, slot: Slot, index: &FieldIndex) {
+        if index.finds_by_ends {
+            self.matched(slot);
+        }
+        let Some(literals) = &index.literals else { return };
+        let bucket = self.bucket;
+        let (source, items) = (self.source, self.items);
+        let Work {
+            texts, found, bound, ..
+        } = &mut *self.work;
+        each_item(slot, items, bound, found.event, |item| {
+            for position in fold(source, item, texts, found.event).positions() {
+                let Some(span) = texts.spans.get(position) else {
+                    continue;
+                };
+                literals.probe(texts.arena.text(*span), *span, |pattern| {
+                    post(bucket.postings(pattern), found);
+                });
+            }
+        });
+    }
+
+    /// The anchored texts found in a field.
+    #[inline]
+    fn matched(&mut self, slot: Slot) -> Range {
+        let found = &self.work.found;
+        match found.matched_of.get(slot as usize) {
+            Some(known) if known.event == found.event => *known,
+            _ => self.match_ends(slot),
+        }
+    }
+
+    fn match_ends(&mut self, slot: Slot) -> Range {
+        let bucket = self.bucket;
+        let (source, items) = (self.source, self.items);
+        let Work {
+            texts, found, bound, ..
+        } = &mut *self.work;
+        let first = small(found.matched.len());
+        if let Some(anchored) = bucket.field(slot).and_then(|index| index.anchored.as_ref()) {
+            each_item(slot, items, bound, found.event, |item| {
+                for position in fold(source, item, texts, found.event).positions() {
+                    let Some(span) = texts.spans.get(position) else {
+                        continue;
+                    };
+                    anchored.probe(texts.arena.text(*span), |pattern| {
+                        found.matched.push(pattern);
+                        post(bucket.postings(pattern), found);
+                    });
+                }
+            });
+        }
+        let range = Range {
+            event: found.event,
+            first,
+            end: small(found.matched.len()),
+        };
+        if let Some(place) = found.matched_of.get_mut(slot as usize) {
+            *place = range;
+        }
+        range
+    }
+
+    /// Follows a chain to its end.
+    fn holds(&mut self, start: u32) -> bool {
+        let mut at = start;
+        while at < REJECT {
+            let Some(step) = self.bucket.code.steps.get(at as usize).copied() else {
+                return false;
+            };
+            let answer = if step.ask & COUNT == 0 {
+                self.predicate(step.ask)
+            } else {
+                self.at_least(step.ask & !COUNT)
+            };
+            at = if answer { step.yes } else { step.no };
+        }
+        at == ACCEPT
+    }
+
+    /// Counts inside counts are as deep as conditions may be nested, which is not deep.
+    fn at_least(&mut self, number: u32) -> bool {
+        let Some(count) = self.bucket.code.counts.get(number as usize) else {
+            return false;
+        };
+        let mut missing = count.needed;
+        for chain in &count.chains {
+            if missing == 0 {
+                break;
+            }
+            missing -= usize::from(self.holds(*chain));
+        }
+        missing == 0
     }
 
     fn predicate(&mut self, number: u32) -> bool {
-        if let Some(known) = self.scratch.predicate(number) {
-            return known;
-        }
-        let Some(predicate) = self.predicates.get(number as usize) else {
+        let Some(predicate) = self.bucket.predicates.get(number as usize) else {
             return false;
         };
-        let value = if predicate.slot == ANY {
-            (0..self.event.fields.len()).any(|field| {
-                let searched = self
-                    .event
-                    .fields
-                    .at(field)
-                    .is_some_and(|(name, _)| is_searched_by_keywords(name));
-                searched && self.field_holds(predicate, Some(field))
-            })
-        } else {
-            let field = self.scratch.field_in(predicate.slot);
-            self.field_holds(predicate, field)
-        };
-        self.scratch.remember_predicate(number, value);
+        if let Kind::Anchored(patterns) = &predicate.kind {
+            let matched = self.matched(predicate.slot).positions();
+            let matched = self.work.found.matched.get(matched).unwrap_or_default();
+            return matched.iter().any(|pattern| patterns.binary_search(pattern).is_ok());
+        }
+        if let Some(known) = self.work.found.recall(number) {
+            return known;
+        }
+        if predicate.indexed {
+            return false;
+        }
+        let value = self.ask(predicate);
+        self.work.found.remember(number, value);
         value
     }
 
-    fn field_holds(&mut self, predicate: &Predicate, field: Option<FieldIndex>) -> bool {
-        let Some(field) = field else {
-            return predicate.op == Op::Null;
-        };
-        if let Some(finder) = &predicate.finder {
-            let texts = self.scratch.fold(self.event, field);
-            return texts
-                .into_iter()
-                .any(|text| finder.find(self.scratch.text(text).as_bytes()).is_some());
+    fn ask(&mut self, predicate: &Predicate) -> bool {
+        if predicate.slot != ANY {
+            let item = self.item(predicate.slot);
+            return self.item_holds(predicate, item);
         }
-        match &predicate.op {
-            Op::Text(pattern) if !pattern.cased => {
-                let texts = self.scratch.fold(self.event, field);
-                texts.into_iter().any(|text| pattern.fits(self.scratch.text(text)))
+        let items = self.items;
+        (0..)
+            .zip(items)
+            .any(|(item, info)| info.searched && self.item_holds(predicate, Some(item)))
+    }
+
+    /// The field in a slot.
+    fn item(&self, slot: Slot) -> Option<Item> {
+        let bound = self.work.bound.get(slot as usize)?;
+        (bound.event == self.work.found.event).then_some(bound.item)
+    }
+
+    fn item_holds(&mut self, predicate: &Predicate, item: Option<Item>) -> bool {
+        let (op, other, needs) = match &predicate.kind {
+            Kind::Op { op, other, needs } => (op, *other, needs),
+            Kind::Contains(search) => {
+                return item.is_some_and(|item| self.any_folded(item, |text| search.is_in(text)));
             }
-            Op::Text(pattern) => self.any_text(field, |text| pattern.fits(text)),
-            Op::Regex(regex) => self.any_text(field, |text| regex.compiled.is_match(text)),
-            Op::Cidr(network) => self.any_text(field, |text| {
+            Kind::Anchored(_) => return false,
+        };
+        let Some(item) = item else {
+            return *op == Op::Null;
+        };
+        match op {
+            Op::Text(pattern) if !pattern.cased => self.any_folded(item, |text| {
+                std::str::from_utf8(text).is_ok_and(|text| pattern.fits(text))
+            }),
+            Op::Text(pattern) => self.any_text(item, |text| pattern.fits(text)),
+            Op::Regex(regex) => {
+                let may_match = match needs {
+                    Some(needs) => self.any_folded(item, |text| needs.is_in(text)),
+                    None => true,
+                };
+                may_match && self.any_text(item, |text| regex.compiled.is_match(text))
+            }
+            Op::Cidr(network) => self.any_text(item, |text| {
                 text.parse::<IpAddr>()
                     .is_ok_and(|address| network.contains(&address) || network.contains(&address.to_canonical()))
             }),
-            Op::FieldRef(reference) => self.relates(field, reference, predicate.other),
-            Op::Null => self.value(field).is_some_and(is_null),
-            Op::Exists => self.value(field).is_none_or(exists),
-            Op::Compare(comparison, number) => self
-                .value(field)
-                .is_some_and(|value| any_number(value, &|found| comparison.holds(found, *number))),
-            Op::Time(part, comparison, number) => {
-                let accept = |time| comparison.holds(time_part(time, *part), *number);
-                match self.value(field) {
-                    Some(value) => any_time(value, &accept),
-                    None => accept(self.event.timestamp.to_utc()),
-                }
-            }
+            Op::FieldRef(reference) => self.relates(item, reference, other),
+            Op::Null => self.source.is_null(item),
+            Op::Exists => self.source.exists(item),
+            Op::Compare(comparison, number) => self.source.any_number(item, &|found| comparison.holds(found, *number)),
+            Op::Time(part, comparison, number) => self
+                .source
+                .any_time(item, &|time| comparison.holds(time_part(time, *part), *number)),
         }
     }
 
-    /// The value of a field; none for the event's time.
-    fn value(&self, field: FieldIndex) -> Option<&Value> {
-        self.event.fields.at(field).map(|(_, value)| value)
+    fn any_folded(&mut self, item: Item, mut accept: impl FnMut(&[u8]) -> bool) -> bool {
+        let Work { texts, found, .. } = &mut *self.work;
+        let range = fold(self.source, item, texts, found.event);
+        let spans = texts.spans.get(range.positions()).unwrap_or_default();
+        spans.iter().any(|span| accept(texts.arena.text(*span)))
     }
 
-    fn any_text(&mut self, field: FieldIndex, mut visit: impl FnMut(&str) -> bool) -> bool {
-        match self.event.fields.at(field) {
-            Some((_, value)) => any_text(value, &mut self.scratch.number, &mut visit),
-            None => visit(&self.event.timestamp.to_string()),
-        }
+    fn any_text(&mut self, item: Item, mut accept: impl FnMut(&str) -> bool) -> bool {
+        self.source.any_text(item, &mut self.work.buffer, &mut accept)
     }
 
-    fn relates(&mut self, field: FieldIndex, reference: &FieldRef, other: Slot) -> bool {
-        let Some(other) = self.scratch.field_in(other) else {
+    fn relates(&mut self, item: Item, reference: &FieldRef, other: Slot) -> bool {
+        let Some(other) = self.item(other) else {
             return false;
         };
+        let mut other_buffer = String::new();
         if reference.cased {
-            let (Some((_, left)), Some((_, right))) = (self.event.fields.at(field), self.event.fields.at(other)) else {
-                return false;
-            };
-            let mut buffer = String::new();
-            return any_text(left, &mut self.scratch.number, &mut |left| {
-                any_text(right, &mut buffer, &mut |right| {
-                    relates(reference.relation, left, right)
+            let source = self.source;
+            return self.any_text(item, |left| {
+                source.any_text(other, &mut other_buffer, &mut |right| {
+                    relates(reference.relation, left.as_bytes(), right.as_bytes())
                 })
             });
         }
-        let left = self.scratch.fold(self.event, field);
-        let right = self.scratch.fold(self.event, other);
-        left.into_iter().any(|left| {
-            right
-                .clone()
-                .any(|right| relates(reference.relation, self.scratch.text(left), self.scratch.text(right)))
+        let Work { texts, found, .. } = &mut *self.work;
+        let left = fold(self.source, item, texts, found.event).positions();
+        let right = fold(self.source, other, texts, found.event).positions();
+        let texts = &*texts;
+        let spans = |range: std::ops::Range<usize>| texts.spans.get(range).unwrap_or_default().iter();
+        spans(left).any(|left| {
+            spans(right.clone())
+                .any(|right| relates(reference.relation, texts.arena.text(*left), texts.arena.text(*right)))
         })
     }
+}
+
+/// Where the folded texts of a field are. Folds them at the first call.
+#[inline]
+fn fold(source: &impl Source, item: Item, texts: &mut Texts, event: u32) -> Range {
+    let Some(range) = texts.folded.get_mut(item as usize) else {
+        return Range::default();
+    };
+    if range.event != event {
+        let first = small(texts.spans.len());
+        source.fold(item, &mut texts.arena, &mut texts.spans);
+        *range = Range {
+            event,
+            first,
+            end: small(texts.spans.len()),
+        };
+    }
+    *range
+}
+
+/// Calls `visit` with the field in a slot, or with every field keywords look into.
+#[inline]
+fn each_item(slot: Slot, items: &[ItemInfo], bound: &[Bound], event: u32, mut visit: impl FnMut(Item)) {
+    if slot != ANY {
+        if let Some(bound) = bound.get(slot as usize)
+            && bound.event == event
+        {
+            visit(bound.item);
+        }
+        return;
+    }
+    for (item, info) in (0..).zip(items) {
+        if info.searched {
+            visit(item);
+        }
+    }
+}
+
+#[inline]
+fn post(postings: &[Posting], found: &mut Found) {
+    for posting in postings {
+        match posting {
+            Posting::Rule(rule) => found.mark(*rule),
+            Posting::Holds(predicate) => found.remember(*predicate, true),
+        }
+    }
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

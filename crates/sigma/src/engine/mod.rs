@@ -1,10 +1,21 @@
 //! Rules to a rule set, events to the rules they match.
 
-pub(crate) mod evaluate;
-pub(crate) mod index;
-pub(crate) mod program;
+mod arena;
+mod bucket;
+mod evaluate;
+mod event;
+mod gates;
+mod hash;
+mod index;
+mod keys;
+mod layout;
+mod predicate;
+mod program;
+mod required;
 pub(crate) mod ruleset;
 pub(crate) mod scratch;
 pub(crate) mod slots;
+mod source;
+mod statistics;
 pub(crate) mod text;
-pub(crate) mod witness;
+mod witness;

@@ -1,158 +1,436 @@
-//! Rules in the form that is evaluated: trees over numbered predicates, each shared by all rules that ask it.
+//! Rules in the form that is evaluated: trees over numbered predicates, and from these, chains of questions.
 
-use memchr::memmem::Finder;
 use rustc_hash::FxHashMap;
 
 use crate::ast::{Expr, Op, Subject, Test};
-use crate::engine::slots::{ANY, Slot, Slots};
-use crate::pattern::{Pattern, Shape};
+use crate::engine::index::{Anchor, PatternId};
+use crate::engine::predicate::{Kind, Predicate, Search};
+use crate::engine::required::required_literals;
+use crate::engine::slots::{ANY, Names, Slot, Slots};
+use crate::engine::statistics::Statistics;
+use crate::pattern::Shape;
 
-/// An expression over predicates, cheap branches first.
+/// An expression over predicates.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     Constant(bool),
     Predicate(u32),
     Not(Box<Node>),
-    And(Box<[Node]>),
-    Or(Box<[Node]>),
-    AtLeast(usize, Box<[Node]>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    AtLeast(usize, Vec<Node>),
 }
 
-/// One question, asked at most once per event.
-#[derive(Debug)]
-pub(crate) struct Predicate {
+/// A text the predicates of a bucket look for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pattern {
     pub(crate) slot: Slot,
-    pub(crate) op: Op,
-    /// The slot of the other field of a [`Op::FieldRef`].
-    pub(crate) other: Slot,
-    /// Prepared search for the text of a [`Shape::Contains`] without case.
-    pub(crate) finder: Option<Finder<'static>>,
+    /// Anywhere when `None`.
+    pub(crate) anchor: Option<Anchor>,
+    /// Folded.
+    pub(crate) text: Box<str>,
 }
 
-/// Gives equal tests the same number.
-#[derive(Debug, Default)]
-pub(crate) struct Interner {
-    by_test: FxHashMap<Test, u32>,
+/// What is known about a predicate when rules are laid out.
+#[derive(Clone, Debug)]
+pub(crate) struct Estimate {
+    /// Time it takes to answer, in nanoseconds, roughly.
+    pub(crate) cost: f64,
+    /// Estimated share of events for which it is true.
+    pub(crate) share: f64,
+    /// Texts (by pattern, none anchored) of which one must be in the field.
+    pub(crate) literals: Option<Box<[PatternId]>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Anchored(Slot, Box<[PatternId]>),
+    Contains(Slot, Box<[PatternId]>),
+    Op(Slot, Op),
+}
+
+/// Gives equal questions the same number.
+#[derive(Debug)]
+pub(crate) struct Interner<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) statistics: &'a Statistics,
+    pub(crate) slots: Slots,
     pub(crate) predicates: Vec<Predicate>,
+    pub(crate) estimates: Vec<Estimate>,
+    pub(crate) patterns: Vec<Pattern>,
+    by_key: FxHashMap<Key, u32>,
+    by_pattern: FxHashMap<Pattern, PatternId>,
 }
 
-impl Interner {
-    /// The number of a test.
-    pub(crate) fn intern(&mut self, test: &Test, slots: &mut Slots) -> u32 {
-        if let Some(number) = self.by_test.get(test) {
-            return *number;
+impl<'a> Interner<'a> {
+    pub(crate) fn new(names: &'a Names, statistics: &'a Statistics) -> Self {
+        Self {
+            names,
+            statistics,
+            slots: Slots::default(),
+            predicates: Vec::new(),
+            estimates: Vec::new(),
+            patterns: Vec::new(),
+            by_key: FxHashMap::default(),
+            by_pattern: FxHashMap::default(),
         }
-        let number = u32::try_from(self.predicates.len()).unwrap_or(u32::MAX);
-        let other = match &test.op {
-            Op::FieldRef(reference) => slots.intern(&reference.field),
-            Op::Null | Op::Exists | Op::Text(_) | Op::Regex(_) | Op::Cidr(_) | Op::Compare(..) | Op::Time(..) => ANY,
-        };
-        self.predicates.push(Predicate {
-            slot: slot_of(&test.subject, slots),
-            op: test.op.clone(),
-            other,
-            finder: finder(&test.op),
-        });
-        self.by_test.insert(test.clone(), number);
-        number
     }
 
     /// The tree of an expression.
-    pub(crate) fn lower(&mut self, expr: &Expr, slots: &mut Slots) -> Node {
-        self.lower_with_cost(expr, slots).0
-    }
-
-    fn lower_with_cost(&mut self, expr: &Expr, slots: &mut Slots) -> (Node, u64) {
+    pub(crate) fn lower(&mut self, expr: &Expr) -> Node {
         match expr {
-            Expr::Test(test) => (Node::Predicate(self.intern(test, slots)), cost(test)),
-            Expr::Not(inner) => {
-                let (node, cost) = self.lower_with_cost(inner, slots);
-                if let Node::Constant(value) = node {
-                    (Node::Constant(!value), 0)
-                } else {
-                    (Node::Not(Box::new(node)), cost)
+            Expr::Test(test) => self.lower_any(&[test]).pop().unwrap_or(Node::Constant(false)),
+            Expr::Not(inner) => match self.lower(inner) {
+                Node::Constant(value) => Node::Constant(!value),
+                Node::Not(inner) => *inner,
+                node @ (Node::Predicate(_) | Node::And(_) | Node::Or(_) | Node::AtLeast(..)) => {
+                    Node::Not(Box::new(node))
+                }
+            },
+            Expr::And(terms) => {
+                let nodes = terms.iter().map(|term| self.lower(term)).collect();
+                flatten(nodes, true)
+            }
+            Expr::Or(terms) => {
+                let (mut tests, mut others) = (Vec::new(), Vec::new());
+                split(terms, &mut tests, &mut others);
+                let mut nodes = self.lower_any(&tests);
+                for other in others {
+                    nodes.push(self.lower(other));
+                }
+                flatten(nodes, false)
+            }
+            Expr::AtLeast(count, terms) => {
+                let nodes: Vec<Node> = terms.iter().map(|term| self.lower(term)).collect();
+                match *count {
+                    0 => Node::Constant(true),
+                    1 => flatten(nodes, false),
+                    count if count == nodes.len() => flatten(nodes, true),
+                    count if count > nodes.len() => Node::Constant(false),
+                    count => Node::AtLeast(count, nodes),
                 }
             }
-            Expr::And(terms) => self.lower_list(terms, true, slots),
-            Expr::Or(terms) => self.lower_list(terms, false, slots),
-            Expr::AtLeast(count, terms) => {
-                let (nodes, cost) = self.lower_terms(terms, slots);
-                (Node::AtLeast(*count, nodes.into_boxed_slice()), cost)
-            }
         }
     }
 
-    fn lower_terms(&mut self, terms: &[Expr], slots: &mut Slots) -> (Vec<Node>, u64) {
-        let mut lowered: Vec<(Node, u64)> = terms.iter().map(|term| self.lower_with_cost(term, slots)).collect();
-        lowered.sort_by_key(|(_, cost)| *cost);
-        let total = lowered.iter().map(|(_, cost)| *cost).fold(0, u64::saturating_add);
-        (lowered.into_iter().map(|(node, _)| node).collect(), total)
-    }
-
-    fn lower_list(&mut self, terms: &[Expr], all: bool, slots: &mut Slots) -> (Node, u64) {
-        let (nodes, cost) = self.lower_terms(terms, slots);
-        let mut flat = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            match node {
-                Node::Constant(value) if value == all => {}
-                Node::Constant(value) => return (Node::Constant(value), 0),
-                Node::And(inner) if all => flat.extend(inner),
-                Node::Or(inner) if !all => flat.extend(inner),
-                Node::Predicate(_) | Node::Not(_) | Node::And(_) | Node::Or(_) | Node::AtLeast(..) => flat.push(node),
+    /// Predicates of which one is true when one of the tests is. Tests for texts of the same field become one.
+    fn lower_any(&mut self, tests: &[&Test]) -> Vec<Node> {
+        let mut anchored: Vec<(Slot, Vec<PatternId>)> = Vec::new();
+        let mut contains: Vec<(Slot, Vec<PatternId>)> = Vec::new();
+        let mut nodes = Vec::new();
+        for test in tests {
+            let slot = self.slot(&test.subject);
+            match simple(&test.op) {
+                Some((anchor, text)) => {
+                    let pattern = self.pattern(slot, anchor, text);
+                    let groups = if anchor.is_some() { &mut anchored } else { &mut contains };
+                    match groups.iter_mut().find(|(of, _)| *of == slot) {
+                        Some((_, patterns)) => patterns.push(pattern),
+                        None => groups.push((slot, vec![pattern])),
+                    }
+                }
+                None => nodes.push(Node::Predicate(self.op(slot, test))),
             }
         }
-        let node = match (flat.len(), all) {
-            (0, _) => Node::Constant(all),
-            (1, _) => flat.remove(0),
-            (_, true) => Node::And(flat.into_boxed_slice()),
-            (_, false) => Node::Or(flat.into_boxed_slice()),
+        for (slot, mut patterns) in anchored {
+            patterns.sort_unstable();
+            patterns.dedup();
+            let patterns = patterns.into_boxed_slice();
+            nodes.push(Node::Predicate(self.anchored(slot, patterns)));
+        }
+        for (slot, mut patterns) in contains {
+            patterns.sort_unstable();
+            patterns.dedup();
+            let patterns = patterns.into_boxed_slice();
+            nodes.push(Node::Predicate(self.contains(slot, patterns)));
+        }
+        nodes
+    }
+
+    fn slot(&mut self, subject: &Subject) -> Slot {
+        match subject {
+            Subject::Any => ANY,
+            Subject::Field(field) => self.slots.intern(field, self.names),
+        }
+    }
+
+    fn pattern(&mut self, slot: Slot, anchor: Option<Anchor>, text: &str) -> PatternId {
+        let pattern = Pattern {
+            slot,
+            anchor,
+            text: text.into(),
         };
-        (node, cost)
+        if let Some(number) = self.by_pattern.get(&pattern) {
+            return *number;
+        }
+        let number = PatternId::try_from(self.patterns.len()).unwrap_or(PatternId::MAX);
+        self.patterns.push(pattern.clone());
+        self.by_pattern.insert(pattern, number);
+        number
+    }
+
+    fn text(&self, pattern: PatternId) -> &str {
+        self.patterns.get(pattern as usize).map_or("", |pattern| &pattern.text)
+    }
+
+    fn anchored(&mut self, slot: Slot, patterns: Box<[PatternId]>) -> u32 {
+        let key = Key::Anchored(slot, patterns);
+        if let Some(number) = self.by_key.get(&key) {
+            return *number;
+        }
+        let Key::Anchored(_, patterns) = &key else { return 0 };
+        let field = self.slots.name(slot);
+        let share = patterns
+            .iter()
+            .map(|pattern| self.statistics.share_of_value(field, self.text(*pattern)))
+            .sum();
+        let estimate = Estimate {
+            cost: 4.0,
+            share,
+            literals: None,
+        };
+        let kind = Kind::Anchored(patterns.clone());
+        self.add(key, slot, kind, estimate)
+    }
+
+    fn contains(&mut self, slot: Slot, patterns: Box<[PatternId]>) -> u32 {
+        let key = Key::Contains(slot, patterns);
+        if let Some(number) = self.by_key.get(&key) {
+            return *number;
+        }
+        let Key::Contains(_, patterns) = &key else { return 0 };
+        let texts: Vec<&str> = patterns.iter().map(|pattern| self.text(*pattern)).collect();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let estimate = Estimate {
+            cost: 20.0 + 12.0 * texts.len().min(6) as f64,
+            share: texts.iter().map(|text| self.statistics.share_of_literal(text)).sum(),
+            literals: Some(patterns.clone()),
+        };
+        let kind = Kind::Contains(Search::new(texts.into_iter()));
+        self.add(key, slot, kind, estimate)
+    }
+
+    fn op(&mut self, slot: Slot, test: &Test) -> u32 {
+        let key = Key::Op(slot, test.op.clone());
+        if let Some(number) = self.by_key.get(&key) {
+            return *number;
+        }
+        let literals = required_literals(&test.op);
+        let other = match &test.op {
+            Op::FieldRef(reference) => self.slots.intern(&reference.field, self.names),
+            Op::Null | Op::Exists | Op::Text(_) | Op::Regex(_) | Op::Cidr(_) | Op::Compare(..) | Op::Time(..) => ANY,
+        };
+        let share = literals.as_ref().map_or(0.7, |texts| {
+            let all: f64 = texts.iter().map(|text| self.statistics.share_of_literal(text)).sum();
+            all.min(0.7)
+        });
+        let is_regex = matches!(test.op, Op::Regex(_));
+        let needs = literals
+            .as_ref()
+            .filter(|_| is_regex)
+            .map(|texts| Search::new(texts.iter().map(String::as_str)));
+        let literals = literals.map(|texts| {
+            let mut patterns: Vec<PatternId> = texts.iter().map(|text| self.pattern(slot, None, text)).collect();
+            patterns.sort_unstable();
+            patterns.dedup();
+            patterns.into_boxed_slice()
+        });
+        let estimate = Estimate {
+            cost: cost(&test.op),
+            share,
+            literals,
+        };
+        let kind = Kind::Op {
+            op: test.op.clone(),
+            other,
+            needs,
+        };
+        self.add(key, slot, kind, estimate)
+    }
+
+    fn add(&mut self, key: Key, slot: Slot, kind: Kind, mut estimate: Estimate) -> u32 {
+        if slot == ANY {
+            estimate.cost *= 20.0;
+        }
+        let number = u32::try_from(self.predicates.len()).unwrap_or(u32::MAX);
+        self.predicates.push(Predicate {
+            slot,
+            kind,
+            indexed: false,
+        });
+        self.estimates.push(estimate);
+        self.by_key.insert(key, number);
+        number
     }
 }
 
-fn finder(op: &Op) -> Option<Finder<'static>> {
+/// The text of a test that an index answers, and where it must be.
+fn simple(op: &Op) -> Option<(Option<Anchor>, &str)> {
+    let Op::Text(pattern) = op else { return None };
+    if pattern.cased {
+        return None;
+    }
+    match &pattern.shape {
+        Shape::Exact(text) => Some((Some(Anchor::Whole), text)),
+        Shape::Prefix(text) => Some((Some(Anchor::Start), text)),
+        Shape::Suffix(text) => Some((Some(Anchor::End), text)),
+        Shape::Contains(text) => Some((None, text)),
+        Shape::Anything | Shape::Glob(_) => None,
+    }
+}
+
+fn split<'e>(terms: &'e [Expr], tests: &mut Vec<&'e Test>, others: &mut Vec<&'e Expr>) {
+    for term in terms {
+        match term {
+            Expr::Test(test) => tests.push(test),
+            Expr::Or(inner) => split(inner, tests, others),
+            Expr::And(_) | Expr::Not(_) | Expr::AtLeast(..) => others.push(term),
+        }
+    }
+}
+
+fn flatten(nodes: Vec<Node>, all: bool) -> Node {
+    let mut flat = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match node {
+            Node::Constant(value) if value == all => {}
+            Node::Constant(value) => return Node::Constant(value),
+            Node::And(inner) if all => flat.extend(inner),
+            Node::Or(inner) if !all => flat.extend(inner),
+            Node::Predicate(_) | Node::Not(_) | Node::And(_) | Node::Or(_) | Node::AtLeast(..) => flat.push(node),
+        }
+    }
+    match (flat.len(), all) {
+        (0, _) => Node::Constant(all),
+        (1, _) => flat.remove(0),
+        (_, true) => Node::And(flat),
+        (_, false) => Node::Or(flat),
+    }
+}
+
+fn cost(op: &Op) -> f64 {
     match op {
-        Op::Text(Pattern {
-            cased: false,
-            shape: Shape::Contains(text),
-        }) => Some(Finder::new(text.as_bytes()).into_owned()),
-        Op::Text(_)
-        | Op::Null
-        | Op::Exists
-        | Op::Regex(_)
-        | Op::Cidr(_)
-        | Op::FieldRef(_)
-        | Op::Compare(..)
-        | Op::Time(..) => None,
-    }
-}
-
-fn slot_of(subject: &Subject, slots: &mut Slots) -> Slot {
-    match subject {
-        Subject::Any => ANY,
-        Subject::Field(field) => slots.intern(field),
-    }
-}
-
-/// How much work a test is, roughly, with a comparison of two short texts as the unit.
-fn cost(test: &Test) -> u64 {
-    let cost = match &test.op {
-        Op::Null | Op::Exists => 1,
+        Op::Null | Op::Exists => 2.0,
         Op::Text(pattern) => match &pattern.shape {
-            Shape::Anything => 1,
-            Shape::Exact(_) | Shape::Prefix(_) | Shape::Suffix(_) => 2,
-            Shape::Contains(_) => 6,
-            Shape::Glob(tokens) => 8 + tokens.len() as u64,
+            Shape::Anything => 3.0,
+            Shape::Exact(_) | Shape::Prefix(_) | Shape::Suffix(_) => 15.0,
+            Shape::Contains(_) => 35.0,
+            Shape::Glob(_) => 80.0,
         },
-        Op::Compare(..) => 3,
-        Op::Cidr(_) => 5,
-        Op::FieldRef(_) => 8,
-        Op::Time(..) => 20,
-        Op::Regex(_) => 200,
-    };
-    match test.subject {
-        Subject::Any => cost * 30,
-        Subject::Field(_) => cost,
+        Op::Compare(..) => 20.0,
+        Op::Cidr(_) => 50.0,
+        Op::FieldRef(_) => 60.0,
+        Op::Time(..) => 200.0,
+        Op::Regex(_) => 300.0,
+    }
+}
+
+/// The end of a chain: the rule matches.
+pub(crate) const ACCEPT: u32 = u32::MAX;
+/// The end of a chain: the rule does not match.
+pub(crate) const REJECT: u32 = u32::MAX - 1;
+/// Set in [`Step::ask`] when it is the number of a [`Count`].
+pub(crate) const COUNT: u32 = 1 << 31;
+
+/// One question of a chain and where to go after each answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) ask: u32,
+    pub(crate) yes: u32,
+    pub(crate) no: u32,
+}
+
+/// Whether at least so many chains end in [`ACCEPT`].
+#[derive(Debug)]
+pub(crate) struct Count {
+    pub(crate) needed: usize,
+    pub(crate) chains: Box<[u32]>,
+}
+
+/// The chains of a bucket.
+#[derive(Debug, Default)]
+pub(crate) struct Code {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) counts: Vec<Count>,
+}
+
+impl Code {
+    /// Adds the chain of a detection and, behind it, its gate: most candidates fail before. Returns where it starts.
+    pub(crate) fn add(&mut self, detection: &Node, gate: &Node, estimates: &[Estimate]) -> u32 {
+        let gate = self.chain(gate, ACCEPT, REJECT, estimates);
+        self.chain(detection, gate, REJECT, estimates)
+    }
+
+    fn chain(&mut self, node: &Node, yes: u32, no: u32, estimates: &[Estimate]) -> u32 {
+        match node {
+            Node::Constant(true) => yes,
+            Node::Constant(false) => no,
+            Node::Predicate(ask) => self.step(*ask, yes, no),
+            Node::Not(inner) => self.chain(inner, no, yes, estimates),
+            Node::And(terms) => {
+                let sorted = sorted(terms, estimates, |(cost, share)| cost / (1.0 - share).max(0.01));
+                sorted
+                    .iter()
+                    .rev()
+                    .fold(yes, |next, term| self.chain(term, next, no, estimates))
+            }
+            Node::Or(terms) => {
+                let sorted = sorted(terms, estimates, |(cost, share)| cost / share.max(0.001));
+                sorted
+                    .iter()
+                    .rev()
+                    .fold(no, |next, term| self.chain(term, yes, next, estimates))
+            }
+            Node::AtLeast(needed, terms) => {
+                let sorted = sorted(terms, estimates, |(cost, _)| cost);
+                let chains = sorted
+                    .iter()
+                    .map(|term| self.chain(term, ACCEPT, REJECT, estimates))
+                    .collect();
+                self.counts.push(Count {
+                    needed: *needed,
+                    chains,
+                });
+                let number = u32::try_from(self.counts.len() - 1).unwrap_or(0);
+                self.step(COUNT | number, yes, no)
+            }
+        }
+    }
+
+    fn step(&mut self, ask: u32, yes: u32, no: u32) -> u32 {
+        self.steps.push(Step { ask, yes, no });
+        u32::try_from(self.steps.len() - 1).unwrap_or(REJECT)
+    }
+}
+
+fn sorted<'n>(terms: &'n [Node], estimates: &[Estimate], key: impl Fn((f64, f64)) -> f64) -> Vec<&'n Node> {
+    let mut keyed: Vec<(f64, &Node)> = terms
+        .iter()
+        .map(|term| (key(estimate(term, estimates)), term))
+        .collect();
+    keyed.sort_by(|left, right| left.0.total_cmp(&right.0));
+    keyed.into_iter().map(|(_, term)| term).collect()
+}
+
+/// Cost and share of a tree.
+fn estimate(node: &Node, estimates: &[Estimate]) -> (f64, f64) {
+    let of = |node: &Node| estimate(node, estimates);
+    match node {
+        Node::Constant(value) => (0.0, f64::from(u8::from(*value))),
+        Node::Predicate(number) => estimates
+            .get(*number as usize)
+            .map_or((0.0, 0.0), |estimate| (estimate.cost, estimate.share.min(0.95))),
+        Node::Not(inner) => {
+            let (cost, share) = of(inner);
+            (cost, 1.0 - share)
+        }
+        Node::And(terms) => terms
+            .iter()
+            .map(of)
+            .fold((0.0, 1.0), |(cost, share), term| (cost + term.0, share * term.1)),
+        Node::Or(terms) => terms.iter().map(of).fold((0.0, 0.0), |(cost, share), term| {
+            (cost + term.0, (share + term.1).min(0.95))
+        }),
+        Node::AtLeast(_, terms) => (terms.iter().map(|term| of(term).0).sum(), 0.3),
     }
 }

@@ -1,50 +1,82 @@
 //! Rules compiled together.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Event;
 use rustc_hash::FxHashMap;
 
 use crate::ast::Expr;
+use crate::engine::bucket::{self, Bucket};
 use crate::engine::evaluate::Evaluation;
-use crate::engine::index::Index;
-use crate::engine::program::{Interner, Node, Predicate};
-use crate::engine::scratch::Scratch;
-use crate::engine::slots::{ANY, Binding, Slots, TIMESTAMP, is_searched_by_keywords};
-use crate::engine::witness::witnesses;
+use crate::engine::gates::{Gates, Verdict};
+use crate::engine::layout::ROOT;
+use crate::engine::scratch::{ItemInfo, Scratch};
+use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
+use crate::engine::source::Source;
+use crate::engine::statistics::Statistics;
 use crate::error::RuleError;
-use crate::logsource::{Catalog, Resolved};
+use crate::logsource::Catalog;
 use crate::rule::Rule;
+
+/// Rules in all buckets together, as a multiple of the rules in the set: events of ever new kinds do not fill the
+/// memory.
+const MAX_COPIES: usize = 24;
+/// The same for small rule sets.
+const MIN_COPIES: usize = 20_000;
 
 /// Rules compiled together: what they share is looked for once per event. Immutable, so it can be swapped as a whole
 /// and used by any number of threads, each with its own [`Scratch`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
+    /// Unlike that of any other rule set of this process.
+    id: u64,
     rules: Vec<Rule>,
-    compiled: Vec<Compiled>,
-    gates: Vec<Node>,
-    predicates: Vec<Predicate>,
-    slots: Slots,
-    index: Index,
-    time: Vec<Binding>,
+    parts: Vec<Parts>,
+    gate_exprs: Vec<Arc<Expr>>,
+    gates: Gates,
+    names: Names,
+    time: Name,
+    statistics: Statistics,
+    buckets: Mutex<Buckets>,
 }
 
+/// A rule as the engine sees it.
 #[derive(Debug)]
-struct Compiled {
-    gate: u32,
-    detection: Node,
+struct Parts {
+    gate: usize,
+    detection: Expr,
+}
+
+/// Buckets made so far: one for each set of rules that some event sees.
+#[derive(Debug, Default)]
+struct Buckets {
+    by_verdicts: FxHashMap<Box<[Verdict]>, Arc<Bucket>>,
+    rules: usize,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self::build(Vec::new(), Vec::new(), Vec::new())
+    }
 }
 
 impl RuleSet {
     /// Compiles rules. A rule that cannot be part of the set is left out and said why; the others are not affected.
     /// Of two rules with one id, the first is taken.
     #[must_use]
+    #[allow(
+        clippy::mutable_key_type,
+        reason = "a regular expression is compared by its source, not by its cache"
+    )]
     pub fn compile(rules: Vec<Rule>) -> (Self, Vec<RuleError>) {
         let mut errors = Vec::new();
         let mut ids = HashSet::new();
         let mut kept = Vec::with_capacity(rules.len());
-        let mut resolved = Vec::with_capacity(rules.len());
+        let mut parts = Vec::with_capacity(rules.len());
+        let mut gates = Vec::new();
+        let mut gate_numbers: FxHashMap<Arc<Expr>, usize> = FxHashMap::default();
         for rule in rules {
             if !ids.insert(rule.id.clone()) {
                 let reason = format!("expected an id of its own, got {} again", rule.id);
@@ -52,56 +84,39 @@ impl RuleSet {
                 continue;
             }
             match Catalog::builtin().resolve(&rule) {
-                Ok(parts) => {
-                    resolved.push(parts);
+                Ok(resolved) => {
+                    let gate = *gate_numbers.entry(resolved.gate.clone()).or_insert_with(|| {
+                        gates.push(resolved.gate.clone());
+                        gates.len() - 1
+                    });
+                    parts.push(Parts {
+                        gate,
+                        detection: resolved.detection,
+                    });
                     kept.push(rule);
                 }
                 Err(error) => errors.push(error),
             }
         }
-        match Self::build(kept, &resolved) {
-            Ok(set) => (set, errors),
-            Err((rules, reason)) => {
-                errors.extend(rules.iter().map(|rule| refusal(rule, "detection", reason.clone())));
-                (Self::default(), errors)
-            }
-        }
+        (Self::build(kept, parts, gates), errors)
     }
 
-    #[allow(
-        clippy::mutable_key_type,
-        reason = "a regular expression is compared by its source, not by its cache"
-    )]
-    fn build(rules: Vec<Rule>, resolved: &[Resolved]) -> Result<Self, (Vec<Rule>, String)> {
-        let mut slots = Slots::new();
-        let mut interner = Interner::default();
-        let mut gates = Vec::new();
-        let mut gate_numbers: FxHashMap<Arc<Expr>, u32> = FxHashMap::default();
-        let mut compiled = Vec::with_capacity(rules.len());
-        for parts in resolved {
-            let gate = *gate_numbers.entry(parts.gate.clone()).or_insert_with(|| {
-                gates.push(interner.lower(&parts.gate, &mut slots));
-                u32::try_from(gates.len() - 1).unwrap_or(u32::MAX)
-            });
-            compiled.push(Compiled {
-                gate,
-                detection: interner.lower(&parts.detection, &mut slots),
-            });
-        }
-        let index = match Index::build(resolved.iter().map(|parts| witnesses(&parts.detection)), &mut slots) {
-            Ok(index) => index,
-            Err(error) => return Err((rules, format!("expected fewer texts in one rule set: {error}"))),
-        };
-        let time = slots.bindings(TIMESTAMP).to_vec();
-        Ok(Self {
+    fn build(rules: Vec<Rule>, parts: Vec<Parts>, gate_exprs: Vec<Arc<Expr>>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut names = Names::default();
+        gate_exprs.iter().for_each(|gate| names.add(gate));
+        parts.iter().for_each(|parts| names.add(&parts.detection));
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            gates: Gates::build(&gate_exprs, &names),
+            statistics: Statistics::of(parts.iter().map(|parts| &parts.detection)),
+            time: names.get(TIMESTAMP),
             rules,
-            compiled,
-            gates,
-            predicates: interner.predicates,
-            slots,
-            index,
-            time,
-        })
+            parts,
+            gate_exprs,
+            names,
+            buckets: Mutex::default(),
+        }
     }
 
     /// How many rules.
@@ -124,81 +139,101 @@ impl RuleSet {
 
     /// Appends the positions of all rules that match the event to `hits`, in ascending order. `hits` is not cleared.
     pub fn evaluate(&self, event: &Event, scratch: &mut Scratch, hits: &mut Vec<usize>) {
-        scratch.begin(
-            event,
-            self.slots.len(),
-            self.predicates.len(),
-            self.gates.len(),
-            self.rules.len(),
-        );
-        self.bind_fields(event, scratch);
-        self.find_candidates(event, scratch);
-        let mut candidates = std::mem::take(&mut scratch.candidates);
-        candidates.sort_unstable();
-        let mut evaluation = Evaluation {
-            event,
-            predicates: &self.predicates,
-            scratch,
-        };
-        for rule in &candidates {
-            let Some(compiled) = self.compiled.get(*rule as usize) else {
-                continue;
-            };
-            if self.passes_gate(compiled.gate, &mut evaluation) && evaluation.holds(&compiled.detection) {
-                hits.push(*rule as usize);
-            }
-        }
-        scratch.candidates = candidates;
-    }
-
-    fn passes_gate(&self, gate: u32, evaluation: &mut Evaluation<'_>) -> bool {
-        if let Some(known) = evaluation.scratch.gate(gate) {
-            return known;
-        }
-        let passes = self.gates.get(gate as usize).is_some_and(|node| evaluation.holds(node));
-        evaluation.scratch.remember_gate(gate, passes);
-        passes
-    }
-
-    fn bind_fields(&self, event: &Event, scratch: &mut Scratch) {
-        for (position, (name, _)) in event.fields.iter().enumerate() {
-            for binding in self.slots.bindings(name) {
-                scratch.bind(*binding, position);
-            }
-        }
-        for binding in &self.time {
-            scratch.bind(*binding, event.fields.len());
-        }
-    }
-
-    fn find_candidates(&self, event: &Event, scratch: &mut Scratch) {
-        for rule in &self.index.always {
-            scratch.mark(*rule);
-        }
-        let keywords = self.index.get(ANY);
-        if let Some(index) = keywords {
-            for (position, (name, _)) in event.fields.iter().enumerate() {
-                if is_searched_by_keywords(name) {
-                    let texts = scratch.fold(event, position);
-                    scratch.probe(index, texts);
+        self.begin(scratch);
+        let mut previous = ROOT;
+        for (name, _) in event.fields.iter() {
+            let node = scratch.layout.member(&self.names, ROOT, previous, name.as_bytes());
+            scratch.items.push(match node {
+                Some(node) => {
+                    previous = node;
+                    scratch.layout.info(node)
                 }
-            }
+                None => ItemInfo {
+                    name: self.names.get(name),
+                    searched: is_searched_by_keywords(name),
+                },
+            });
         }
-        let mut position = 0;
-        while let Some(slot) = scratch.bound_slot(position) {
-            position += 1;
-            let (Some(index), Some(field)) = (self.index.get(slot), scratch.field_in(slot)) else {
-                continue;
-            };
-            for rule in &index.present {
-                scratch.mark(*rule);
-            }
-            if index.reads_texts() {
-                let texts = scratch.fold(event, field);
-                scratch.probe(index, texts);
-            }
+        self.run(event, scratch, hits);
+    }
+
+    /// Prepares for the next event.
+    fn begin(&self, scratch: &mut Scratch) {
+        if scratch.owner != self.id {
+            scratch.layout.reset(seed());
+            scratch.keys.reset(&self.gates);
+            scratch.owner = self.id;
+        }
+        scratch.layout.begin();
+        scratch.items.clear();
+    }
+
+    /// Evaluates an event whose fields are in `scratch.items`.
+    fn run(&self, source: &impl Source, scratch: &mut Scratch, hits: &mut Vec<usize>) {
+        if self.time != UNKNOWN {
+            scratch.items.push(ItemInfo {
+                name: self.time,
+                searched: false,
+            });
+        }
+        let Scratch { items, keys, work, .. } = scratch;
+        let position = keys.find(&self.gates, source, items, |answers| {
+            self.bucket(match answers {
+                Some(answers) => self.gates.verdicts(answers),
+                None => self.gates.all_open(),
+            })
+        });
+        let Some(bucket) = keys.bucket(position) else { return };
+        let first = hits.len();
+        let mut evaluation = Evaluation {
+            source,
+            bucket,
+            items,
+            work,
+        };
+        evaluation.run(|rule| hits.push(rule as usize));
+        if let Some(new) = hits.get_mut(first..) {
+            new.sort_unstable();
         }
     }
+
+    /// The bucket of the rules that these verdicts let in.
+    #[cold]
+    fn bucket(&self, verdicts: Box<[Verdict]>) -> Arc<Bucket> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.by_verdicts.get(&verdicts) {
+            return bucket.clone();
+        }
+        let mut sources = Vec::new();
+        for (rule, parts) in (0..).zip(&self.parts) {
+            let gate = match verdicts.get(parts.gate) {
+                None | Some(Verdict::No) => continue,
+                Some(Verdict::Yes) => None,
+                Some(Verdict::Open) => self.gate_exprs.get(parts.gate).map(AsRef::as_ref),
+            };
+            sources.push(bucket::Source {
+                rule,
+                detection: &parts.detection,
+                gate,
+            });
+        }
+        let all_open = self.gates.all_open();
+        let limit = (self.parts.len() * MAX_COPIES).max(MIN_COPIES);
+        if verdicts != all_open && buckets.rules + sources.len() > limit {
+            drop(buckets);
+            return self.bucket(all_open);
+        }
+        let bucket = Arc::new(Bucket::build(&sources, &self.names, &self.statistics));
+        buckets.rules += sources.len();
+        buckets.by_verdicts.insert(verdicts, bucket.clone());
+        bucket
+    }
+}
+
+/// Other in every process.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
 
 fn refusal(rule: &Rule, field: &str, reason: String) -> RuleError {

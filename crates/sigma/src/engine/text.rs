@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use model::Value;
 
 use crate::ast::{Number, Relation, TimePart};
-use crate::pattern::fold_into;
+use crate::engine::arena::{Arena, Span};
 
 /// Deepest nesting of lists that is looked into.
 const MAX_DEPTH: usize = 32;
@@ -43,37 +43,35 @@ fn any_text_within(value: &Value, depth: usize, buffer: &mut String, visit: &mut
     }
 }
 
-/// Appends the folded texts of `value` to `arena` and where they are to `spans`.
-pub(crate) fn fold_texts(value: &Value, arena: &mut String, spans: &mut Vec<(u32, u32)>) {
+/// Appends the folded texts of `value`.
+pub(crate) fn fold_texts(value: &Value, arena: &mut Arena, spans: &mut Vec<Span>) {
     fold_texts_within(value, MAX_DEPTH, arena, spans);
 }
 
-fn fold_texts_within(value: &Value, depth: usize, arena: &mut String, spans: &mut Vec<(u32, u32)>) {
-    let start = arena.len();
+fn fold_texts_within(value: &Value, depth: usize, arena: &mut Arena, spans: &mut Vec<Span>) {
     match value {
-        Value::Null => return,
-        Value::Str(text) => fold_into(text, arena),
-        Value::Bool(true) => arena.push_str("true"),
-        Value::Bool(false) => arena.push_str("false"),
-        Value::Int(number) => {
-            let _ = write!(arena, "{number}");
-        }
-        Value::Float(number) => {
-            let _ = write!(arena, "{number}");
-        }
+        Value::Null => {}
+        Value::Str(text) => spans.push(arena.push(text.as_bytes())),
+        Value::Bool(true) => spans.push(arena.push(b"true")),
+        Value::Bool(false) => spans.push(arena.push(b"false")),
+        Value::Int(number) => spans.push(fold_number(format_args!("{number}"), arena)),
+        Value::Float(number) => spans.push(fold_number(format_args!("{number}"), arena)),
         Value::List(values) => {
             if depth > 0 {
                 for value in values {
                     fold_texts_within(value, depth - 1, arena, spans);
                 }
             }
-            return;
         }
     }
-    // An event of more than 4 GiB cannot be: every way in has a limit far below it.
-    if let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(arena.len())) {
-        spans.push((start, end));
-    }
+}
+
+/// Appends a number's text.
+pub(crate) fn fold_number(number: std::fmt::Arguments<'_>, arena: &mut Arena) -> Span {
+    let start = arena.used();
+    // Writing to memory does not fail.
+    let _ = std::fmt::Write::write_fmt(arena, number);
+    arena.finish(start)
 }
 
 /// Whether the value is null, an empty list, or a list with such an element.
@@ -158,11 +156,12 @@ pub(crate) fn time_part(time: DateTime<Utc>, part: TimePart) -> Number {
 }
 
 /// Whether two texts relate.
-pub(crate) fn relates(relation: Relation, left: &str, right: &str) -> bool {
+pub(crate) fn relates(relation: Relation, left: impl AsRef<[u8]>, right: impl AsRef<[u8]>) -> bool {
+    let (left, right) = (left.as_ref(), right.as_ref());
     match relation {
         Relation::Equals => left == right,
         Relation::StartsWith => left.starts_with(right),
         Relation::EndsWith => left.ends_with(right),
-        Relation::Contains => left.contains(right),
+        Relation::Contains => memchr::memmem::find(left, right).is_some(),
     }
 }

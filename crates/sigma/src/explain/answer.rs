@@ -208,7 +208,7 @@ impl<'a> Answers<'a> {
                         if reference.cased {
                             relates(reference.relation, left, right)
                         } else {
-                            relates(reference.relation, &fold(left), &fold(right))
+                            relates(reference.relation, fold(left), fold(right))
                         }
                     })
                 })

@@ -1,0 +1,242 @@
+//! Texts that a whole value is, starts with or ends with: found by hashes of the value's ends, whatever their number.
+
+use crate::engine::hash::{hash, same};
+use crate::engine::index::PatternId;
+
+/// Lengths of ends that are hashed. A text counts under the longest that is not longer than itself.
+const LENGTHS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
+
+const EXACT: u64 = 0x1;
+const PREFIX: u64 = 0x2_0000;
+const SUFFIX: u64 = 0x3_0000_0000;
+
+/// Where in a value a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Anchor {
+    Whole,
+    Start,
+    End,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    hash: u64,
+    first: u32,
+    /// None: the cell is empty.
+    count: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    pattern: PatternId,
+    start: u32,
+    length: u32,
+}
+
+/// The texts looked for at the ends of one field's values.
+#[derive(Debug, Default)]
+pub(crate) struct Anchored {
+    cells: Box<[Cell]>,
+    entries: Box<[Entry]>,
+    literals: Box<[u8]>,
+    has_whole: bool,
+    starts: Box<[usize]>,
+    ends: Box<[usize]>,
+}
+
+fn key(anchor: Anchor, literal: &[u8]) -> (u64, usize) {
+    let length = LENGTHS
+        .into_iter()
+        .rev()
+        .find(|length| *length <= literal.len())
+        .unwrap_or(0);
+    match anchor {
+        Anchor::Whole => (hash(literal, EXACT), 0),
+        Anchor::Start => (hash(literal.get(..length).unwrap_or_default(), PREFIX), length),
+        Anchor::End => {
+            let tail = literal.get(literal.len() - length..).unwrap_or_default();
+            (hash(tail, SUFFIX), length)
+        }
+    }
+}
+
+impl Anchored {
+    pub(crate) fn build(patterns: &[(PatternId, Anchor, &str)]) -> Self {
+        let mut sorted: Vec<(u64, usize, &(PatternId, Anchor, &str))> = patterns
+            .iter()
+            .map(|pattern| {
+                let (hash, length) = key(pattern.1, pattern.2.as_bytes());
+                (hash, length, pattern)
+            })
+            .collect();
+        sorted.sort_unstable_by_key(|(hash, _, pattern)| (*hash, pattern.0));
+        let mut cells = vec![Cell::default(); (patterns.len() * 2).next_power_of_two()].into_boxed_slice();
+        let mut entries = Vec::with_capacity(patterns.len());
+        let mut literals = Vec::new();
+        let (mut starts, mut ends, mut has_whole) = (Vec::new(), Vec::new(), false);
+        for group in sorted.chunk_by(|left, right| left.0 == right.0) {
+            let first = entries.len();
+            for (_, length, (pattern, anchor, literal)) in group {
+                entries.push(Entry {
+                    pattern: *pattern,
+                    start: small(literals.len()),
+                    length: small(literal.len()),
+                });
+                literals.extend_from_slice(literal.as_bytes());
+                match anchor {
+                    Anchor::Whole => has_whole = true,
+                    Anchor::Start => starts.push(*length),
+                    Anchor::End => ends.push(*length),
+                }
+            }
+            let hash = group.first().map_or(0, |(hash, ..)| *hash);
+            let mask = cells.len() - 1;
+            let mut at = position(hash, mask);
+            while cells.get(at).is_some_and(|cell| cell.count != 0) {
+                at = (at + 1) & mask;
+            }
+            if let Some(cell) = cells.get_mut(at) {
+                *cell = Cell {
+                    hash,
+                    first: small(first),
+                    count: small(group.len()),
+                };
+            }
+        }
+        for lengths in [&mut starts, &mut ends] {
+            lengths.sort_unstable();
+            lengths.dedup();
+        }
+        Self {
+            cells,
+            entries: entries.into_boxed_slice(),
+            literals: literals.into_boxed_slice(),
+            has_whole,
+            starts: starts.into_boxed_slice(),
+            ends: ends.into_boxed_slice(),
+        }
+    }
+
+    /// Calls `found` with each text that the value is, starts with or ends with.
+    #[inline]
+    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+        if self.has_whole {
+            self.visit(hash(value, EXACT), |literal, pattern| {
+                if same(literal, value) {
+                    found(pattern);
+                }
+            });
+        }
+        for length in &self.starts {
+            let Some(head) = value.get(..*length) else { break };
+            self.visit(hash(head, PREFIX), |literal, pattern| {
+                if value.get(..literal.len()).is_some_and(|head| same(head, literal)) {
+                    found(pattern);
+                }
+            });
+        }
+        for length in &self.ends {
+            let Some(tail) = value.len().checked_sub(*length).and_then(|start| value.get(start..)) else {
+                break;
+            };
+            self.visit(hash(tail, SUFFIX), |literal, pattern| {
+                let start = value.len().checked_sub(literal.len());
+                if start
+                    .and_then(|start| value.get(start..))
+                    .is_some_and(|tail| same(tail, literal))
+                {
+                    found(pattern);
+                }
+            });
+        }
+    }
+
+    #[inline]
+    fn visit(&self, hash: u64, mut visit: impl FnMut(&[u8], PatternId)) {
+        let mask = self.cells.len().wrapping_sub(1);
+        let mut at = position(hash, mask);
+        while let Some(cell) = self.cells.get(at)
+            && cell.count != 0
+        {
+            if cell.hash == hash {
+                let first = cell.first as usize;
+                for entry in self.entries.get(first..first + cell.count as usize).unwrap_or_default() {
+                    let start = entry.start as usize;
+                    let literal = self.literals.get(start..start + entry.length as usize);
+                    visit(literal.unwrap_or_default(), entry.pattern);
+                }
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+fn position(hash: u64, mask: usize) -> usize {
+    (hash >> 20) as usize & mask
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_what_a_plain_comparison_finds() {
+        let literals = [
+            "",
+            "a",
+            "ab",
+            "exe",
+            ".exe",
+            "\\cmd.exe",
+            "\\a.exe",
+            "a\\cmd.exe",
+            "c:\\windows\\system32\\cmd.exe",
+            "c:\\",
+            "c:\\windows",
+            "xcmd.exe",
+            "é",
+            "aé",
+            "sixteen-letters-",
+            "-sixteen-letters",
+        ];
+        let anchors = [Anchor::Whole, Anchor::Start, Anchor::End];
+        let patterns: Vec<(PatternId, Anchor, &str)> = (0..)
+            .zip(
+                literals
+                    .iter()
+                    .flat_map(|literal| anchors.map(|anchor| (anchor, *literal))),
+            )
+            .filter(|(_, (anchor, literal))| *anchor == Anchor::Whole || !literal.is_empty())
+            .map(|(number, (anchor, literal))| (number, anchor, literal))
+            .collect();
+        let index = Anchored::build(&patterns);
+        let joined = literals
+            .iter()
+            .flat_map(|left| literals.iter().map(move |right| format!("{left}{right}")));
+        for value in joined {
+            let mut found = Vec::new();
+            index.probe(value.as_bytes(), |pattern| found.push(pattern));
+            found.sort_unstable();
+            let expected: Vec<PatternId> = patterns
+                .iter()
+                .filter(|(_, anchor, literal)| match anchor {
+                    Anchor::Whole => value == *literal,
+                    Anchor::Start => value.starts_with(literal),
+                    Anchor::End => value.ends_with(literal),
+                })
+                .map(|(number, ..)| *number)
+                .collect();
+            assert_eq!(found, expected, "{value}");
+        }
+        let mut found = 0;
+        Anchored::default().probe(b"abc", |_| found += 1);
+        assert_eq!(found, 0);
+    }
+}

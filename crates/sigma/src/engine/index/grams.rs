@@ -1,0 +1,249 @@
+//! Texts anywhere in a value: a bitmap of four-byte pieces is asked at every second position, and only where it
+//! answers is compared. The cost does not depend on how many texts are looked for, as long as the bitmap is sparse.
+//!
+//! So that no text slips through between two positions, each counts under two neighbouring pieces: one of the two is
+//! at an even position wherever the text is.
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::hash::same;
+use crate::engine::index::PatternId;
+
+/// Length of a piece.
+const GRAM: usize = 4;
+/// Bits for each piece: a random piece of a value finds one in so many set.
+const SPARSENESS: usize = 32;
+const MULTIPLY: u32 = 0x9e37_79b1;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    gram: u32,
+    first: u32,
+    /// None: the cell is empty.
+    count: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    pattern: PatternId,
+    /// Of the piece in the text.
+    offset: u32,
+    start: u32,
+    length: u32,
+}
+
+/// Texts that are looked for together.
+#[derive(Debug)]
+pub(crate) struct Grams {
+    bits: Box<[u64]>,
+    shift: u32,
+    cells: Box<[Cell]>,
+    cell_shift: u32,
+    entries: Box<[Entry]>,
+    literals: Box<[u8]>,
+    /// Distance of the positions asked: 1 or 2.
+    stride: usize,
+}
+
+/// The four bytes at a position.
+#[inline]
+pub(crate) fn gram(text: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*text.get(at..)?.first_chunk()?))
+}
+
+impl Grams {
+    /// The shortest text that can be looked for at every `stride`th position.
+    pub(crate) const fn shortest(stride: usize) -> usize {
+        GRAM + stride - 1
+    }
+
+    /// `frequency` estimates how often a piece occurs. All texts must be at least [`Self::shortest`].
+    pub(crate) fn build(patterns: &[(PatternId, &str)], stride: usize, frequency: impl Fn(u32) -> u32) -> Self {
+        let mut pieces: Vec<(u32, Entry)> = Vec::with_capacity(patterns.len() * stride);
+        let mut literals = Vec::new();
+        for (pattern, literal) in patterns {
+            let text = literal.as_bytes();
+            let start = small(literals.len());
+            literals.extend_from_slice(text);
+            let last = text.len().saturating_sub(Self::shortest(stride));
+            let weight = |at: usize| -> u64 {
+                (at..at + stride)
+                    .filter_map(|at| gram(text, at))
+                    .map(|gram| u64::from(frequency(gram)))
+                    .sum()
+            };
+            let best = (0..=last).min_by_key(|at| weight(*at)).unwrap_or(0);
+            for offset in best..best + stride {
+                if let Some(gram) = gram(text, offset) {
+                    pieces.push((
+                        gram,
+                        Entry {
+                            pattern: *pattern,
+                            offset: small(offset),
+                            start,
+                            length: small(text.len()),
+                        },
+                    ));
+                }
+            }
+        }
+        pieces.sort_by_key(|(gram, entry)| (*gram, entry.pattern));
+        let bit_count = (pieces.len() * SPARSENESS).next_power_of_two().clamp(1 << 9, 1 << 20);
+        let shift = u32::BITS - bit_count.ilog2();
+        let mut bits = vec![0_u64; bit_count / 64].into_boxed_slice();
+        let cell_count = (pieces.len() * 2).next_power_of_two().max(4);
+        let cell_shift = u32::BITS - cell_count.ilog2();
+        let mut cells = vec![Cell::default(); cell_count].into_boxed_slice();
+        let mut entries = Vec::with_capacity(pieces.len());
+        for group in pieces.chunk_by(|left, right| left.0 == right.0) {
+            let Some((gram, _)) = group.first() else { continue };
+            let bit = place(*gram, shift);
+            if let Some(word) = bits.get_mut(bit / 64) {
+                *word |= 1 << (bit % 64);
+            }
+            let mut at = place(*gram, cell_shift);
+            while cells.get(at).is_some_and(|cell| cell.count != 0) {
+                at = (at + 1) % cell_count;
+            }
+            if let Some(cell) = cells.get_mut(at) {
+                *cell = Cell {
+                    gram: *gram,
+                    first: small(entries.len()),
+                    count: small(group.len()),
+                };
+            }
+            entries.extend(group.iter().map(|(_, entry)| *entry));
+        }
+        Self {
+            bits,
+            shift,
+            cells,
+            cell_shift,
+            entries: entries.into_boxed_slice(),
+            literals: literals.into_boxed_slice(),
+            stride,
+        }
+    }
+
+    /// Calls `found` with each text in the value; with some more than once.
+    #[inline]
+    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+        let mut at = 0;
+        if self.stride == 2 {
+            while let Some(word) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+                let word = u64::from_le_bytes(*word);
+                #[allow(clippy::cast_possible_truncation, reason = "four of the eight bytes are taken")]
+                let (first, second) = (word as u32, (word >> 16) as u32);
+                let (first_hit, second_hit) = (self.may_have(first), self.may_have(second));
+                if first_hit | second_hit {
+                    if first_hit {
+                        self.compare(value, at, first, &mut found);
+                    }
+                    if second_hit {
+                        self.compare(value, at + 2, second, &mut found);
+                    }
+                }
+                at += 4;
+            }
+        }
+        while let Some(gram) = gram(value, at) {
+            if self.may_have(gram) {
+                self.compare(value, at, gram, &mut found);
+            }
+            at += self.stride;
+        }
+    }
+
+    #[inline]
+    fn may_have(&self, gram: u32) -> bool {
+        let bit = place(gram, self.shift);
+        self.bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    #[inline(never)]
+    fn compare(&self, value: &[u8], at: usize, gram: u32, found: &mut impl FnMut(PatternId)) {
+        let mut cell_at = place(gram, self.cell_shift);
+        while let Some(cell) = self.cells.get(cell_at)
+            && cell.count != 0
+        {
+            if cell.gram == gram {
+                let first = cell.first as usize;
+                for entry in self.entries.get(first..first + cell.count as usize).unwrap_or_default() {
+                    let (start, length) = (entry.start as usize, entry.length as usize);
+                    let literal = self.literals.get(start..start + length).unwrap_or_default();
+                    let begin = at.checked_sub(entry.offset as usize);
+                    if begin
+                        .and_then(|begin| value.get(begin..begin + length))
+                        .is_some_and(|text| same(text, literal))
+                    {
+                        found(entry.pattern);
+                    }
+                }
+                return;
+            }
+            cell_at = (cell_at + 1) & (self.cells.len() - 1);
+        }
+    }
+}
+
+#[inline]
+fn place(gram: u32, shift: u32) -> usize {
+    (gram.wrapping_mul(MULTIPLY) >> shift) as usize
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Texts too short for [`Grams`], by their first two bytes.
+#[derive(Debug)]
+pub(crate) struct Short {
+    bits: Box<[u64]>,
+    by_start: FxHashMap<u16, Vec<(PatternId, Box<[u8]>)>>,
+}
+
+impl Short {
+    pub(crate) fn build(patterns: &[(PatternId, &str)]) -> Self {
+        let mut short = Self {
+            bits: vec![0; 1 << 10].into_boxed_slice(),
+            by_start: FxHashMap::default(),
+        };
+        for (pattern, literal) in patterns {
+            match literal.as_bytes() {
+                [] => {}
+                [only] => {
+                    for second in 0..=u8::MAX {
+                        short.add(u16::from_le_bytes([*only, second]), *pattern, literal);
+                    }
+                }
+                [first, second, ..] => short.add(u16::from_le_bytes([*first, *second]), *pattern, literal),
+            }
+        }
+        short
+    }
+
+    fn add(&mut self, start: u16, pattern: PatternId, literal: &str) {
+        if let Some(word) = self.bits.get_mut(usize::from(start) / 64) {
+            *word |= 1 << (start % 64);
+        }
+        let entries = self.by_start.entry(start).or_default();
+        entries.push((pattern, literal.as_bytes().into()));
+    }
+
+    /// Calls `found` with each text in the value; with some more than once.
+    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+        for (at, first) in value.iter().enumerate() {
+            let rest = value.get(at..).unwrap_or_default();
+            let start = u16::from_le_bytes([*first, rest.get(1).copied().unwrap_or(0)]);
+            let word = self.bits.get(usize::from(start) / 64).copied().unwrap_or(0);
+            if word >> (start % 64) & 1 == 0 {
+                continue;
+            }
+            for (pattern, literal) in self.by_start.get(&start).into_iter().flatten() {
+                if rest.starts_with(literal) {
+                    found(*pattern);
+                }
+            }
+        }
+    }
+}

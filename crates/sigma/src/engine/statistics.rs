@@ -1,0 +1,121 @@
+//! How common texts are, judged by the rules themselves: what many rules look for or rule out is common in events,
+//! too. Only the speed depends on it, never an answer.
+
+use rustc_hash::FxHashMap;
+
+use crate::ast::{Expr, Op, Subject, Test};
+use crate::engine::index::gram;
+use crate::pattern::{Shape, Token, fold};
+
+/// Number of counters for four-byte pieces; a power of two.
+const COUNTERS: usize = 1 << 16;
+
+/// Counts over the rules of a set.
+#[derive(Debug, Default)]
+pub(crate) struct Statistics {
+    grams: Vec<u16>,
+    /// Uses of a whole-value or end-of-value text in a field, and of all such texts in the field.
+    uses: FxHashMap<Box<str>, FxHashMap<Box<str>, u32>>,
+    totals: FxHashMap<Box<str>, u32>,
+}
+
+impl Statistics {
+    /// Counts what the expressions look for.
+    pub(crate) fn of<'a>(detections: impl Iterator<Item = &'a Expr>) -> Self {
+        let mut statistics = Self {
+            grams: vec![0; COUNTERS],
+            ..Self::default()
+        };
+        detections.for_each(|detection| statistics.add(detection));
+        statistics
+    }
+
+    fn add(&mut self, expr: &Expr) {
+        match expr {
+            Expr::And(terms) | Expr::Or(terms) | Expr::AtLeast(_, terms) => {
+                terms.iter().for_each(|term| self.add(term));
+            }
+            Expr::Not(inner) => self.add(inner),
+            Expr::Test(test) => self.add_test(test),
+        }
+    }
+
+    fn add_test(&mut self, test: &Test) {
+        let Op::Text(pattern) = &test.op else { return };
+        match &pattern.shape {
+            Shape::Anything => {}
+            Shape::Contains(text) => self.add_grams(text),
+            Shape::Exact(text) | Shape::Prefix(text) | Shape::Suffix(text) => {
+                self.add_grams(text);
+                if let Subject::Field(field) = &test.subject {
+                    let field = field.name.as_ref();
+                    if !self.uses.contains_key(field) {
+                        self.uses.insert(field.into(), FxHashMap::default());
+                        self.totals.insert(field.into(), 0);
+                    }
+                    if let (Some(uses), Some(total)) = (self.uses.get_mut(field), self.totals.get_mut(field)) {
+                        *uses.entry(fold(text).into_boxed_str()).or_default() += 1;
+                        *total += 1;
+                    }
+                }
+            }
+            Shape::Glob(tokens) => {
+                for token in tokens {
+                    if let Token::Text(text) = token {
+                        self.add_grams(text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_grams(&mut self, text: &str) {
+        let text = fold(text);
+        for at in 0..text.len() {
+            let Some(gram) = gram(text.as_bytes(), at) else { break };
+            if let Some(counter) = self.grams.get_mut(counter(gram)) {
+                *counter = counter.saturating_add(1);
+            }
+        }
+    }
+
+    /// How often rules have the piece.
+    pub(crate) fn of_gram(&self, gram: u32) -> u32 {
+        self.grams.get(counter(gram)).map_or(0, |count| u32::from(*count))
+    }
+
+    /// Estimated share of values that have the folded text in them.
+    pub(crate) fn share_of_literal(&self, text: &str) -> f64 {
+        let bytes = text.as_bytes();
+        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX).min(40);
+        if bytes.len() < 4 {
+            return 0.5 * 0.7_f64.powi(length);
+        }
+        let rarest = (0..bytes.len())
+            .map_while(|at| gram(bytes, at))
+            .map(|gram| self.of_gram(gram))
+            .min()
+            .unwrap_or(0);
+        // One piece in a hundred thousand rule texts, a hundred pieces to a value.
+        (1e-3 * (f64::from(rarest) + 0.3)).min(0.6) * 0.93_f64.powi(length)
+    }
+
+    /// Estimated share of events in which the field is, starts with or ends with the folded text.
+    pub(crate) fn share_of_value(&self, field: Option<&str>, text: &str) -> f64 {
+        let Some(field) = field else {
+            return self.share_of_literal(text);
+        };
+        let uses = self
+            .uses
+            .get(field)
+            .and_then(|uses| uses.get(text))
+            .copied()
+            .unwrap_or(0);
+        let total = self.totals.get(field).copied().unwrap_or(0);
+        (f64::from(uses) + 0.5) / (f64::from(total) + 8.0)
+    }
+}
+
+fn counter(gram: u32) -> usize {
+    (gram.wrapping_mul(0x85eb_ca6b) >> 16) as usize % COUNTERS
+}
