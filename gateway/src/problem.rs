@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// A failed request: turns into a problem document.
 #[derive(Debug)]
-pub struct Problem(pub ServiceError);
+pub struct Problem(pub ServiceError, pub Vec<Place>);
 
 /// The answer to every failed request (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,11 +28,36 @@ pub struct ProblemDocument {
     /// What exactly is wrong; names the field.
     #[schema(example = "limit: expected a number from 1 to 1000, got \"many\"")]
     pub detail: String,
+    /// Where a text is wrong, when it is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Place>,
+}
+
+/// A place in a text, and what is wrong there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Place {
+    /// The file, as it was named in the request; absent when none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// From 1; absent when not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 7)]
+    pub line: Option<u32>,
+    /// From 1; absent when not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 5)]
+    pub column: Option<u32>,
+    /// What is wrong, such as `detection.selection.user|foo`.
+    #[schema(example = "detection.condition")]
+    pub field: String,
+    /// What was expected.
+    #[schema(example = "expected one of the searches selection, got `selektion`")]
+    pub reason: String,
 }
 
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
-        Self(error)
+        Self(error, Vec::new())
     }
 }
 
@@ -43,12 +68,14 @@ impl IntoResponse for Problem {
             detail,
             retry_after,
         } = self.0;
+        let errors = self.1;
         let status = code.http();
         let document = ProblemDocument {
             kind: format!("urn:picket:error:{}", code.slug()),
             title: code.title().to_owned(),
             status: status.as_u16(),
             detail,
+            errors,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();
@@ -122,7 +149,7 @@ mod tests {
     fn every_code_becomes_a_problem_with_its_own_status() {
         for code in ErrorCode::ALL {
             let error = ServiceError::new(code, "detail").with_retry_after(Duration::from_millis(1500));
-            let response = Problem(error).into_response();
+            let response = Problem::from(error).into_response();
             assert_eq!(response.status(), code.http());
             assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
             assert_eq!(response.headers()[RETRY_AFTER], "2");

@@ -7,6 +7,8 @@ pub mod events;
 pub mod indicators;
 pub mod ingest;
 pub mod peers;
+pub mod rules;
 pub mod search;
 pub mod status;
+pub mod tuning;
 pub mod watchers;

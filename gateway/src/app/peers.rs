@@ -68,6 +68,24 @@ impl Peers {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<T, Status>>,
     {
+        self.call_within(role, what, TRY_TIMEOUT, call).await
+    }
+
+    /// The same for a call that may take longer.
+    ///
+    /// # Errors
+    /// As [`Peers::call`].
+    pub async fn call_within<T, F, Fut>(
+        &self,
+        role: Role,
+        what: &'static str,
+        timeout: Duration,
+        call: F,
+    ) -> Result<T, ServiceError>
+    where
+        F: Fn(Channel) -> Fut,
+        Fut: Future<Output = Result<T, Status>>,
+    {
         let mut pause = FIRST_PAUSE;
         let mut tried: Vec<String> = Vec::new();
         let mut last = format!("no {role} is running");
@@ -79,7 +97,7 @@ impl Peers {
             let Some(node) = self.choose(role, &tried).await? else {
                 continue;
             };
-            let status = match tokio::time::timeout(TRY_TIMEOUT, self.call_node(role, &node, &call)).await {
+            let status = match tokio::time::timeout(timeout, self.call_node(role, &node, &call)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(status)) if !is_passing(status.code()) => return Err(from_status(role, what, &status)),
                 Ok(Err(status)) => status.to_string(),

@@ -1,7 +1,8 @@
-//! The gRPC face: `QueryService`, health and reflection, and one table ([`RPCS`]) that says who may call what.
+//! The gRPC face: `QueryService`, `RuleService`, health and reflection, and one table ([`RPCS`]) that says who may call what.
 
 mod guard;
 mod query;
+mod rules;
 mod watch;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use model::AccessRole;
 use proto::query::v1::query_service_server::QueryServiceServer;
+use proto::rules::v1::rule_service_server::RuleServiceServer;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -19,6 +21,8 @@ use crate::state::App;
 
 /// Largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// Largest request that carries rules, in bytes.
+const MAX_RULES_BYTES: usize = 4 * 1024 * 1024;
 /// Largest answer, in bytes: a page of alerts with their events.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -34,6 +38,7 @@ pub struct Rpc {
 }
 
 const VIEWER: Access = Access::Role(AccessRole::Viewer);
+const ANALYST: Access = Access::Role(AccessRole::Analyst);
 
 const fn rpc(path: &'static str, access: Access, is_endless: bool) -> Rpc {
     Rpc {
@@ -48,6 +53,17 @@ pub static RPCS: &[Rpc] = &[
     rpc("/picket.query.v1.QueryService/WatchAlerts", VIEWER, true),
     rpc("/picket.query.v1.QueryService/ListAlerts", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetStatus", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/ListRules", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetRule", VIEWER, false),
+    // A viewer may try with `dry_run`; the method itself asks for more otherwise.
+    rpc("/picket.rules.v1.RuleService/ImportRules", VIEWER, false),
+    rpc("/picket.rules.v1.RuleService/SetRulesEnabled", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/DeleteRules", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/PutException", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/DeleteException", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/PutSuppression", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/DeleteSuppression", ANALYST, false),
+    rpc("/picket.rules.v1.RuleService/ExplainRule", VIEWER, false),
     rpc("/grpc.health.v1.Health/Check", Access::Public, false),
     rpc("/grpc.health.v1.Health/Watch", Access::Public, true),
     rpc(
@@ -66,17 +82,23 @@ pub static RPCS: &[Rpc] = &[
 pub(crate) async fn router(app: &App) -> anyhow::Result<(Router, HealthReporter)> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<QueryServiceServer<query::Query>>().await;
+    reporter.set_serving::<RuleServiceServer<rules::Rules>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("picket.query.v1.QueryService")
+            .with_service_name("picket.rules.v1.RuleService")
             .with_service_name("grpc.health.v1.Health")
     };
     let query = QueryServiceServer::new(query::Query::new(app.clone()))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let rules = RuleServiceServer::new(rules::Rules::new(app.clone()))
+        .max_decoding_message_size(MAX_RULES_BYTES)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
     let routes = Routes::new(query)
+        .add_service(rules)
         .add_service(health)
         .add_service(reflection().build_v1().context("build reflection v1")?)
         .add_service(reflection().build_v1alpha().context("build reflection v1alpha")?);
@@ -89,7 +111,9 @@ pub(crate) async fn router(app: &App) -> anyhow::Result<(Router, HealthReporter)
 
 /// Tells health's watchers to go elsewhere.
 pub(crate) async fn set_stopping(reporter: &HealthReporter) {
-    for service in ["", <QueryServiceServer<query::Query> as NamedService>::NAME] {
+    let query = <QueryServiceServer<query::Query> as NamedService>::NAME;
+    let rules = <RuleServiceServer<rules::Rules> as NamedService>::NAME;
+    for service in ["", query, rules] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
 }
@@ -126,6 +150,7 @@ mod tests {
     #[test]
     fn the_table_has_exactly_the_methods_that_are_served() {
         let mut served = methods(proto::FILE_DESCRIPTOR_SET, "picket.query.v1.QueryService");
+        served.extend(methods(proto::FILE_DESCRIPTOR_SET, "picket.rules.v1.RuleService"));
         served.extend(methods(tonic_health::pb::FILE_DESCRIPTOR_SET, "grpc.health.v1.Health"));
         served.extend(methods(
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,

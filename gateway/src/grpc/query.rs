@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 
+use model::rule::StoredRule;
 use model::{Level, Timestamp};
 use proto::query::v1::query_service_server::QueryService;
 use proto::query::v1::{
-    Alert, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse, NodeStatus, WatchAlertsRequest,
+    Alert, GetRuleRequest, GetRuleResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
+    ListRulesRequest, ListRulesResponse, NodeStatus, Rule, WatchAlertsRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::alerts::AlertFilter;
+use storage::rules::RuleFilter;
 use tonic::{Request, Response, Status};
 
 use super::watch::{self, AlertStream};
-use crate::app::{alerts, events, status};
+use crate::app::{alerts, events, rules, status};
 use crate::auth::Caller;
 use crate::problem::{internal, invalid, quote};
 use crate::state::App;
@@ -30,7 +33,7 @@ impl Query {
 }
 
 /// The caller that passed the guard.
-fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = request.extensions().get::<Caller>().cloned();
     caller.ok_or_else(|| Status::unauthenticated("expected credentials"))
 }
@@ -66,6 +69,31 @@ pub(super) fn wire(alert: &model::alert::Alert) -> Result<Alert, ServiceError> {
         processed_at_micros: alert.processed_at.0,
         json: serde_json::to_string(alert).map_err(|error| internal("alert", &error))?,
     })
+}
+
+/// A rule on the wire.
+fn rule(rule: StoredRule, with_text: bool) -> Rule {
+    Rule {
+        id: rule.id,
+        kind: rule.kind.to_string(),
+        title: rule.title,
+        level: rule.level.map(|level| level.to_string()).unwrap_or_default(),
+        logsource: rule.logsource,
+        tags: rule.tags,
+        enabled: rule.enabled,
+        note: rule.note,
+        error: rule
+            .error
+            .filter(|_| rule.enabled)
+            .map(|error| error.to_string())
+            .unwrap_or_default(),
+        origin: rule.origin.to_string(),
+        path: rule.path,
+        revision: rule.revision,
+        updated_at_micros: rule.updated_at.0,
+        updated_by: rule.updated_by,
+        yaml: if with_text { rule.yaml } else { String::new() },
+    }
 }
 
 #[tonic::async_trait]
@@ -132,6 +160,44 @@ impl QueryService for Query {
             events_per_second: status.events_per_second,
             events_total: status.events_total,
             alerts_total: status.alerts_total,
+        }))
+    }
+
+    async fn list_rules(&self, request: Request<ListRulesRequest>) -> Result<Response<ListRulesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = (request.limit != 0).then(|| u64::from(request.limit));
+        let limit = events::check_limit(limit, rules::DEFAULT_PAGE, rules::MAX_PAGE)?;
+        let kind = some(request.kind)
+            .map(|kind| kind.parse())
+            .transpose()
+            .map_err(|error| invalid(format!("kind: {error}")))?;
+        let filter = RuleFilter {
+            tenant: caller.tenant,
+            enabled: request.enabled,
+            kind,
+            min_level: level("min_level", &request.min_level)?,
+            tag: some(request.tag),
+            logsource: some(request.logsource),
+            text: some(request.text),
+            has_error: request.has_error,
+            after: some(request.cursor)
+                .map(|text| rules::parse_cursor(&text))
+                .transpose()?,
+            ..RuleFilter::default()
+        };
+        let page = rules::page(&self.app.store, filter, limit).await?;
+        Ok(Response::new(ListRulesResponse {
+            rules: page.rules.into_iter().map(|found| rule(found, false)).collect(),
+            next_cursor: page.next.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_rule(&self, request: Request<GetRuleRequest>) -> Result<Response<GetRuleResponse>, Status> {
+        let caller = caller(&request)?;
+        let found = rules::get(&self.app.store, &caller, &request.into_inner().id).await?;
+        Ok(Response::new(GetRuleResponse {
+            rule: Some(rule(found, true)),
         }))
     }
 }

@@ -53,12 +53,12 @@ fn serve(file: &str) -> Response {
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
             response
         }
-        Ok(None) => Problem(ServiceError::new(
+        Ok(None) => Problem::from(ServiceError::new(
             ErrorCode::NotFound,
             "no such file in the documentation",
         ))
         .into_response(),
-        Err(error) => Problem(internal("docs", error.as_ref())).into_response(),
+        Err(error) => Problem::from(internal("docs", error.as_ref())).into_response(),
     }
 }
 

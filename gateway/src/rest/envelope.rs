@@ -67,6 +67,7 @@ fn method_label(method: &axum::http::Method) -> &'static str {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",
+        "PUT" => "PUT",
         "DELETE" => "DELETE",
         _ => "other",
     }
@@ -82,7 +83,7 @@ fn failure(error: ServiceError, is_grpc: bool) -> Response {
     if is_grpc {
         Status::from(error).into_http()
     } else {
-        Problem(error).into_response()
+        Problem::from(error).into_response()
     }
 }
 
@@ -132,13 +133,13 @@ pub(super) async fn not_found(State(app): State<App>, request: Request) -> Respo
         return Status::unimplemented("no such service").into_http();
     }
     let detail = "there is nothing at this path; /docs lists what there is";
-    Problem(ServiceError::new(ErrorCode::NotFound, detail)).into_response()
+    Problem::from(ServiceError::new(ErrorCode::NotFound, detail)).into_response()
 }
 
 /// Answers methods a path does not have.
 pub(super) async fn method_not_allowed() -> Response {
     let detail = "this path does not take this method; the `allow` header lists those it takes";
-    Problem(ServiceError::new(ErrorCode::MethodNotAllowed, detail)).into_response()
+    Problem::from(ServiceError::new(ErrorCode::MethodNotAllowed, detail)).into_response()
 }
 
 #[cfg(test)]

@@ -26,14 +26,14 @@ pub(super) async fn guard(
             request.extensions_mut().insert(caller);
         }
         Ok(None) => {}
-        Err(error) => return Problem(error).into_response(),
+        Err(error) => return Problem::from(error).into_response(),
     }
     match tokio::time::timeout(app.http.request_timeout(), next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             let seconds = app.http.request_timeout_secs;
             let detail = format!("the request took longer than {seconds} seconds; narrow it down");
-            Problem(ServiceError::new(ErrorCode::DeadlineExceeded, detail)).into_response()
+            Problem::from(ServiceError::new(ErrorCode::DeadlineExceeded, detail)).into_response()
         }
     }
 }
@@ -77,7 +77,11 @@ pub(crate) async fn admit(
     Ok(Some(caller))
 }
 
-fn check_role(caller: &Caller, needed: AccessRole) -> Result<(), ServiceError> {
+/// Whether the caller's role suffices.
+///
+/// # Errors
+/// [`ErrorCode::PermissionDenied`] when it does not.
+pub(crate) fn check_role(caller: &Caller, needed: AccessRole) -> Result<(), ServiceError> {
     if caller.role >= needed {
         return Ok(());
     }

@@ -17,11 +17,14 @@ mod openapi;
 mod params;
 mod path;
 mod routes;
+mod rule_changes;
+mod rules;
 mod security;
 mod stats;
+mod tuning;
 
 pub(crate) use envelope::envelope;
-pub(crate) use guard::admit;
+pub(crate) use guard::{admit, check_role};
 pub(crate) use leftover::read_leftover;
 pub use openapi::document;
 pub(crate) use routes::router;

@@ -83,6 +83,7 @@ fn operation(item: &mut PathItem, verb: Verb) -> Option<&mut Operation> {
     match verb {
         Verb::Get => item.get.as_mut(),
         Verb::Post => item.post.as_mut(),
+        Verb::Put => item.put.as_mut(),
         Verb::Delete => item.delete.as_mut(),
     }
 }
@@ -119,7 +120,7 @@ fn complete(operation: &mut Operation, route: &Route) {
     if route.verb != Verb::Get {
         errors.push(("409", "It exists already, or something else stands against it"));
     }
-    if route.verb == Verb::Post {
+    if matches!(route.verb, Verb::Post | Verb::Put) {
         errors.push(("413", "The body is too large"));
         errors.push(("415", "The body's type is not understood"));
     }
@@ -154,7 +155,12 @@ mod tests {
         let document = document();
         let mut described = BTreeSet::new();
         for (path, item) in &document.paths.paths {
-            for (verb, operation) in [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)] {
+            for (verb, operation) in [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("PUT", &item.put),
+                ("DELETE", &item.delete),
+            ] {
                 if operation.is_some() {
                     described.insert((path.clone(), verb));
                 }

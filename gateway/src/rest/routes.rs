@@ -7,7 +7,10 @@ use model::AccessRole;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use super::{agents, alerts, audit, docs, envelope, events, guard, health, indicators, ingest, nodes, security, stats};
+use super::{
+    agents, alerts, audit, docs, envelope, events, guard, health, indicators, ingest, nodes, rule_changes, rules,
+    security, stats, tuning,
+};
 use crate::state::App;
 
 /// Who may use something.
@@ -26,6 +29,8 @@ pub enum Verb {
     Get,
     /// Adds or does.
     Post,
+    /// Puts in place.
+    Put,
     /// Removes.
     Delete,
 }
@@ -37,6 +42,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }
@@ -111,6 +117,44 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Get, "/metrics", VIEWER, || routes!(stats::metrics)),
     route(Verb::Get, "/ti/iocs", VIEWER, || routes!(indicators::list)),
     route(Verb::Post, "/ti/iocs", ANALYST, || routes!(indicators::put)),
+    route(Verb::Get, "/rules", VIEWER, || routes!(rules::list)),
+    route(Verb::Post, "/rules", ANALYST, || routes!(rule_changes::import)),
+    route(Verb::Post, "/rules/validate", VIEWER, || {
+        routes!(rule_changes::validate)
+    }),
+    route(Verb::Post, "/rules/explain", VIEWER, || routes!(rules::explain_text)),
+    route(Verb::Get, "/rules/exceptions", VIEWER, || {
+        routes!(tuning::list_exceptions)
+    }),
+    route(Verb::Post, "/rules/exceptions", ANALYST, || {
+        routes!(tuning::add_exception)
+    }),
+    route(Verb::Put, "/rules/exceptions/{id}", ANALYST, || {
+        routes!(tuning::put_exception)
+    }),
+    route(Verb::Delete, "/rules/exceptions/{id}", ANALYST, || {
+        routes!(tuning::delete_exception)
+    }),
+    route(Verb::Get, "/rules/suppressions", VIEWER, || {
+        routes!(tuning::list_suppressions)
+    }),
+    route(Verb::Put, "/rules/suppressions/{id}", ANALYST, || {
+        routes!(tuning::put_suppression)
+    }),
+    route(Verb::Delete, "/rules/suppressions/{id}", ANALYST, || {
+        routes!(tuning::delete_suppression)
+    }),
+    route(Verb::Get, "/rules/{id}", VIEWER, || routes!(rules::get)),
+    route(Verb::Put, "/rules/{id}", ANALYST, || routes!(rule_changes::put)),
+    route(Verb::Delete, "/rules/{id}", ANALYST, || routes!(rule_changes::delete)),
+    route(Verb::Get, "/rules/{id}/versions", VIEWER, || routes!(rules::versions)),
+    route(Verb::Post, "/rules/{id}/enable", ANALYST, || {
+        routes!(rule_changes::enable)
+    }),
+    route(Verb::Post, "/rules/{id}/disable", ANALYST, || {
+        routes!(rule_changes::disable)
+    }),
+    route(Verb::Post, "/rules/{id}/explain", VIEWER, || routes!(rules::explain)),
     route(Verb::Get, "/agents", VIEWER, || routes!(agents::list)),
     route(Verb::Get, "/nodes", VIEWER, || routes!(nodes::list)),
     route(Verb::Get, "/status", VIEWER, || routes!(nodes::status)),

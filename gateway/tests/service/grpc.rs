@@ -33,7 +33,7 @@ impl Interceptor for Credentials {
 
 type Client = QueryServiceClient<InterceptedService<Channel, Credentials>>;
 
-async fn channel(gateway: &Gateway) -> Channel {
+pub(crate) async fn channel(gateway: &Gateway) -> Channel {
     let someone = gateway.authority.identity(Role::Operator, "someone");
     let tls = identity::client_config(&someone, Role::Gateway, &RevocationList::default()).unwrap();
     connect_tls(&gateway.addr.to_string(), tls).await.unwrap().channel

@@ -14,4 +14,5 @@ mod grpc;
 mod http;
 mod ingest;
 mod peers;
+mod rules;
 mod support;

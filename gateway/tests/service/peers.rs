@@ -23,6 +23,7 @@ use proto::detection::v1::{
 };
 use proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use proto::ingest::v1::{Batch, Record, Records, StreamRequest, StreamResponse, SubmitRequest, SubmitResponse, record};
+use proto::rules::v1::rule_service_server::RuleServiceServer;
 use storage::blocks::{self, BlockBatch, Day, Inserted, NewBlock};
 use storage::{Store, indicators};
 use testkit::Authority;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::rules::FakeRules;
 use crate::support::register;
 
 /// What the stand-ins saw, and what they are to do.
@@ -43,6 +45,7 @@ pub(crate) struct Fakes {
     pub(crate) lost_answers: Arc<AtomicUsize>,
     /// Submissions are refused as if the collector were overloaded.
     pub(crate) busy: Arc<AtomicBool>,
+    pub(crate) rules: FakeRules,
     store: Store,
 }
 
@@ -53,6 +56,7 @@ pub(crate) async fn start(authority: &Authority, store: &Store, stop: &Cancellat
         revocations: Arc::default(),
         lost_answers: Arc::default(),
         busy: Arc::default(),
+        rules: FakeRules::default(),
         store: store.clone(),
     };
     for name in ["collector-1", "collector-2"] {
@@ -60,7 +64,8 @@ pub(crate) async fn start(authority: &Authority, store: &Store, stop: &Cancellat
             .add_service(AgentAdminServiceServer::new(fakes.clone()));
         serve(authority, store, stop, Role::Collector, name, routes).await;
     }
-    let routes = Routes::new(IndicatorServiceServer::new(fakes.clone()));
+    let routes = Routes::new(IndicatorServiceServer::new(fakes.clone()))
+        .add_service(RuleServiceServer::new(fakes.rules.clone()));
     serve(authority, store, stop, Role::Detector, "detector-1", routes).await;
     fakes
 }

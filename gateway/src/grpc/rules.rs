@@ -1,0 +1,119 @@
+//! `picket.rules.v1.RuleService`, passed on to a detector in the caller's name.
+
+use model::AccessRole;
+use proto::rules::v1::rule_service_server::RuleService;
+use proto::rules::v1::{
+    DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest, DeleteRulesResponse, DeleteSuppressionRequest,
+    DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse, ImportRulesRequest, ImportRulesResponse,
+    PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, SetRulesEnabledRequest,
+    SetRulesEnabledResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::query::caller;
+use crate::app::{rules, tuning};
+use crate::problem::invalid;
+use crate::rest::check_role;
+use crate::state::App;
+
+/// Passes rule changes on.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    app: App,
+}
+
+impl Rules {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl RuleService for Rules {
+    async fn import_rules(
+        &self,
+        request: Request<ImportRulesRequest>,
+    ) -> Result<Response<ImportRulesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        // Looking whether a rule would do is reading; storing it is not.
+        if !request.dry_run {
+            check_role(&caller, AccessRole::Analyst)?;
+        }
+        let outcomes = rules::import(&self.app.peers, &caller, request.files, request.dry_run).await?;
+        Ok(Response::new(ImportRulesResponse { outcomes }))
+    }
+
+    async fn set_rules_enabled(
+        &self,
+        request: Request<SetRulesEnabledRequest>,
+    ) -> Result<Response<SetRulesEnabledResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let peers = &self.app.peers;
+        let changes = rules::set_enabled(peers, &caller, request.ids, request.enabled, request.note).await?;
+        Ok(Response::new(SetRulesEnabledResponse { changes }))
+    }
+
+    async fn delete_rules(
+        &self,
+        request: Request<DeleteRulesRequest>,
+    ) -> Result<Response<DeleteRulesResponse>, Status> {
+        let caller = caller(&request)?;
+        let changes = rules::delete(&self.app.peers, &caller, request.into_inner().ids).await?;
+        Ok(Response::new(DeleteRulesResponse { changes }))
+    }
+
+    async fn put_exception(
+        &self,
+        request: Request<PutExceptionRequest>,
+    ) -> Result<Response<PutExceptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let exception = request.into_inner().exception;
+        let exception = exception.ok_or_else(|| invalid("exception: expected one, got nothing"))?;
+        let stored = tuning::put_exception(&self.app.peers, &caller, exception).await?;
+        Ok(Response::new(PutExceptionResponse {
+            exception: Some(stored),
+        }))
+    }
+
+    async fn delete_exception(
+        &self,
+        request: Request<DeleteExceptionRequest>,
+    ) -> Result<Response<DeleteExceptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let deleted = tuning::delete_exception(&self.app.peers, &caller, &request.into_inner().id).await?;
+        Ok(Response::new(DeleteExceptionResponse { deleted }))
+    }
+
+    async fn put_suppression(
+        &self,
+        request: Request<PutSuppressionRequest>,
+    ) -> Result<Response<PutSuppressionResponse>, Status> {
+        let caller = caller(&request)?;
+        let suppression = request.into_inner().suppression;
+        let suppression = suppression.ok_or_else(|| invalid("suppression: expected one, got nothing"))?;
+        let stored = tuning::put_suppression(&self.app.peers, &caller, suppression).await?;
+        Ok(Response::new(PutSuppressionResponse {
+            suppression: Some(stored),
+        }))
+    }
+
+    async fn delete_suppression(
+        &self,
+        request: Request<DeleteSuppressionRequest>,
+    ) -> Result<Response<DeleteSuppressionResponse>, Status> {
+        let caller = caller(&request)?;
+        let deleted = tuning::delete_suppression(&self.app.peers, &caller, &request.into_inner().rule_id).await?;
+        Ok(Response::new(DeleteSuppressionResponse { deleted }))
+    }
+
+    async fn explain_rule(
+        &self,
+        request: Request<ExplainRuleRequest>,
+    ) -> Result<Response<ExplainRuleResponse>, Status> {
+        let caller = caller(&request)?;
+        let explanation_json = rules::explain(&self.app.peers, &caller, request.into_inner()).await?;
+        Ok(Response::new(ExplainRuleResponse { explanation_json }))
+    }
+}
