@@ -46,7 +46,8 @@ pub(crate) fn parse(text: &str, searches: &Names<'_>) -> Result<Tree, String> {
     }
 }
 
-fn tokenize(text: &str) -> Vec<&str> {
+/// Words and parentheses.
+pub(crate) fn tokenize(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     for word in text.split_whitespace() {
         let mut rest = word;

@@ -40,7 +40,6 @@
 //!
 //! This crate does no I/O, knows no database and no async runtime.
 
-mod alias;
 pub mod ast;
 mod condition;
 pub mod correlation;
@@ -55,6 +54,7 @@ pub mod logsource;
 mod metadata;
 mod modifier;
 pub mod pattern;
+mod pipeline;
 mod rule;
 pub mod ruletest;
 mod value;

@@ -50,6 +50,41 @@ impl Status {
     }
 }
 
+/// A document another one has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// Its id.
+    pub id: String,
+    /// What it has to do with it.
+    pub kind: RelatedKind,
+}
+
+/// How a document relates to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelatedKind {
+    /// It was made from the other.
+    Derived,
+    /// It takes the other's place.
+    Obsolete,
+    /// The other became part of it.
+    Merged,
+    /// It is the other under a new id.
+    Renamed,
+    /// It finds something of the same kind.
+    Similar,
+}
+
+impl RelatedKind {
+    /// All of them; each with its word in files.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("derived", Self::Derived),
+        ("obsolete", Self::Obsolete),
+        ("merged", Self::Merged),
+        ("renamed", Self::Renamed),
+        ("similar", Self::Similar),
+    ];
+}
+
 /// What a document says about itself.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata {
@@ -75,6 +110,18 @@ pub struct Metadata {
     pub false_positives: Vec<String>,
     /// Fields worth showing with a match.
     pub fields: Vec<String>,
+    /// Other documents this one has to do with.
+    pub related: Vec<Related>,
+    /// Whose field names it uses; `sigma` when it does not say.
+    pub taxonomy: Option<String>,
+    /// Licence as an SPDX identifier.
+    pub license: Option<String>,
+    /// Day it was written, `YYYY-MM-DD`.
+    pub date: Option<String>,
+    /// Day it was last changed, `YYYY-MM-DD`.
+    pub modified: Option<String>,
+    /// What it is meant for, such as `server`.
+    pub scope: Vec<String>,
     /// Every other top-level key, as written.
     pub custom: serde_json::Map<String, serde_json::Value>,
     /// The document as written.
@@ -163,6 +210,12 @@ impl<'a> Entries<'a> {
             references: self.texts("references")?,
             false_positives: self.texts("falsepositives")?,
             fields: self.texts("fields")?,
+            related: self.related()?,
+            taxonomy: self.text("taxonomy")?,
+            license: self.text("license")?,
+            date: self.text("date")?,
+            modified: self.text("modified")?,
+            scope: self.texts("scope")?,
             custom: self.custom(),
             yaml: document.text.to_owned(),
             revision: blake3::hash(document.text.as_bytes())
@@ -201,7 +254,10 @@ impl<'a> Entries<'a> {
     }
 
     pub(crate) fn fault(&self, name: &str, reason: impl Into<String>) -> Fault {
-        Fault::new(self.get(name).map_or(self.line, |node| node.line), name, reason)
+        match self.get(name) {
+            Some(node) => Fault::of(node, name, reason),
+            None => Fault::new(self.line, name, reason),
+        }
     }
 
     fn text(&self, name: &str) -> Result<Option<String>, Fault> {
@@ -236,6 +292,40 @@ impl<'a> Entries<'a> {
             }
         }
         Ok(texts)
+    }
+
+    fn related(&self) -> Result<Vec<Related>, Fault> {
+        let Some(node) = self.get("related").filter(|node| !matches!(node.kind, Kind::Null)) else {
+            return Ok(Vec::new());
+        };
+        let words = || RelatedKind::ALL.map(|(word, _)| word).join(", ");
+        let Some(items) = node.as_list() else {
+            return Err(self.fault(
+                "related",
+                format!("expected a list of id and type, got {}", node.kind_name()),
+            ));
+        };
+        items
+            .iter()
+            .map(|item| {
+                let part = |name: &str| {
+                    let entry = item.as_map()?.iter().find(|(key, _)| key == name);
+                    entry.and_then(|(_, node)| node.scalar_text())
+                };
+                let (Some(id), Some(word)) = (part("id"), part("type")) else {
+                    return Err(Fault::of(item, "related", "expected a map of id and type"));
+                };
+                let kind = RelatedKind::ALL.into_iter().find(|(known, _)| *known == word);
+                let kind = kind.ok_or_else(|| {
+                    Fault::of(
+                        item,
+                        "related.type",
+                        format!("expected one of {}, got `{word}`", words()),
+                    )
+                })?;
+                Ok(Related { id, kind: kind.1 })
+            })
+            .collect()
     }
 
     fn custom(&self) -> serde_json::Map<String, serde_json::Value> {

@@ -1,10 +1,13 @@
 //! One Sigma rule: its metadata and its detection.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
+
+use model::Level;
 
 use crate::detection::{self, Detection};
 use crate::error::Fault;
-use crate::metadata::{Entries, MAX_ID_LENGTH, Metadata};
+use crate::metadata::{Entries, MAX_ID_LENGTH, Metadata, Status};
 use crate::yaml::{self, Kind};
 
 /// Which events a rule is about.
@@ -16,6 +19,40 @@ pub struct LogSource {
     pub product: Option<String>,
     /// The log, such as `sshd`.
     pub service: Option<String>,
+    /// What must be configured for there to be such events: prose for people.
+    pub definition: Option<String>,
+    /// Every other key, as text. They decide nothing.
+    pub custom: BTreeMap<String, String>,
+}
+
+impl LogSource {
+    /// Category, product and service, which decide.
+    pub(crate) fn parts(&self) -> [Option<&str>; 3] {
+        [
+            self.category.as_deref(),
+            self.product.as_deref(),
+            self.service.as_deref(),
+        ]
+    }
+
+    /// Whether every part that is given is the other's.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let pairs = self.parts().into_iter().zip(other.parts());
+        pairs.into_iter().all(|(own, other)| own.is_none() || own == other)
+    }
+}
+
+/// What a rule says about itself under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Attribute {
+    Text(String),
+    Texts(Vec<String>),
+    /// A word with a place in an order.
+    Rank {
+        own: usize,
+        ranks: Vec<&'static str>,
+    },
 }
 
 /// One rule, parsed and checked.
@@ -27,6 +64,55 @@ pub struct Rule {
     pub logsource: LogSource,
     /// What must hold, apart from the logsource.
     pub detection: Detection,
+}
+
+impl Rule {
+    /// What the rule says under a name of its metadata or any other top-level key.
+    pub(crate) fn attribute(&self, name: &str) -> Option<Attribute> {
+        let text = |text: &Option<String>| text.clone().map(Attribute::Text);
+        let texts = |texts: &Vec<String>| Some(Attribute::Texts(texts.clone()));
+        match name {
+            "id" => Some(Attribute::Text(self.id.clone())),
+            "title" => Some(Attribute::Text(self.title.clone())),
+            "name" => text(&self.name),
+            "description" => Some(Attribute::Text(self.description.clone())),
+            "author" => Some(Attribute::Text(self.author.clone())),
+            "taxonomy" => Some(Attribute::Text(
+                self.taxonomy.clone().unwrap_or_else(|| "sigma".to_owned()),
+            )),
+            "license" => text(&self.license),
+            "date" => text(&self.date),
+            "modified" => text(&self.modified),
+            "tags" => texts(&self.tags),
+            "references" => texts(&self.references),
+            "falsepositives" => texts(&self.false_positives),
+            "fields" => texts(&self.fields),
+            "scope" => texts(&self.scope),
+            "level" => {
+                let ranks: Vec<&'static str> = Level::ALL.iter().map(|level| level.as_str()).collect();
+                let own = ranks.iter().position(|rank| *rank == self.level.as_str())?;
+                Some(Attribute::Rank { own, ranks })
+            }
+            "status" => {
+                // From what cannot be used to what can be relied on.
+                let ranks: Vec<&'static str> = Status::ALL.iter().rev().map(|status| status.as_str()).collect();
+                let status = self.status?;
+                let own = ranks.iter().position(|rank| *rank == status.as_str())?;
+                Some(Attribute::Rank { own, ranks })
+            }
+            _ => match self.custom.get(name)? {
+                serde_json::Value::String(text) => Some(Attribute::Text(text.clone())),
+                serde_json::Value::Array(items) => Some(Attribute::Texts(
+                    items
+                        .iter()
+                        .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                        .collect(),
+                )),
+                serde_json::Value::Object(_) => None,
+                other => Some(Attribute::Text(other.to_string())),
+            },
+        }
+    }
 }
 
 impl Deref for Rule {
@@ -77,12 +163,22 @@ pub(crate) fn logsource(top: &Entries<'_>) -> Result<LogSource, Fault> {
             }
         }
     };
+    let known = ["category", "product", "service", "definition"];
     let logsource = LogSource {
         category: part("category")?,
         product: part("product")?,
         service: part("service")?,
+        definition: entries
+            .iter()
+            .find(|(key, _)| key == "definition")
+            .and_then(|(_, node)| node.scalar_text()),
+        custom: entries
+            .iter()
+            .filter(|(key, _)| !known.contains(&key.as_str()))
+            .filter_map(|(key, node)| Some((key.clone(), node.scalar_text()?)))
+            .collect(),
     };
-    if logsource == LogSource::default() {
+    if logsource.parts() == [None; 3] {
         return Err(top.fault("logsource", "expected at least one of category, product and service"));
     }
     Ok(logsource)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::ast::{Field, Number};
 pub use crate::value::{Piece, Question, RegexFlags, Target, Template};
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{parse, parse_search};
 
 /// Most values one rule stands for once every name in its condition is replaced by its search.
 pub(crate) const MAX_TESTS: usize = 100_000;

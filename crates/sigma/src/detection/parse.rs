@@ -67,6 +67,11 @@ pub(crate) fn parse(section: &Node) -> Result<Detection, Fault> {
     })
 }
 
+/// One search on its own. `path` is where it stands, for errors.
+pub(crate) fn parse_search(path: &str, node: &Node) -> Result<Body, Fault> {
+    search(path, node, &mut 0)
+}
+
 fn conditions(node: &Node, searches: &[Search]) -> Result<Vec<Condition>, Fault> {
     let names = condition::Names::new(searches);
     let one = |node: &Node| {

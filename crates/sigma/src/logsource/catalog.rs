@@ -1,21 +1,44 @@
-//! The catalog: from a rule's logsource and field names to what an event is asked.
+//! The catalog: from a rule to what an event is asked.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
-use super::gate;
-use crate::alias;
+use super::view::{self, View};
 use crate::ast::{Expr, Field};
 use crate::detection::{Detection, Question};
 use crate::error::{Fault, RuleError};
-use crate::rule::Rule;
+use crate::pipeline::{self, Alternatives, Events, Pipeline, ProcessingItem, Run, Transformation};
+use crate::rule::{LogSource, Rule};
 
-/// What logsources and field names mean. Immutable; share it.
-#[derive(Debug)]
+/// Most files of pipelines.
+const MAX_FILES: usize = 1_000;
+/// Most logsources that are remembered.
+const MAX_VIEWS: usize = 4_096;
+
+/// What Picket knows by itself, by path.
+const BUILTIN: [(&str, &str); 6] = [
+    ("builtin/windows.yml", include_str!("windows.yml")),
+    ("builtin/unix.yml", include_str!("unix.yml")),
+    ("builtin/network.yml", include_str!("network.yml")),
+    ("builtin/cloud.yml", include_str!("cloud.yml")),
+    ("builtin/applications.yml", include_str!("applications.yml")),
+    ("builtin/fields.yml", include_str!("fields.yml")),
+];
+
+/// What logsources and field names mean, and what pipelines make of rules. Share it: it only remembers what it was
+/// asked.
+#[derive(Debug, Default)]
 pub struct Catalog {
-    others: FxHashMap<&'static str, Arc<[Arc<str>]>>,
+    steps: Vec<ProcessingItem>,
+    vars: FxHashMap<String, Vec<String>>,
+    events: Vec<Events>,
+    alternatives: Vec<Alternatives>,
+    views: RwLock<FxHashMap<Key, Arc<View>>>,
 }
+
+/// The parts of a logsource, and whether a pipeline added a condition.
+type Key = ([Option<String>; 3], bool);
 
 /// A rule as it is asked of events: pipelines applied, fields with all their names.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,13 +62,56 @@ impl Catalog {
     /// What Picket knows by itself.
     #[must_use]
     pub fn builtin() -> &'static Self {
-        static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| Catalog {
-            others: alias::ALIASES
-                .iter()
-                .map(|(name, others)| (*name, others.iter().copied().map(Arc::from).collect()))
-                .collect(),
-        });
+        static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| Catalog::of(builtin_pipelines(), Vec::new()));
         &BUILTIN
+    }
+
+    /// What Picket knows by itself and users' pipelines: path and text of each file. They are applied by their
+    /// `priority`, then by path.
+    ///
+    /// # Errors
+    ///
+    /// Every file that is not understood, with the place.
+    pub fn with_pipelines(files: &[(String, String)]) -> Result<Self, Vec<RuleError>> {
+        if files.len() > MAX_FILES {
+            let reason = format!("expected at most {MAX_FILES} pipelines, got {}", files.len());
+            return Err(vec![Fault::new(0, "pipelines", reason).at("", 0)]);
+        }
+        let (mut pipelines, mut errors) = (Vec::new(), Vec::new());
+        for (path, text) in files {
+            match pipeline::parse(path, text) {
+                Ok(pipeline) => pipelines.push(pipeline),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        pipelines.sort_by(|left, right| (left.priority, &left.path).cmp(&(right.priority, &right.path)));
+        Ok(Self::of(builtin_pipelines(), pipelines))
+    }
+
+    fn of(builtin: Vec<Pipeline>, users: Vec<Pipeline>) -> Self {
+        let mut catalog = Self::default();
+        // Events of users come last, so that they can replace; names of fields first, so that they go before.
+        let mut later = Vec::new();
+        for (is_builtin, pipeline) in builtin
+            .into_iter()
+            .map(|p| (true, p))
+            .chain(users.into_iter().map(|p| (false, p)))
+        {
+            catalog.vars.extend(pipeline.vars);
+            for item in pipeline.items {
+                match item.transformation {
+                    Transformation::Events(events) => catalog.events.push(events),
+                    Transformation::Alternatives(alternatives) if is_builtin => later.push(alternatives),
+                    Transformation::Alternatives(alternatives) => catalog.alternatives.push(alternatives),
+                    _ => catalog.steps.push(item),
+                }
+            }
+        }
+        catalog.alternatives.extend(later);
+        catalog
     }
 
     /// The rule with pipelines applied and every name a field can have, still as a tree: for explanations.
@@ -54,21 +120,29 @@ impl Catalog {
     ///
     /// When a pipeline refuses the rule.
     pub fn apply(&self, rule: &Rule) -> Result<Applied, RuleError> {
-        let mut detection = rule.detection.clone();
+        let (mut detection, view) = if self.steps.is_empty() {
+            (rule.detection.clone(), self.view(&rule.logsource, false))
+        } else {
+            let mut run = Run::new(rule, &self.vars);
+            let fault = |reason| Fault::new(0, "pipeline", reason).at(&rule.path, rule.lines_before);
+            run.steps(&self.steps).map_err(fault)?;
+            let view = self.view(&run.logsource, run.has_condition);
+            (run.detection, view)
+        };
         for search in &mut detection.searches {
             search.body.items_mut(&mut |item| {
                 if let Some(field) = &mut item.field {
-                    *field = self.field(field);
+                    *field = view.field(field);
                 }
                 for value in &mut item.values {
                     if let Question::FieldRef(reference) = &mut value.question {
-                        reference.field = self.field(&reference.field);
+                        reference.field = view.field(&reference.field);
                     }
                 }
             });
         }
         Ok(Applied {
-            gate: Arc::new(gate(&rule.logsource).with_fields(&mut |field| self.field(field))),
+            gate: view.gate.clone(),
             detection,
         })
     }
@@ -87,11 +161,57 @@ impl Catalog {
         })
     }
 
-    fn field(&self, field: &Field) -> Field {
-        let name = field.name.replace(' ', "");
-        Field {
-            name: field.name.clone(),
-            others: self.others.get(name.as_str()).cloned().unwrap_or_default(),
+    /// A field as rules of a logsource name it, with every other name it can have.
+    #[must_use]
+    pub fn field(&self, logsource: &LogSource, name: &str) -> Field {
+        self.view(logsource, false).field(&Field::named(name))
+    }
+
+    /// Whether it is known which events belong to a logsource. Rules of any other see the events that name it.
+    #[must_use]
+    pub fn knows(&self, logsource: &LogSource) -> bool {
+        view::is_known(logsource, &self.events)
+    }
+
+    fn view(&self, logsource: &LogSource, has_condition: bool) -> Arc<View> {
+        let key = (logsource.parts().map(|part| part.map(str::to_owned)), has_condition);
+        // What is remembered is whole at any time, so it can be used even if a thread died holding the lock.
+        let known = self
+            .views
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let view = Arc::new(View::new(logsource, has_condition, &self.events, &self.alternatives));
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        if views.len() >= MAX_VIEWS {
+            views.clear();
+        }
+        views.entry(key).or_insert(view).clone()
+    }
+}
+
+/// The embedded files. That they are understood is tested.
+fn builtin_pipelines() -> Vec<Pipeline> {
+    BUILTIN
+        .iter()
+        .filter_map(|(path, text)| pipeline::parse(path, text).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_files_are_understood() {
+        for (path, text) in BUILTIN {
+            if let Err(error) = pipeline::parse(path, text) {
+                panic!("{error}");
+            }
         }
     }
 }

@@ -316,5 +316,8 @@ fn native_names_see_ecs_fields_when_the_native_field_is_absent() {
             ),
         ],
     );
-    check_item("Image|endswith: '/sh'", &[(json!({"NewProcessName": "/bin/sh"}), true)]);
+    check_item(
+        "Image|endswith: '/sh'",
+        &[(json!({"process.executable": "/bin/sh"}), true)],
+    );
 }

@@ -34,7 +34,7 @@ fn a_bad_document_leaves_the_others_alone_and_tells_its_line() {
     assert!(
         error
             .to_string()
-            .starts_with("f.yml:8: level: expected one of informational"),
+            .starts_with("f.yml:8:8: level: expected one of informational"),
         "{error}"
     );
 }
@@ -150,11 +150,11 @@ fn required_and_malformed_metadata_is_refused_by_name() {
         (&format!("id: r1\ntitle: {long}"), "title: expected 1 to 256 characters"),
         (
             "id: r1\ntitle: T\nstatus: draft",
-            "test.yml:3: status: expected one of stable",
+            "test.yml:3:9: status: expected one of stable",
         ),
         (
             "id: r1\ntitle: T\nlevel: severe",
-            "test.yml:3: level: expected one of informational",
+            "test.yml:3:8: level: expected one of informational",
         ),
         ("id: r1\ntitle: T\ntags: {a: b}", "tags: expected a list of texts"),
     ] {
