@@ -13,6 +13,7 @@ pub mod certificates;
 pub mod enrolment_tokens;
 mod error;
 pub mod exceptions;
+pub mod feeds;
 pub mod idempotency;
 pub mod indicators;
 pub mod leases;

@@ -8,7 +8,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::{
-    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, idempotency, indicators,
+    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, idempotency, indicators,
     leases, nodes, rule_versions, rules, suppressions, users,
 };
 
@@ -61,6 +61,7 @@ impl Store {
         exceptions::ensure_indexes(self).await?;
         suppressions::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
+        feeds::ensure_indexes(self).await?;
         alerts::ensure_indexes(self).await?;
         users::ensure_indexes(self).await?;
         api_keys::ensure_indexes(self).await?;

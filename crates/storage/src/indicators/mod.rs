@@ -21,7 +21,7 @@ use crate::{Error, Store};
 
 pub use changes::{Change, Changes, REMOVALS_KEPT, changes};
 pub use query::{Filter, Group, Position, list, lookup, stats};
-pub use remove::{Selector, remove, remove_unseen};
+pub use remove::{Selector, remove, remove_unseen, remove_unseen_of};
 pub use write::{upsert, upsert_in_run};
 
 const COLLECTION: &str = "indicators";
@@ -49,6 +49,7 @@ pub(crate) async fn ensure_indexes(store: &Store) -> Result<(), Error> {
             identity,
             plain(doc! { "tenant": 1, "created_at": -1, "_id": -1 }),
             plain(doc! { "tenant": 1, "feed": 1, "run": 1 }),
+            plain(doc! { "tenant": 1, "feed": 1, "source": 1 }),
             plain(doc! { "updated_at": 1 }),
             removed,
         ])

@@ -76,6 +76,31 @@ pub async fn remove_unseen(store: &Store, tenant: &Tenant, feed: &str, run: &str
     mark(store, filter).await
 }
 
+/// Like [`remove_unseen`], of what these sources within the feed said only.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remove_unseen_of(
+    store: &Store,
+    tenant: &Tenant,
+    feed: &str,
+    sources: &[&str],
+    run: &str,
+) -> Result<u64, Error> {
+    let mut removed = 0;
+    for sources in sources.chunks(super::BATCH) {
+        let filter = doc! {
+            "tenant": tenant.as_str(),
+            "feed": feed,
+            "source": { "$in": sources },
+            "run": { "$ne": run },
+            "removed_at": null,
+        };
+        removed += mark(store, filter).await?;
+    }
+    Ok(removed)
+}
+
 async fn mark(store: &Store, filter: Document) -> Result<u64, Error> {
     let now = doc! { "$currentDate": { "removed_at": true, "updated_at": true } };
     let answer = store

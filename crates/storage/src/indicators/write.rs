@@ -17,33 +17,44 @@ const TRIES: usize = 3;
 /// # Errors
 /// When the database is away; some may then be stored, and the same call again completes it.
 pub async fn upsert(store: &Store, indicators: &[Indicator]) -> Result<(), Error> {
-    upsert_in_run(store, indicators, None).await
+    upsert_in_run(store, indicators, None).await.map(drop)
 }
 
 /// Like [`upsert`], and notes that this run of their feed saw them; what a run did not see can be removed after it with
-/// [`super::remove_unseen`].
+/// [`super::remove_unseen`]. Answers the positions of those that were not there before.
 ///
 /// # Errors
 /// As [`upsert`].
-pub async fn upsert_in_run(store: &Store, indicators: &[Indicator], run: Option<&str>) -> Result<(), Error> {
-    for batch in indicators.chunks(BATCH) {
+pub async fn upsert_in_run(store: &Store, indicators: &[Indicator], run: Option<&str>) -> Result<Vec<usize>, Error> {
+    let mut new = Vec::new();
+    for (number, batch) in indicators.chunks(BATCH).enumerate() {
         let mut updates: Vec<Document> = batch
             .iter()
             .map(|indicator| update(indicator, run))
             .collect::<Result<_, _>>()?;
+        let mut positions: Vec<usize> = (0..batch.len()).map(|index| number * BATCH + index).collect();
         // Two nodes adding the same value at once: the second write is refused once and then finds the record.
         for _ in 0..TRIES {
-            let refused = write(store, &updates).await?;
-            if refused.is_empty() {
+            let written = write(store, &updates).await?;
+            new.extend(written.added.iter().filter_map(|index| positions.get(*index)));
+            if written.duplicates.is_empty() {
                 break;
             }
-            updates = refused
-                .into_iter()
-                .filter_map(|index| updates.get(index).cloned())
-                .collect();
+            let again = written.duplicates.iter();
+            updates = again.clone().filter_map(|index| updates.get(*index).cloned()).collect();
+            positions = again.filter_map(|index| positions.get(*index).copied()).collect();
         }
     }
-    Ok(())
+    Ok(new)
+}
+
+/// What a command did, by positions in it.
+#[derive(Debug, Default)]
+struct Written {
+    /// Not there before.
+    added: Vec<usize>,
+    /// Refused because somebody else added the same at that moment.
+    duplicates: Vec<usize>,
 }
 
 /// As a pipeline, because only that can compare with what is there: `updated_at` must not move when nothing changed.
@@ -73,9 +84,9 @@ fn update(indicator: &Indicator, run: Option<&str>) -> Result<Document, Error> {
     })
 }
 
-/// Runs the updates in one command (the driver has bulk writes only for servers newer than we ask for) and returns the
-/// positions of those that met a duplicate.
-async fn write(store: &Store, updates: &[Document]) -> Result<Vec<usize>, Error> {
+/// Runs the updates in one command (the driver has bulk writes only for servers newer than we ask for) and says
+/// what it did.
+async fn write(store: &Store, updates: &[Document]) -> Result<Written, Error> {
     let answer = store
         .database()
         .run_command(doc! {
@@ -85,13 +96,17 @@ async fn write(store: &Store, updates: &[Document]) -> Result<Vec<usize>, Error>
             "writeConcern": { "w": "majority", "j": true },
         })
         .await?;
-    let mut duplicates = Vec::new();
+    let mut written = Written::default();
+    for added in answer.get_array("upserted").into_iter().flatten() {
+        let index = added.as_document().and_then(|added| added.get("index"));
+        written.added.extend(index.and_then(as_index));
+    }
     for error in answer.get_array("writeErrors").into_iter().flatten() {
         let error = error.as_document();
         let code = error.and_then(|error| error.get_i32("code").ok());
         let index = error.and_then(|error| error.get("index").and_then(as_index));
         match (code, index) {
-            (Some(DUPLICATE_KEY), Some(index)) => duplicates.push(index),
+            (Some(DUPLICATE_KEY), Some(index)) => written.duplicates.push(index),
             _ => {
                 let message = error
                     .and_then(|error| error.get_str("errmsg").ok())
@@ -110,7 +125,7 @@ async fn write(store: &Store, updates: &[Document]) -> Result<Vec<usize>, Error>
             format!("a majority to store it ({message})"),
         ));
     }
-    Ok(duplicates)
+    Ok(written)
 }
 
 fn as_index(value: &Bson) -> Option<usize> {
