@@ -25,6 +25,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Detection rules.
     pub rules: RulesConfig,
+    /// Feeds of threat intelligence.
+    pub feeds: FeedsConfig,
 }
 
 /// Where rules come from.
@@ -37,6 +39,43 @@ pub struct RulesConfig {
     pub tenant: Tenant,
 }
 
+/// How feeds of threat intelligence are fetched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedsConfig {
+    /// Whether this detector runs feeds.
+    pub enabled: bool,
+    /// Directory of feeds that are files; empty: there are none.
+    pub files_dir: PathBuf,
+    /// Directory of publishers' secrets and authorities; empty: there are none.
+    pub secrets_dir: PathBuf,
+    /// Whether feeds may be fetched from private and loopback addresses. Link-local ones are never fetched from.
+    pub private_addresses: bool,
+    /// Most mebibytes of one run, unpacked.
+    pub max_mib: u32,
+    /// Longest time of one run, in seconds.
+    pub timeout_secs: u64,
+    /// Longest time a publisher may stay silent, in seconds.
+    pub silence_secs: u64,
+    /// Feeds run at a time.
+    pub concurrent: usize,
+}
+
+impl Default for FeedsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            files_dir: PathBuf::new(),
+            secrets_dir: PathBuf::new(),
+            private_addresses: true,
+            max_mib: 512,
+            timeout_secs: 1800,
+            silence_secs: 60,
+            concurrent: 2,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -47,6 +86,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             log: LogConfig::default(),
             rules: RulesConfig::default(),
+            feeds: FeedsConfig::default(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! are swapped as a whole while blocks are being evaluated.
 
 mod config;
+mod feeds;
 mod intel;
 mod metrics;
 mod partitions;
@@ -17,5 +18,6 @@ mod pipeline;
 mod rules;
 mod service;
 
-pub use config::{Config, RulesConfig};
+pub use config::{Config, FeedsConfig, RulesConfig};
+pub use feeds::{Preview, preview};
 pub use service::{main, main_with, start};

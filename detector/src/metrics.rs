@@ -99,3 +99,23 @@ pub(crate) fn partitions_owned(count: usize) {
 pub(crate) fn lag(oldest: Duration) {
     gauge!("picket_detector_lag_seconds").set(oldest.as_secs_f64());
 }
+
+/// How a run of a feed ended.
+pub(crate) fn feed_run(state: model::feed::FeedState) {
+    counter!("picket_detector_feed_runs_total", "outcome" => state.as_str()).increment(1);
+}
+
+pub(crate) fn feed_entries(outcome: &'static str, count: u64) {
+    if count > 0 {
+        counter!("picket_detector_feed_entries_total", "outcome" => outcome).increment(count);
+    }
+}
+
+/// The reasons are those of the parsers and of the guard, a fixed set.
+pub(crate) fn feed_refused(reason: &str, count: u64) {
+    counter!("picket_detector_feed_refused_total", "reason" => reason.to_owned()).increment(count);
+}
+
+pub(crate) fn feed_bytes(count: u64) {
+    counter!("picket_detector_feed_bytes_total").increment(count);
+}

@@ -14,11 +14,14 @@ use model::node::{Node, Role};
 use model::{NodeId, Timestamp};
 use proto::detection::v1::detection_service_server::DetectionServiceServer;
 use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
+use proto::intel::v1::feed_service_server::FeedServiceServer;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
+use crate::feeds::Scheduler;
+use crate::feeds::service::Feeds;
 use crate::intel::service::Indicators;
 use crate::intel::{self, set::IndicatorSet};
 use crate::partitions::{Keeper, Ownership};
@@ -76,7 +79,12 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let detection = DetectionServiceServer::new(submissions).max_decoding_message_size(limits.max_message_bytes);
     let indicators = IndicatorServiceServer::new(Indicators { store: store.clone() })
         .max_decoding_message_size(limits.max_message_bytes);
-    let services = grpc::routes().add_service(detection).add_service(indicators);
+    let feeds =
+        FeedServiceServer::new(Feeds { store: store.clone() }).max_decoding_message_size(limits.max_message_bytes);
+    let services = grpc::routes()
+        .add_service(detection)
+        .add_service(indicators)
+        .add_service(feeds);
     let tls = Arc::new(ArcSwap::new(server_tls));
     ctx.tasks.spawn(
         "grpc server",
@@ -117,6 +125,10 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     ctx.tasks.spawn("truth path", truth.run(ctx.shutdown.clone()));
     content.keep_fresh(&ctx);
+    if config.feeds.enabled {
+        let scheduler = Scheduler::new(store.clone(), node.clone(), &config.feeds, ctx.shutdown.clone());
+        ctx.tasks.spawn("feeds", scheduler.run());
+    }
 
     let advertised = if config.grpc.advertise.is_empty() {
         addr.to_string()

@@ -45,6 +45,13 @@ pub mod rules {
         tonic::include_proto!("picket.rules.v1");
     }
 }
+/// Threat intelligence coming in.
+pub mod intel {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("picket.intel.v1");
+    }
+}
 /// What people and programs ask.
 pub mod query {
     /// Version 1.

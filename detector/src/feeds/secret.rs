@@ -75,7 +75,10 @@ impl Places {
             }
             (None, Some(file)) => {
                 let path = self.secret_file(file, "auth.secret_file")?;
-                (file, read_small(&path).map_err(|error| Error::failed(format!("auth.secret_file {file}: {error}")))?)
+                (
+                    file,
+                    read_small(&path).map_err(|error| Error::failed(format!("auth.secret_file {file}: {error}")))?,
+                )
             }
             (None, None) => return Err(Error::failed("auth: expected secret_file or secret_env")),
         };
@@ -102,14 +105,16 @@ fn below(directory: &Path, path: &str, field: &str, setting: &str) -> Result<Pat
         return Err(Error::failed(message));
     }
     let told = |error: std::io::Error| Error::failed(format!("{field} {path}: {error}"));
-    let directory = directory.canonicalize().map_err(|error| {
-        Error::failed(format!("{setting} {}: {error}", directory.display()))
-    })?;
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| Error::failed(format!("{setting} {}: {error}", directory.display())))?;
     let found = directory.join(path).canonicalize().map_err(told)?;
     if found.starts_with(&directory) {
         Ok(found)
     } else {
-        Err(Error::failed(format!("{field} {path}: expected a path below {setting}")))
+        Err(Error::failed(format!(
+            "{field} {path}: expected a path below {setting}"
+        )))
     }
 }
 
@@ -137,7 +142,10 @@ mod tests {
         assert_eq!(read("key").unwrap().expose(), "inner");
         for file in ["link", "../key", "none", "/etc/passwd"] {
             let error = read(file).unwrap_err().to_string();
-            assert!(error.contains("auth.secret_file") && !error.contains("inner"), "{error}");
+            assert!(
+                error.contains("auth.secret_file") && !error.contains("inner"),
+                "{error}"
+            );
         }
         let error = places.file("list.txt").unwrap_err().to_string();
         assert!(error.contains("feeds.files_dir"), "{error}");

@@ -183,8 +183,8 @@ impl<'a> Taking<'a> {
         run: String,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let intake = Intake::new(&claim.feed.spec, now)
-            .map_err(|error| Error::failed(format!("options.allow: {error}")))?;
+        let intake =
+            Intake::new(&claim.feed.spec, now).map_err(|error| Error::failed(format!("options.allow: {error}")))?;
         Ok(Self {
             store,
             claim,
@@ -275,8 +275,7 @@ impl<'a> Taking<'a> {
             if matches!(spec.kind, Kind::Stix | Kind::Taxii) {
                 let mut sources: Vec<&str> = pending.iter().map(|indicator| indicator.source.as_str()).collect();
                 sources.dedup();
-                let removed =
-                    indicators::remove_unseen_of(self.store, tenant, &spec.name, &sources, &run).await?;
+                let removed = indicators::remove_unseen_of(self.store, tenant, &spec.name, &sources, &run).await?;
                 self.count_removed(removed);
             }
         }
@@ -288,17 +287,10 @@ impl<'a> Taking<'a> {
     }
 
     async fn remove_gone(&mut self) -> Result<(), Error> {
-        let mut by_source: HashMap<String, Vec<(IndicatorType, String)>> = HashMap::new();
-        for (kind, value, source) in std::mem::take(&mut self.gone) {
-            by_source.entry(source).or_default().push((kind, value));
-        }
-        for (source, values) in by_source {
-            let selector = Selector {
-                values,
-                source: Some(source),
-                feed: Some(self.claim.feed.spec.name.clone()),
-            };
-            let removed = indicators::remove(self.store, &self.claim.feed.tenant, &selector).await?;
+        let gone = std::mem::take(&mut self.gone);
+        if !gone.is_empty() {
+            let feed = &self.claim.feed;
+            let removed = indicators::remove_said(self.store, &feed.tenant, &feed.spec.name, &gone).await?;
             self.count_removed(removed);
         }
         Ok(())
@@ -406,6 +398,3 @@ impl Sink for Taking<'_> {
         self.note().await
     }
 }
-
-
-

@@ -40,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "block",
             "sigma",
             "intel",
+            "feeds",
         ],
     ),
     ("responder", &["model", "proto", "identity", "bootstrap", "storage"]),

@@ -74,6 +74,8 @@ pub struct FeedStatus {
     pub bytes: u64,
     /// Runs that failed in a row.
     pub failures: u32,
+    /// When content was last read to its end.
+    pub last_read: Option<Timestamp>,
     /// Why the last run failed.
     pub error: Option<String>,
     /// What the last run with content found.

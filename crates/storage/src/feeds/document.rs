@@ -8,7 +8,7 @@ use super::Feed;
 use crate::Error;
 
 /// Fields of a status that are dates.
-const DATES: [&str; 2] = ["last_run", "last_success"];
+const DATES: [&str; 3] = ["last_run", "last_success", "last_read"];
 
 pub(super) fn date(time: Timestamp) -> DateTime {
     DateTime::from_millis(time.as_millis())
@@ -24,7 +24,8 @@ pub(super) fn status(status: &FeedStatus) -> Result<Document, Error> {
     for field in ["next_run", "running_on"] {
         document.remove(field);
     }
-    for (field, time) in [("last_run", status.last_run), ("last_success", status.last_success)] {
+    let times = [status.last_run, status.last_success, status.last_read];
+    for (field, time) in DATES.into_iter().zip(times) {
         document.insert(field, time.map(date));
     }
     Ok(document)
@@ -47,7 +48,7 @@ pub(super) fn read(document: &Document) -> Result<Feed, Error> {
         date
     });
     let mut status: FeedStatus = bson::deserialize_from_document(plain)?;
-    [status.last_run, status.last_success] = dates;
+    [status.last_run, status.last_success, status.last_read] = dates;
     status.next_run = time(document, "next_run").filter(|at| at.0 > 0);
     let lease = document.get_document("lease").ok();
     let owner = lease

@@ -11,24 +11,31 @@ use mongodb::options::ReturnDocument;
 use super::{COLLECTION, Feed, document};
 use crate::{Error, Store};
 
+/// How long a record that is not readable is left alone.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(3600);
+
 /// A feed that is ours to run.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The feed as it was when it was claimed.
     pub feed: Feed,
-    id: ObjectId,
+    id: FeedId,
     fence: i64,
 }
+
+/// Names a feed's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedId(ObjectId);
 
 impl Claim {
     /// Names the feed's record in [`claim`]'s `running`.
     #[must_use]
-    pub fn id(&self) -> ObjectId {
+    pub fn id(&self) -> FeedId {
         self.id
     }
 
     fn filter(&self) -> Document {
-        doc! { "_id": self.id, "lease.fence": self.fence }
+        doc! { "_id": self.id.0, "lease.fence": self.fence }
     }
 }
 
@@ -37,11 +44,12 @@ impl Claim {
 ///
 /// # Errors
 /// When the database is away or the record is not readable.
-pub async fn claim(store: &Store, node: &NodeId, running: &[ObjectId], ttl: Duration) -> Result<Option<Claim>, Error> {
+pub async fn claim(store: &Store, node: &NodeId, running: &[FeedId], ttl: Duration) -> Result<Option<Claim>, Error> {
     let is_free = doc! { "$or": [
         { "$lte": [{ "$ifNull": ["$lease.until", "$created_at"] }, "$$NOW"] },
         { "$eq": ["$lease.owner", { "$literal": node.as_str() }] },
     ] };
+    let running: Vec<ObjectId> = running.iter().map(|id| id.0).collect();
     let filter = doc! {
         "_id": { "$nin": running },
         "spec.enabled": true,
@@ -69,11 +77,26 @@ pub async fn claim(store: &Store, node: &NodeId, running: &[ObjectId], ttl: Dura
         .get_document("lease")
         .and_then(|lease| lease.get_i64("fence"))
         .map_err(|_| Error::invalid("feeds.lease.fence", "a 64-bit number"))?;
-    Ok(Some(Claim {
-        feed: document::read(&found)?,
-        id,
-        fence,
-    }))
+    match document::read(&found) {
+        Ok(feed) => Ok(Some(Claim {
+            feed,
+            id: FeedId(id),
+            fence,
+        })),
+        Err(error) => {
+            // Or it would be the one that has been due for longest for ever.
+            let later = vec![doc! { "$set": {
+                "next_run": { "$add": ["$$NOW", millis(UNREADABLE_AGAIN)] },
+                "lease.owner": "",
+            } }];
+            let filter = doc! { "_id": id, "lease.fence": fence };
+            store
+                .collection::<Document>(COLLECTION)
+                .update_one(filter, later)
+                .await?;
+            Err(error)
+        }
+    }
 }
 
 /// Extends the lease and says whether it is still ours: it is not when somebody else took the feed, or it was removed,

@@ -18,7 +18,7 @@ use mongodb::options::{IndexOptions, ReturnDocument};
 
 use crate::{Error, Store};
 
-pub use lease::{Claim, claim, finish, progress, renew};
+pub use lease::{Claim, FeedId, claim, finish, progress, renew};
 pub use parts::{delete_part, parts, put_part};
 
 const COLLECTION: &str = "feeds";

@@ -21,7 +21,7 @@ use crate::{Error, Store};
 
 pub use changes::{Change, Changes, REMOVALS_KEPT, changes};
 pub use query::{Filter, Group, Position, list, lookup, stats};
-pub use remove::{Selector, remove, remove_unseen, remove_unseen_of};
+pub use remove::{Selector, remove, remove_said, remove_unseen, remove_unseen_of};
 pub use write::{upsert, upsert_in_run};
 
 const COLLECTION: &str = "indicators";

@@ -7,6 +7,9 @@ use model::indicator::IndicatorType;
 use super::COLLECTION;
 use crate::{Error, Store};
 
+/// Alternatives of one query.
+const BRANCHES: usize = 200;
+
 /// Which indicators. Every condition that is set must hold; one without any selects nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
@@ -58,6 +61,36 @@ pub async fn remove(store: &Store, tenant: &Tenant, selector: &Selector) -> Resu
             some.insert("value", doc! { "$in": values });
             removed += mark(store, some).await?;
         }
+    }
+    Ok(removed)
+}
+
+/// Removes these values of `feed`, each only as its source said it: type, canonical value, source. Says how many that
+/// were.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remove_said(
+    store: &Store,
+    tenant: &Tenant,
+    feed: &str,
+    said: &[(IndicatorType, String, String)],
+) -> Result<u64, Error> {
+    let mut removed = 0;
+    for said in said.chunks(BRANCHES) {
+        let any: Vec<Document> = said
+            .iter()
+            .map(|(kind, value, source)| {
+                doc! {
+                    "tenant": tenant.as_str(),
+                    "type": kind.as_str(),
+                    "value": value,
+                    "feed": feed,
+                    "source": source,
+                }
+            })
+            .collect();
+        removed += mark(store, doc! { "$or": any, "removed_at": null }).await?;
     }
     Ok(removed)
 }

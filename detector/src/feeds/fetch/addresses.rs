@@ -65,7 +65,11 @@ mod tests {
             ("224.0.0.1", false, false),
         ] {
             let address = address.parse().unwrap();
-            assert_eq!((may_fetch(address, true), may_fetch(address, false)), (with, without), "{address}");
+            assert_eq!(
+                (may_fetch(address, true), may_fetch(address, false)),
+                (with, without),
+                "{address}"
+            );
         }
     }
 }

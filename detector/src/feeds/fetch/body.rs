@@ -32,8 +32,14 @@ impl Body {
         match &mut self.0 {
             Inner::Http(response, silence) => match tokio::time::timeout(*silence, response.chunk()).await {
                 Ok(Ok(bytes)) => Ok(bytes),
-                Ok(Err(error)) => Err(Error::failed(format!("read the answer: {}", cause(&error.without_url())))),
-                Err(_) => Err(Error::failed(format!("read the answer: nothing came for {} s", silence.as_secs()))),
+                Ok(Err(error)) => Err(Error::failed(format!(
+                    "read the answer: {}",
+                    cause(&error.without_url())
+                ))),
+                Err(_) => Err(Error::failed(format!(
+                    "read the answer: nothing came for {} s",
+                    silence.as_secs()
+                ))),
             },
             Inner::File(file, buffer) => {
                 let read = file

@@ -92,7 +92,9 @@ impl Http {
     }
 
     async fn send(&self, url: &Url, had: &Validators, accept: &'static str) -> Result<Response, Error> {
-        let literal = url.host_str().map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>());
+        let literal = url
+            .host_str()
+            .map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>());
         if let Some(Ok(address)) = literal
             && !may_fetch(address, self.limits.private_addresses)
         {
@@ -110,7 +112,9 @@ impl Http {
             request = match &self.credentials {
                 Credentials::None | Credentials::Url(_) => request,
                 Credentials::Basic(user, secret) => request.basic_auth(user, Some(secret.expose())),
-                Credentials::Bearer(secret) => request.header(AUTHORIZATION, sensitive(&format!("Bearer {}", secret.expose()))?),
+                Credentials::Bearer(secret) => {
+                    request.header(AUTHORIZATION, sensitive(&format!("Bearer {}", secret.expose()))?)
+                }
                 Credentials::Header(name, secret) => {
                     let name = HeaderName::from_bytes(name.as_bytes())
                         .map_err(|_| Error::failed("auth.name: expected the name of an HTTP header"))?;
@@ -120,7 +124,10 @@ impl Http {
         }
         match tokio::time::timeout(self.limits.silence, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Error::failed(format!("reach the server: {}", cause(&error.without_url())))),
+            Ok(Err(error)) => Err(Error::failed(format!(
+                "reach the server: {}",
+                cause(&error.without_url())
+            ))),
             Err(_) => {
                 let silence = self.limits.silence.as_secs();
                 Err(Error::failed(format!("reach the server: no answer within {silence} s")))
@@ -154,7 +161,8 @@ impl Http {
             etag: text(ETAG),
             last_modified: text(LAST_MODIFIED),
         };
-        let added_last = text(HeaderName::from_static(ADDED_LAST)).or_else(|| text(HeaderName::from_static(ADDED_FIRST)));
+        let added_last =
+            text(HeaderName::from_static(ADDED_LAST)).or_else(|| text(HeaderName::from_static(ADDED_FIRST)));
         Ok(Answer::Content(Box::new(Content {
             body: Body::http(response, self.limits.silence),
             validators,
@@ -199,7 +207,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc) - now).to_std().ok()?,
+        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc) - now)
+            .to_std()
+            .ok()?,
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }

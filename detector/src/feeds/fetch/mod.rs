@@ -67,8 +67,8 @@ impl Origin {
         let ca = match &spec.options.ca_file {
             Some(file) => {
                 let path = places.secret_file(file, "options.ca_file")?;
-                let pem = std::fs::read(path)
-                    .map_err(|error| Error::failed(format!("options.ca_file {file}: {error}")))?;
+                let pem =
+                    std::fs::read(path).map_err(|error| Error::failed(format!("options.ca_file {file}: {error}")))?;
                 Some(pem)
             }
             None => None,
@@ -102,11 +102,17 @@ impl Origin {
                 if !is_file && !path.ends_with('/') {
                     base.set_path(&format!("{path}/"));
                 }
-                let url = base.join(name).map_err(|_| Error::failed("url: expected the URL of a directory"))?;
+                let url = base
+                    .join(name)
+                    .map_err(|_| Error::failed("url: expected the URL of a directory"))?;
                 http.get(&url, had, "application/json").await
             }
             Self::File(path) => {
-                let directory = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
+                let directory = if path.is_dir() {
+                    path.as_path()
+                } else {
+                    path.parent().unwrap_or(path)
+                };
                 open_file(&directory.join(name), had).await
             }
         }
@@ -118,7 +124,13 @@ fn encoded(secret: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     secret
         .bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
@@ -129,7 +141,10 @@ async fn open_file(path: &std::path::Path, had: &Validators) -> Result<Answer, E
     if !metadata.is_file() {
         return Err(Error::failed("open the file: expected a plain file"));
     }
-    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let changed = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let validators = Validators {
         etag: changed.map(|changed| format!("{}-{}", changed.as_nanos(), metadata.len())),
         last_modified: None,
@@ -143,6 +158,3 @@ async fn open_file(path: &std::path::Path, had: &Validators) -> Result<Answer, E
         added_last: None,
     })))
 }
-
-#[cfg(test)]
-mod tests;

@@ -61,7 +61,11 @@ pub(super) async fn read(
             sink.remove_part(part).await?;
         }
     }
-    Ok(if is_whole { Reading::Whole(content.validators) } else { Reading::Partly })
+    Ok(if is_whole {
+        Reading::Whole(content.validators)
+    } else {
+        Reading::Partly
+    })
 }
 
 /// Whether another event may do better.
@@ -76,7 +80,9 @@ fn is_events_own(error: &Error) -> bool {
 async fn read_event(origin: &Origin, part: &str, meter: &mut Meter) -> Result<Vec<Item>, Error> {
     let name = format!("{part}.json");
     let Answer::Content(content) = origin.open_beside(&name, &Validators::default()).await? else {
-        return Err(Error::failed("expected the event, the server says that it did not change"));
+        return Err(Error::failed(
+            "expected the event, the server says that it did not change",
+        ));
     };
     let body = whole(content.body, meter, misp::MAX_EVENT_BYTES).await?;
     let parsed = tokio::task::spawn_blocking(move || {

@@ -55,7 +55,9 @@ impl Meter {
             Ok(())
         } else {
             let most = self.most / (1024 * 1024);
-            Err(Error::failed(format!("expected at most {most} MiB, unpacked, in one run")))
+            Err(Error::failed(format!(
+                "expected at most {most} MiB, unpacked, in one run"
+            )))
         }
     }
 }

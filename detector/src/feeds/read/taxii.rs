@@ -72,7 +72,11 @@ pub(super) async fn read(
         }
         if !page.more {
             let is_nothing = number == 0 && objects == 0;
-            return Ok(if is_nothing { Reading::Unchanged } else { Reading::Whole(Validators::default()) });
+            return Ok(if is_nothing {
+                Reading::Unchanged
+            } else {
+                Reading::Whole(Validators::default())
+            });
         }
         listing.next = page.next;
         if (listing.after.clone(), listing.next.clone()) == before {
@@ -110,11 +114,7 @@ impl Listing {
 }
 
 /// Reads a page into the sink; says what comes after it and how many objects it had.
-async fn take_page(
-    content: Box<Content>,
-    meter: &mut Meter,
-    sink: &mut impl Sink,
-) -> Result<(Page, usize), Error> {
+async fn take_page(content: Box<Content>, meter: &mut Meter, sink: &mut impl Sink) -> Result<(Page, usize), Error> {
     let mut body = content.body;
     let mut gunzip = Gunzip::default();
     let mut envelope = Envelope::default();
@@ -156,7 +156,8 @@ async fn find(http: &Http, url: &Url, wanted: &str, meter: &mut Meter) -> Result
     }
     let mut roots = Vec::new();
     if document.get("api_roots").is_some() || document.get("default").is_some() {
-        let found = taxii::discovery(document.to_string().as_bytes()).map_err(|error| Error::failed(error.to_string()))?;
+        let found =
+            taxii::discovery(document.to_string().as_bytes()).map_err(|error| Error::failed(error.to_string()))?;
         for root in found.default.iter().chain(&found.api_roots) {
             let root = url
                 .join(root)
@@ -200,13 +201,19 @@ fn among(list: &Url, document: &Value, wanted: &str) -> Result<Url, Error> {
             || collection.title == wanted
     };
     let Some(found) = collections.iter().find(is_wanted) else {
-        let titles: Vec<&str> = collections.iter().take(10).map(|collection| collection.title.as_str()).collect();
+        let titles: Vec<&str> = collections
+            .iter()
+            .take(10)
+            .map(|collection| collection.title.as_str())
+            .collect();
         return Err(Error::failed(format!(
             "options.collection: the server has no {wanted:?}; it has {titles:?}"
         )));
     };
     if !found.can_read {
-        return Err(Error::failed(format!("options.collection: the server does not let us read {wanted:?}")));
+        return Err(Error::failed(format!(
+            "options.collection: the server does not let us read {wanted:?}"
+        )));
     }
     below(list, &[&found.id, "objects"])
 }
@@ -248,7 +255,10 @@ mod tests {
 
     #[test]
     fn a_listing_that_begins_anew_begins_just_before_its_end() {
-        assert_eq!(just_before("2026-01-01T00:00:00.000000Z"), "2025-12-31T23:59:59.999000Z");
+        assert_eq!(
+            just_before("2026-01-01T00:00:00.000000Z"),
+            "2025-12-31T23:59:59.999000Z"
+        );
         assert_eq!(just_before("not a time"), "not a time");
     }
 
@@ -266,7 +276,17 @@ mod tests {
         }
         let odd = among(&list, &document, "Odd").unwrap();
         assert_eq!(odd.as_str(), "https://x.example/api/collections/d%20e%2Ff/objects/");
-        assert!(among(&list, &document, "Secret").unwrap_err().to_string().contains("does not let us read"));
-        assert!(among(&list, &document, "None").unwrap_err().to_string().contains("Phishing"));
+        assert!(
+            among(&list, &document, "Secret")
+                .unwrap_err()
+                .to_string()
+                .contains("does not let us read")
+        );
+        assert!(
+            among(&list, &document, "None")
+                .unwrap_err()
+                .to_string()
+                .contains("Phishing")
+        );
     }
 }
