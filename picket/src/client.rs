@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use proto::query::v1::query_service_client::QueryServiceClient;
+use proto::rules::v1::rule_service_client::RuleServiceClient;
 use serde_json::Value;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
@@ -124,13 +125,31 @@ impl tonic::service::Interceptor for ApiKey {
 }
 
 pub(crate) type QueryClient = QueryServiceClient<InterceptedService<Channel, ApiKey>>;
+pub(crate) type RuleClient = RuleServiceClient<InterceptedService<Channel, ApiKey>>;
 
 impl Target {
-    /// Opens a gRPC connection.
+    /// Opens a gRPC connection for queries.
     pub(crate) async fn query(&self) -> anyhow::Result<QueryClient> {
+        let (channel, key) = (self.channel().await?, self.key()?);
+        Ok(QueryServiceClient::with_interceptor(channel, key).max_decoding_message_size(32 * 1024 * 1024))
+    }
+
+    /// Opens a gRPC connection for what concerns rules.
+    pub(crate) async fn rules(&self) -> anyhow::Result<RuleClient> {
+        let (channel, key) = (self.channel().await?, self.key()?);
+        Ok(RuleServiceClient::with_interceptor(channel, key).max_decoding_message_size(32 * 1024 * 1024))
+    }
+
+    fn key(&self) -> anyhow::Result<ApiKey> {
+        let key = self.api_key.parse();
+        key.map(ApiKey)
+            .map_err(|_| anyhow!("API key: expected printable ASCII"))
+    }
+
+    async fn channel(&self) -> anyhow::Result<Channel> {
         let url = format!("https://{}", self.grpc_addr);
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca_pem));
-        let channel = Endpoint::from_shared(url)
+        Endpoint::from_shared(url)
             .with_context(|| format!("--grpc-addr: expected HOST:PORT, got {:?}", self.grpc_addr))?
             .tls_config(tls)
             .context("read the certificate authority")?
@@ -139,12 +158,7 @@ impl Target {
             .keep_alive_while_idle(true)
             .connect()
             .await
-            .map_err(|error| anyhow!("connect to {}: {}", self.grpc_addr, trouble(&error)))?;
-        let key = self
-            .api_key
-            .parse()
-            .map_err(|_| anyhow!("API key: expected printable ASCII"))?;
-        Ok(QueryServiceClient::with_interceptor(channel, ApiKey(key)).max_decoding_message_size(32 * 1024 * 1024))
+            .map_err(|error| anyhow!("connect to {}: {}", self.grpc_addr, trouble(&error)))
     }
 
     /// A REST client that trusts this system's authority only.
@@ -179,6 +193,21 @@ impl Rest {
             .header("x-api-key", &self.api_key)
     }
 
+    /// The JSON answer to a GET.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        answer(self.request(reqwest::Method::GET, path)).await
+    }
+
+    /// The JSON answer to a PUT of JSON.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        answer(self.request(reqwest::Method::PUT, path).json(body)).await
+    }
+
+    /// A DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        answer(self.request(reqwest::Method::DELETE, path)).await.map(|_| ())
+    }
+
     /// The JSON answer to a POST of JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         answer(self.request(reqwest::Method::POST, path).json(body)).await
@@ -195,7 +224,23 @@ async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
     if !status.is_success() {
         bail!("the gateway answered {status}: {}", problem_detail(&text));
     }
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_str(&text).context("read the gateway's answer as JSON")
+}
+
+/// A text as one segment of a path, or a value in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// What a refused call says, without gRPC's wrapping.
@@ -226,7 +271,12 @@ pub(crate) fn problem_detail(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{host_and_port, problem_detail, trouble};
+    use super::{encoded, host_and_port, problem_detail, trouble};
+
+    #[test]
+    fn what_goes_into_a_path_stays_one_segment() {
+        assert_eq!(encoded("pipeline:a/b é"), "pipeline%3Aa%2Fb%20%C3%A9");
+    }
 
     #[test]
     fn a_failed_connection_is_told_by_its_cause() {

@@ -52,6 +52,12 @@ enum Command {
     /// Work with detection rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Keep rules from alerting on what is no finding
+    #[command(subcommand)]
+    Exceptions(rules::exceptions::Command),
+    /// Fold alerts of a rule that are alike into one
+    #[command(subcommand)]
+    Suppressions(rules::suppressions::Command),
     /// Ship a log file as events
     Send(send::Args),
     /// Show nodes, backlog and rates
@@ -98,6 +104,8 @@ fn main() -> ExitCode {
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
             Command::Rules(command) => rules::run(command).await,
+            Command::Exceptions(command) => rules::exceptions::run(command).await,
+            Command::Suppressions(command) => rules::suppressions::run(command).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Enrol(command) => enrol::run(command).await,

@@ -34,9 +34,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (rules, errors) = files::collect(&args.rules)?.parse();
+    let mut parsed = files::collect(&args.rules)?.parse();
     let began = Instant::now();
-    let (set, refused) = RuleSet::compile(rules);
+    let set = parsed.compile();
     let compile = began.elapsed();
     let text = events::read(&args.events)?;
     let began = Instant::now();
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     rates.sort_by(f64::total_cmp);
     let median = rates.get(RUNS / 2).copied().unwrap_or_default();
     let reading = events.len() as f64 / read.as_secs_f64();
-    let refused = errors.len() + refused.len();
+    let refused = parsed.errors.len();
     if args.json {
         let report = json!({
             "rules": set.len(), "refused": refused, "events": events.len(), "hits": hits, "threads": args.threads,

@@ -53,9 +53,9 @@ struct Result {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = samples::find(&args.samples)?;
-    let (rules, mut errors) = files::collect(&args.rules)?.parse();
-    let (set, refused) = RuleSet::compile(rules);
-    errors.extend(refused);
+    let mut parsed = files::collect(&args.rules)?.parse();
+    let set = parsed.compile();
+    let errors = parsed.errors;
     let positions: HashMap<String, usize> = set
         .rules()
         .iter()

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use model::alert::Attack;
 use serde_json::json;
-use sigma::Rule;
+use sigma::Metadata;
 
 use super::files;
 use super::layer::{self, Scored};
@@ -35,13 +35,19 @@ pub(crate) struct Args {
 /// Rules by technique and by tactic.
 #[derive(Debug, Default)]
 struct Coverage<'a> {
-    techniques: BTreeMap<String, Vec<&'a Rule>>,
+    techniques: BTreeMap<String, Vec<&'a Metadata>>,
     tactics: BTreeMap<String, (BTreeSet<String>, usize)>,
     untagged: usize,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (rules, errors) = files::collect(&args.rules)?.parse();
+    let parsed = files::collect(&args.rules)?.parse();
+    let errors = &parsed.errors;
+    // A filter takes away; it covers nothing.
+    let rules: Vec<&Metadata> = parsed
+        .metadata()
+        .take(parsed.rules.len() + parsed.correlations.len())
+        .collect();
     let coverage = cover(&rules);
     if let Some(path) = &args.navigator {
         let description = format!("{} of Picket", counted(rules.len(), "rule"));
@@ -82,7 +88,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn cover(rules: &[Rule]) -> Coverage<'_> {
+fn cover<'a>(rules: &[&'a Metadata]) -> Coverage<'a> {
     let mut coverage = Coverage::default();
     for rule in rules {
         let attack = Attack::from_tags(&rule.tags);

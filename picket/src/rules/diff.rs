@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sigma::Rule;
+use sigma::Metadata;
 
 use super::files;
+use super::remote::deployed;
+use crate::client::Connection;
 use crate::table::{Style, counted, printable, shortened};
 
 /// Longest value shown, in characters.
@@ -21,11 +23,19 @@ pub(crate) struct Args {
     #[arg(value_name = "A")]
     before: PathBuf,
     /// File or directory with the later rules
-    #[arg(value_name = "B")]
-    after: PathBuf,
+    #[arg(value_name = "B", required_unless_present = "deployed")]
+    after: Option<PathBuf>,
+    /// Compare what is deployed with A instead: what importing A would change
+    #[arg(long, conflicts_with = "after")]
+    deployed: bool,
+    /// With --deployed: tell deployed rules that are not in A, too
+    #[arg(long, requires = "deployed")]
+    removed: bool,
     /// One JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// A rule as far as it is compared.
@@ -33,6 +43,7 @@ pub(crate) struct Args {
 pub(crate) struct Version {
     pub title: String,
     pub path: String,
+    pub revision: String,
     pub yaml: String,
 }
 
@@ -56,9 +67,15 @@ pub(crate) struct Comparison {
     unchanged: usize,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let before = versions(&args.before)?;
-    let after = versions(&args.after)?;
+pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let given = versions(&args.before)?;
+    let (before, after) = match &args.after {
+        Some(after) => (given, versions(after)?),
+        None => {
+            let target = args.connection.target()?;
+            (deployed::versions(&target, &given, args.removed).await?, given)
+        }
+    };
     let comparison = compare(before, after)?;
     if args.json {
         println!("{}", comparison.to_json());
@@ -73,20 +90,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn versions(path: &PathBuf) -> anyhow::Result<BTreeMap<String, Version>> {
-    let (rules, errors) = files::collect(std::slice::from_ref(path))?.parse();
-    for error in errors {
+    let parsed = files::collect(std::slice::from_ref(path))?.parse();
+    for error in &parsed.errors {
         eprintln!("left out: {error}");
     }
-    let version = |rule: Rule| {
-        let metadata = rule.metadata;
+    let version = |metadata: &Metadata| {
         let found = Version {
-            title: metadata.title,
-            path: metadata.path,
-            yaml: metadata.yaml,
+            title: metadata.title.clone(),
+            path: metadata.path.clone(),
+            revision: metadata.revision.clone(),
+            yaml: metadata.yaml.clone(),
         };
-        (metadata.id, found)
+        (metadata.id.clone(), found)
     };
-    Ok(rules.into_iter().map(version).collect())
+    Ok(parsed.metadata().map(version).collect())
 }
 
 /// Compares two sets by id.
@@ -164,6 +181,12 @@ impl Comparison {
     /// Whether both sets mean the same.
     pub(crate) fn is_same(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    /// The changes within rules that are in both sets, a line each.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let changes = self.changed.iter().flat_map(|(_, _, changes)| changes);
+        changes.map(describe).collect()
     }
 
     /// One object.
@@ -251,6 +274,7 @@ mod tests {
         let version = |yaml: &str| Version {
             title: "T".to_owned(),
             path: "p.yml".to_owned(),
+            revision: String::new(),
             yaml: yaml.to_owned(),
         };
         rules

@@ -1,13 +1,17 @@
-//! `picket rules explain`: why a rule matches an event, or what is missing.
+//! `picket rules explain`: why a rule matches an event, or what is missing. Files are explained here; what is stored in a
+//! running system, there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use model::Event;
+use proto::rules::v1::ExplainRuleRequest;
+use proto::rules::v1::explain_rule_request::{Event as WireEvent, Rule as WireRule};
 use sigma::{Catalog, Explanation, Rule};
 
 use super::{events, files, render};
+use crate::client::{Connection, RuleClient, encoded, grpc_error};
 use crate::table::Style;
 
 /// Most events explained in one go.
@@ -15,12 +19,16 @@ const MAX_EVENTS: usize = 100;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A rule file
-    #[arg(long, value_name = "FILE")]
-    rule: PathBuf,
-    /// A file with events: log lines, JSON, exported events or alerts; `-` reads standard input
-    #[arg(long, value_name = "FILE")]
-    event: PathBuf,
+    /// A rule file, or the id of a deployed rule
+    #[arg(long, value_name = "FILE|ID", required_unless_present = "alert")]
+    rule: Option<String>,
+    /// A file with events (log lines, JSON, exported events or alerts), `-` for standard input, or the id of a stored
+    /// event
+    #[arg(long, value_name = "FILE|ID|-", required_unless_present = "alert")]
+    event: Option<String>,
+    /// Id of a stored alert: its rule and its event
+    #[arg(long, value_name = "ID", conflicts_with_all = ["rule", "event"])]
+    alert: Option<String>,
     /// Parser for log lines, such as sshd
     #[arg(long, value_name = "TYPE")]
     log_type: Option<String>,
@@ -30,24 +38,87 @@ pub(crate) struct Args {
     /// One JSON object for each rule and event
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A rule, here or there.
+enum GivenRule {
+    File { rules: Vec<Rule>, text: String },
+    Id(String),
+}
+
+/// Events, here or there.
+enum GivenEvents {
+    File(Vec<Event>),
+    Id(String),
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let rules = rules(&args.rule)?;
-    let events = events(&args)?;
-    let mut matched = 0;
-    for (number, event) in events.iter().enumerate() {
-        for rule in &rules {
-            let found = sigma::explain(rule, Catalog::builtin(), event).context("explain the rule")?;
-            matched += usize::from(found.matched);
-            show(&found, args.json, (events.len() > 1).then_some(number + 1))?;
+    let (rule, events) = match (&args.alert, &args.rule, &args.event) {
+        (Some(alert), _, _) => of_alert(&args, alert).await?,
+        (None, Some(rule), Some(event)) => (given_rule(rule)?, given_events(&args, event)?),
+        (None, _, _) => bail!("expected --rule and --event, or --alert"),
+    };
+    let explained = match (rule, events) {
+        (GivenRule::File { rules, .. }, GivenEvents::File(events)) => here(&rules, &events)?,
+        (rule, events) => there(&args, rule, events).await?,
+    };
+    let several = explained.len() > 1;
+    for (number, found) in explained.iter().enumerate() {
+        show(found, args.json, several.then_some(number + 1))?;
+    }
+    let matched = explained.iter().any(|found| found.matched);
+    Ok(if matched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn here(rules: &[Rule], events: &[Event]) -> anyhow::Result<Vec<Explanation>> {
+    let mut explained = Vec::new();
+    for event in events {
+        for rule in rules {
+            explained.push(sigma::explain(rule, Catalog::builtin(), event).context("explain the rule")?);
         }
     }
-    Ok(if matched > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(explained)
+}
+
+async fn there(args: &Args, rule: GivenRule, events: GivenEvents) -> anyhow::Result<Vec<Explanation>> {
+    let rule = match rule {
+        GivenRule::Id(id) => WireRule::RuleId(id),
+        GivenRule::File { text, .. } => WireRule::RuleYaml(text),
+    };
+    let events = match events {
+        GivenEvents::Id(id) => vec![WireEvent::EventId(id)],
+        GivenEvents::File(events) => events
+            .iter()
+            .map(|event| WireEvent::EventJson(event.to_json().to_string()))
+            .collect(),
+    };
+    let mut client = args.connection.target()?.rules().await?;
+    let mut explained = Vec::with_capacity(events.len());
+    for event in events {
+        explained.push(ask(&mut client, rule.clone(), event).await?);
+    }
+    Ok(explained)
+}
+
+async fn ask(client: &mut RuleClient, rule: WireRule, event: WireEvent) -> anyhow::Result<Explanation> {
+    let request = ExplainRuleRequest {
+        tenant: String::new(),
+        rule: Some(rule),
+        event: Some(event),
+    };
+    let answer = client.explain_rule(request).await.map_err(grpc_error)?.into_inner();
+    serde_json::from_str(&answer.explanation_json).context("read the gateway's explanation")
+}
+
+async fn of_alert(args: &Args, id: &str) -> anyhow::Result<(GivenRule, GivenEvents)> {
+    let rest = args.connection.target()?.rest()?;
+    let alert = rest.get(&format!("/alerts/{}", encoded(id))).await?;
+    let rule = alert["rule_id"].as_str().context("the alert names no rule")?;
+    // The event is in the alert, so it is there even when the stored one has been removed.
+    let events = events::parse(&alert.to_string(), None)?;
+    Ok((GivenRule::Id(rule.to_owned()), GivenEvents::File(events)))
 }
 
 fn show(found: &Explanation, as_json: bool, number: Option<usize>) -> anyhow::Result<()> {
@@ -56,36 +127,49 @@ fn show(found: &Explanation, as_json: bool, number: Option<usize>) -> anyhow::Re
         return Ok(());
     }
     if let Some(number) = number {
-        println!("event {number}:");
+        println!("{number}:");
     }
     print!("{}", render::explanation(found, Style::stdout()));
     Ok(())
 }
 
-fn rules(path: &Path) -> anyhow::Result<Vec<Rule>> {
-    let text = files::read(path).with_context(|| path.display().to_string())?;
-    sigma::parse_rules(&path.to_string_lossy(), &text)
-        .into_iter()
-        .map(|rule| rule.map_err(anyhow::Error::from))
-        .collect()
+/// Whether a name that is no file could be an id.
+fn is_id(text: &str) -> bool {
+    !text.contains(['/', '\\'])
+        && ![".yml", ".yaml", ".json", ".jsonl", ".log", ".txt"]
+            .iter()
+            .any(|end| text.ends_with(end))
 }
 
-fn events(args: &Args) -> anyhow::Result<Vec<Event>> {
-    let text = events::read(&args.event)?;
+fn given_rule(text: &str) -> anyhow::Result<GivenRule> {
+    let path = Path::new(text);
+    if !path.exists() && is_id(text) {
+        return Ok(GivenRule::Id(text.to_owned()));
+    }
+    let yaml = files::read(path).with_context(|| path.display().to_string())?;
+    let rules: Vec<Rule> = sigma::parse_rules(text, &yaml)
+        .into_iter()
+        .map(|rule| rule.map_err(anyhow::Error::from))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(GivenRule::File { rules, text: yaml })
+}
+
+fn given_events(args: &Args, text: &str) -> anyhow::Result<GivenEvents> {
+    let path = Path::new(text);
+    if text != "-" && !path.exists() && is_id(text) {
+        return Ok(GivenEvents::Id(text.to_owned()));
+    }
+    let content = events::read(path)?;
     let found = if args.as_is {
-        events::objects(&text)?.iter().map(events::as_it_is).collect()
+        events::objects(&content)?.iter().map(events::as_it_is).collect()
     } else {
-        events::parse(&text, args.log_type.as_deref())?
+        events::parse(&content, args.log_type.as_deref())?
     };
     if found.is_empty() {
-        bail!("{}: expected an event, got nothing", args.event.display());
+        bail!("{text}: expected an event, got nothing");
     }
     if found.len() > MAX_EVENTS {
-        bail!(
-            "{}: expected at most {MAX_EVENTS} events, got {}",
-            args.event.display(),
-            found.len()
-        );
+        bail!("{text}: expected at most {MAX_EVENTS} events, got {}", found.len());
     }
-    Ok(found)
+    Ok(GivenEvents::File(found))
 }

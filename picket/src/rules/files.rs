@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use sigma::{Rule, RuleError, parse_rules};
+use sigma::{Correlation, Document, Filter, Metadata, Rule, RuleError, RuleSet, parse_documents};
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -16,6 +16,8 @@ const CHECKOUT: [&str; 3] = ["rules", "rules-threat-hunting", "rules-emerging-th
 pub(crate) struct RuleFile {
     /// As it is reached from here.
     pub path: PathBuf,
+    /// Relative to the directory that was named; the file's own name when it was named itself.
+    pub name: String,
     pub text: String,
 }
 
@@ -45,10 +47,12 @@ pub(crate) fn collect(paths: &[PathBuf]) -> anyhow::Result<Found> {
             }
             files.sort();
             for file in files {
-                found.read(file);
+                let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
+                found.read(file, name);
             }
         } else if path.exists() {
-            found.read(path.clone());
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.read(path.clone(), name);
         } else {
             bail!("{}: there is no such file or directory", path.display());
         }
@@ -57,9 +61,9 @@ pub(crate) fn collect(paths: &[PathBuf]) -> anyhow::Result<Found> {
 }
 
 impl Found {
-    fn read(&mut self, path: PathBuf) {
+    fn read(&mut self, path: PathBuf, name: String) {
         match read(&path) {
-            Ok(text) => self.files.push(RuleFile { path, text }),
+            Ok(text) => self.files.push(RuleFile { path, name, text }),
             Err(error) => self.unreadable.push(RuleError {
                 path: path.to_string_lossy().into_owned(),
                 line: None,
@@ -70,20 +74,69 @@ impl Found {
         }
     }
 
-    /// The rules of all files, and what is wrong with the others. Paths are as reached from here.
-    pub(crate) fn parse(&self) -> (Vec<Rule>, Vec<RuleError>) {
-        let mut rules = Vec::new();
-        let mut errors = self.unreadable.clone();
+    /// What is in the files, and what is wrong with the others. Paths are as reached from here.
+    pub(crate) fn parse(&self) -> Parsed {
+        let mut parsed = Parsed {
+            errors: self.unreadable.clone(),
+            ..Parsed::default()
+        };
         for file in &self.files {
-            for parsed in parse_rules(&file.path.to_string_lossy(), &file.text) {
-                match parsed {
-                    Ok(rule) => rules.push(rule),
-                    Err(error) => errors.push(error),
+            let path = file.path.to_string_lossy();
+            if is_pipeline(&file.path) {
+                parsed.pipelines.push((path.into_owned(), file.text.clone()));
+                continue;
+            }
+            for document in parse_documents(&path, &file.text) {
+                match document {
+                    Ok(Document::Rule(rule)) => parsed.rules.push(rule),
+                    Ok(Document::Correlation(correlation)) => parsed.correlations.push(correlation),
+                    Ok(Document::Filter(filter)) => parsed.filters.push(filter),
+                    Err(error) => parsed.errors.push(error),
                 }
             }
         }
-        (rules, errors)
+        parsed
     }
+}
+
+/// What files hold.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub rules: Vec<Rule>,
+    pub correlations: Vec<Correlation>,
+    pub filters: Vec<Filter>,
+    /// Path and text of each.
+    pub pipelines: Vec<(String, String)>,
+    pub errors: Vec<RuleError>,
+}
+
+impl Parsed {
+    /// How many documents could be read.
+    pub(crate) fn len(&self) -> usize {
+        self.rules.len() + self.correlations.len() + self.filters.len() + self.pipelines.len()
+    }
+
+    /// What every rule, correlation and filter says about itself.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = &Metadata> {
+        let rules = self.rules.iter().map(|rule| &rule.metadata);
+        let correlations = self.correlations.iter().map(|correlation| &correlation.metadata);
+        rules
+            .chain(correlations)
+            .chain(self.filters.iter().map(|filter| &filter.metadata))
+    }
+
+    /// Compiles the rules together. What cannot be used joins the errors.
+    pub(crate) fn compile(&mut self) -> RuleSet {
+        let (set, refused) = RuleSet::compile(std::mem::take(&mut self.rules));
+        self.errors.extend(refused);
+        set
+    }
+}
+
+/// Processing pipelines lie in a folder of that name.
+fn is_pipeline(path: &Path) -> bool {
+    path.parent()
+        .is_some_and(|folder| folder.components().any(|part| part.as_os_str() == "pipelines"))
 }
 
 /// Of a SigmaHQ checkout, the folders whose rules are meant to be used as they are; else the directory itself.

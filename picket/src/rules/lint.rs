@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
-use sigma::{RuleError, RuleSet};
+use sigma::RuleError;
 
 use super::files;
 use crate::table::{Style, counted, printable};
@@ -43,16 +43,16 @@ struct Finding {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = files::collect(&args.paths)?;
-    let (rules, errors) = found.parse();
-    let count = rules.len();
-    let (_, refused) = RuleSet::compile(rules);
-    let mut findings: Vec<Finding> = errors.into_iter().chain(refused).map(error).collect();
+    let mut parsed = found.parse();
+    let count = parsed.len();
+    parsed.compile();
+    let mut findings: Vec<Finding> = parsed.errors.into_iter().map(error).collect();
     findings.sort_by(|left, right| (&left.path, left.line).cmp(&(&right.path, right.line)));
     let total = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (total(Severity::Error), total(Severity::Warning));
     if args.json {
         let report = json!({
-            "files": found.files.len(), "rules": count, "errors": errors, "warnings": warnings, "findings": findings,
+            "files": found.files.len(), "documents": count, "errors": errors, "warnings": warnings, "findings": findings,
         });
         println!("{report}");
     } else {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         };
         println!(
             "{} in {}: {verdict}",
-            counted(count, "rule"),
+            counted(count, "document"),
             counted(found.files.len(), "file")
         );
     }

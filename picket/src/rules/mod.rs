@@ -11,9 +11,12 @@ mod files;
 mod junit;
 mod layer;
 mod lint;
+mod remote;
 mod render;
 mod samples;
 mod test;
+
+pub(crate) use remote::{exceptions, suppressions};
 
 use std::process::ExitCode;
 
@@ -33,6 +36,20 @@ pub(crate) enum Command {
     Diff(diff::Args),
     /// Show which ATT&CK techniques rules cover
     Coverage(coverage::Args),
+    /// Store rules in a running system
+    Import(remote::import::Args),
+    /// Show the rules of a running system
+    List(remote::list::Args),
+    /// Show one rule
+    Show(remote::show::Args),
+    /// Show what a rule was before
+    Versions(remote::versions::Args),
+    /// Switch rules on
+    Enable(remote::change::EnableArgs),
+    /// Switch rules off; they stay stored
+    Disable(remote::change::EnableArgs),
+    /// Delete imported rules; their versions stay
+    Delete(remote::change::DeleteArgs),
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -42,7 +59,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(args).await,
         Command::Bench(args) => bench::run(&args),
-        Command::Diff(args) => diff::run(&args),
+        Command::Diff(args) => diff::run(&args).await,
         Command::Coverage(args) => coverage::run(&args),
+        Command::Import(args) => remote::import::run(args).await,
+        Command::List(args) => remote::list::run(&args).await,
+        Command::Show(args) => remote::show::run(&args).await,
+        Command::Versions(args) => remote::versions::run(&args).await,
+        Command::Enable(args) => remote::change::switch(args, true).await,
+        Command::Disable(args) => remote::change::switch(args, false).await,
+        Command::Delete(args) => remote::change::delete(args).await,
     }
 }

@@ -1,0 +1,336 @@
+//! `picket rules import`: files into a running system, in portions, with a word on each that is refused.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use proto::rules::v1::{ImportOutcome, ImportRulesRequest, Outcome, RuleFile};
+use serde_json::{Value, json};
+use sigma::Status;
+
+use crate::client::{Connection, RuleClient, grpc_error};
+use crate::rules::files;
+use crate::table::{Cell, Style, Table, Tone, counted, printable, shortened, thousands};
+
+/// Most files in one request.
+const MAX_FILES: usize = 200;
+/// Most bytes of text in one request.
+const MAX_BYTES: usize = 2 << 20;
+/// A shorter import shows no bar.
+const SHOW_AFTER: Duration = Duration::from_secs(2);
+/// An import of at most so many documents tells of each.
+const TELL_ALL: usize = 20;
+/// Tries for one portion while the system is busy.
+const TRIES: u32 = 5;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Files and directories; a SigmaHQ checkout is known as one
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Only say what would come of it
+    #[arg(long)]
+    dry_run: bool,
+    /// Take rules whose status is deprecated or unsupported, too
+    #[arg(long)]
+    include_deprecated: bool,
+    /// Tell of every document, not only of those that are refused
+    #[arg(long)]
+    all: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let found = files::collect(&args.paths)?;
+    let mut deprecated = 0;
+    let mut chosen: Vec<RuleFile> = Vec::with_capacity(found.files.len());
+    for file in found.files {
+        if !args.include_deprecated && is_deprecated(&file.text) {
+            deprecated += 1;
+            continue;
+        }
+        chosen.push(RuleFile {
+            path: file.name.chars().take(1024).collect(),
+            content: file.text,
+        });
+    }
+    let unreadable = found.unreadable.iter().map(|error| ImportOutcome {
+        path: error.path.clone(),
+        outcome: Outcome::Refused.into(),
+        field: error.field.clone(),
+        reason: error.reason.clone(),
+        ..ImportOutcome::default()
+    });
+    let mut outcomes: Vec<ImportOutcome> = unreadable.collect();
+    if chosen.is_empty() && outcomes.is_empty() {
+        bail!("expected rule files (.yml), found none");
+    }
+    if !args.json {
+        for note in &found.notes {
+            eprintln!("{note}");
+        }
+    }
+    // What others refer to comes first.
+    chosen.sort_by_key(order);
+    let mut client = args.connection.target()?.rules().await?;
+    outcomes.extend(import(&mut client, chosen, &args).await?);
+    let failed = outcomes.iter().any(|outcome| outcome.outcome() == Outcome::Refused);
+    if args.json {
+        println!("{}", to_json(&outcomes, deprecated, args.dry_run));
+    } else {
+        report(&outcomes, deprecated, &args);
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn is_deprecated(text: &str) -> bool {
+    let mut rules = sigma::parse_rules("", text).into_iter().flatten().peekable();
+    rules.peek().is_some() && rules.all(|rule| matches!(rule.status, Some(Status::Deprecated | Status::Unsupported)))
+}
+
+/// Pipelines, then rules, then filters and correlations.
+fn order(file: &RuleFile) -> u8 {
+    if file
+        .path
+        .split(['/', '\\'])
+        .rev()
+        .skip(1)
+        .any(|folder| folder == "pipelines")
+    {
+        return 0;
+    }
+    let refers = file
+        .content
+        .lines()
+        .any(|line| line.starts_with("correlation:") || line.starts_with("filter:"));
+    if refers { 2 } else { 1 }
+}
+
+async fn import(client: &mut RuleClient, files: Vec<RuleFile>, args: &Args) -> anyhow::Result<Vec<ImportOutcome>> {
+    let bar = progress(files.len(), args.json);
+    let began = Instant::now();
+    let mut outcomes = Vec::with_capacity(files.len());
+    let mut files = files.into_iter().peekable();
+    while files.peek().is_some() {
+        let mut portion = Vec::new();
+        let mut bytes = 0;
+        while let Some(file) = files.next_if(|file| {
+            portion.is_empty() || (portion.len() < MAX_FILES && bytes + file.content.len() <= MAX_BYTES)
+        }) {
+            bytes += file.content.len() + file.path.len();
+            portion.push(file);
+        }
+        if began.elapsed() >= SHOW_AFTER && bar.is_hidden() && std::io::stderr().is_terminal() && !args.json {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let count = portion.len() as u64;
+        outcomes.extend(send(client, portion, args.dry_run).await?);
+        bar.inc(count);
+    }
+    bar.finish_and_clear();
+    Ok(outcomes)
+}
+
+fn progress(files: usize, _json: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::hidden());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} files, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Importing is safe to repeat: what is stored already is unchanged.
+async fn send(client: &mut RuleClient, files: Vec<RuleFile>, dry_run: bool) -> anyhow::Result<Vec<ImportOutcome>> {
+    let request = ImportRulesRequest {
+        files,
+        dry_run,
+        ..ImportRulesRequest::default()
+    };
+    let mut pause = Duration::from_millis(500);
+    for _ in 1..TRIES {
+        match client.import_rules(request.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner().outcomes),
+            Err(status)
+                if matches!(
+                    status.code(),
+                    tonic::Code::Unavailable | tonic::Code::ResourceExhausted | tonic::Code::DeadlineExceeded
+                ) =>
+            {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Err(status) => return Err(grpc_error(status)),
+        }
+    }
+    client
+        .import_rules(request)
+        .await
+        .map(|answer| answer.into_inner().outcomes)
+        .map_err(grpc_error)
+        .context("nothing of this portion is known to be stored; import again")
+}
+
+fn word(outcome: Outcome, dry_run: bool) -> (&'static str, Tone) {
+    match (outcome, dry_run) {
+        (Outcome::Added, false) => ("added", Tone::Good),
+        (Outcome::Added, true) => ("new", Tone::Good),
+        (Outcome::Changed, false) => ("changed", Tone::Warning),
+        (Outcome::Changed, true) => ("differs", Tone::Warning),
+        (Outcome::Unchanged, _) => ("unchanged", Tone::Quiet),
+        (Outcome::Refused | Outcome::Unspecified, _) => ("REFUSED", Tone::Bad),
+    }
+}
+
+fn place(outcome: &ImportOutcome) -> String {
+    let mut place = outcome.path.clone();
+    for number in [outcome.line, outcome.column] {
+        if number > 0 {
+            place.push_str(&format!(":{number}"));
+        }
+    }
+    place
+}
+
+fn count(outcomes: &[ImportOutcome], wanted: Outcome) -> usize {
+    outcomes.iter().filter(|outcome| outcome.outcome() == wanted).count()
+}
+
+fn report(outcomes: &[ImportOutcome], deprecated: usize, args: &Args) {
+    let style = Style::stdout();
+    let tell_all = args.all || outcomes.len() <= TELL_ALL;
+    let mut table = Table::new(&["RESULT", "KIND", "FILE", "TITLE OR REASON"]);
+    let mut told = 0;
+    for outcome in outcomes {
+        let refused = outcome.outcome() == Outcome::Refused;
+        if !refused && !tell_all {
+            continue;
+        }
+        told += 1;
+        let (word, tone) = word(outcome.outcome(), args.dry_run);
+        let text = if refused {
+            format!("{}: {}", outcome.field, outcome.reason)
+        } else {
+            shortened(&outcome.title, 90)
+        };
+        let kind = if outcome.kind.is_empty() { "-" } else { &outcome.kind };
+        table.row([Cell::new(word, tone), kind.into(), place(outcome).into(), text.into()]);
+    }
+    if told > 0 {
+        print!("{}", table.render(style));
+    }
+    for outcome in outcomes {
+        for warning in &outcome.warnings {
+            println!(
+                "{} {}: {}",
+                style.yellow("warning"),
+                printable(&place(outcome)),
+                printable(warning)
+            );
+        }
+    }
+    let number = |wanted| thousands(count(outcomes, wanted));
+    let refused = count(outcomes, Outcome::Refused);
+    let mut summary = format!(
+        "{}: {} {}, {} {}, {} unchanged, {}",
+        counted(outcomes.len(), "document"),
+        number(Outcome::Added),
+        word(Outcome::Added, args.dry_run).0,
+        number(Outcome::Changed),
+        word(Outcome::Changed, args.dry_run).0,
+        number(Outcome::Unchanged),
+        if refused == 0 {
+            "0 refused".to_owned()
+        } else {
+            style.red(&format!("{} refused", thousands(refused)))
+        }
+    );
+    if deprecated > 0 {
+        summary.push_str(&format!(
+            "; {} left out as deprecated (--include-deprecated takes them)",
+            counted(deprecated, "file")
+        ));
+    }
+    println!("{summary}");
+    let stored = count(outcomes, Outcome::Added) + count(outcomes, Outcome::Changed);
+    if args.dry_run {
+        println!("nothing was stored; run it without --dry-run to do so");
+    } else if stored > 0 {
+        println!("detectors use them from now on: picket rules list");
+    }
+}
+
+fn to_json(outcomes: &[ImportOutcome], deprecated: usize, dry_run: bool) -> Value {
+    let known = |number: u32| (number > 0).then_some(number);
+    let rows: Vec<Value> = outcomes
+        .iter()
+        .map(|outcome| {
+            json!({
+                "outcome": match outcome.outcome() {
+                    Outcome::Added => "added",
+                    Outcome::Changed => "changed",
+                    Outcome::Unchanged => "unchanged",
+                    Outcome::Refused | Outcome::Unspecified => "refused",
+                },
+                "path": outcome.path, "line": known(outcome.line), "column": known(outcome.column),
+                "id": outcome.id, "kind": outcome.kind, "title": outcome.title,
+                "field": outcome.field, "reason": outcome.reason, "warnings": outcome.warnings,
+            })
+        })
+        .collect();
+    json!({
+        "dry_run": dry_run,
+        "added": count(outcomes, Outcome::Added),
+        "changed": count(outcomes, Outcome::Changed),
+        "unchanged": count(outcomes, Outcome::Unchanged),
+        "refused": count(outcomes, Outcome::Refused),
+        "deprecated": deprecated,
+        "outcomes": rows,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_refer_to_is_sent_first() {
+        let file = |path: &str, content: &str| RuleFile {
+            path: path.to_owned(),
+            content: content.to_owned(),
+        };
+        let mut files = [
+            file("a.yml", "title: c\ncorrelation:\n  type: event_count"),
+            file("b.yml", "title: r\ndetection: {}"),
+            file("x/pipelines/p.yml", "transformations: []"),
+            file("pipelines.yml", "title: r"),
+        ];
+        files.sort_by_key(order);
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["x/pipelines/p.yml", "b.yml", "pipelines.yml", "a.yml"]);
+    }
+
+    #[test]
+    fn only_files_of_deprecated_rules_alone_are_left_out() {
+        let rule = |status: &str| {
+            format!(
+                "title: T\nid: {status}\nstatus: {status}\nlogsource: {{product: linux}}\ndetection:\n  s: {{a: 1}}\n  \
+                 condition: s\n"
+            )
+        };
+        assert!(is_deprecated(&rule("deprecated")));
+        assert!(!is_deprecated(&rule("test")));
+        assert!(!is_deprecated(&format!(
+            "{}---\n{}",
+            rule("deprecated"),
+            rule("stable")
+        )));
+        assert!(!is_deprecated("title: broken"));
+    }
+}

@@ -1,0 +1,10 @@
+//! What is done to the rules of a running system, through its gateway.
+
+pub(super) mod change;
+pub(super) mod deployed;
+pub(crate) mod exceptions;
+pub(super) mod import;
+pub(super) mod list;
+pub(super) mod show;
+pub(crate) mod suppressions;
+pub(super) mod versions;
