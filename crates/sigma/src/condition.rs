@@ -140,15 +140,9 @@ impl<'a> Parser<'a> {
         let pattern = self
             .next()
             .ok_or("expected `them` or a search name after `of`, got the end")?;
-        let them = pattern.eq_ignore_ascii_case("them");
         let searches = self.searches;
         let names = searches.0.iter().enumerate();
-        let chosen = names.filter_map(|(position, (name, _))| {
-            // A name with an underscore in front is only chosen by a pattern that has one too.
-            let is_hidden = name.starts_with('_') && !pattern.starts_with('_');
-            let fits = !is_hidden && (them || name_fits(pattern, name));
-            fits.then_some(position)
-        });
+        let chosen = names.filter_map(|(position, (name, _))| chooses(pattern, name).then_some(position));
         let terms: Vec<Tree> = chosen.map(|position| self.named(position)).collect::<Result<_, _>>()?;
         if terms.is_empty() {
             return Err(unknown(pattern, searches));
@@ -196,6 +190,13 @@ fn one_or(mut terms: Vec<Tree>, combine: fn(Vec<Tree>) -> Tree) -> Tree {
 fn unknown(name: &str, searches: &Names<'_>) -> String {
     let known: Vec<&str> = searches.0.iter().map(|(name, _)| *name).collect();
     format!("expected one of the searches {}, got `{name}`", known.join(", "))
+}
+
+/// Whether `of pattern` means the search of this name. A name with an underscore in front is only chosen by a pattern
+/// that has one too.
+pub(crate) fn chooses(pattern: &str, name: &str) -> bool {
+    let is_hidden = name.starts_with('_') && !pattern.starts_with('_');
+    !is_hidden && (pattern.eq_ignore_ascii_case("them") || name_fits(pattern, name))
 }
 
 /// Whether `name` fits a pattern in which `*` stands for any text.

@@ -154,7 +154,7 @@ impl Metadata {
 }
 
 /// Top-level keys that have a place in [`Metadata`] or in a kind of document, or are known and not kept.
-const KNOWN_KEYS: [&str; 21] = [
+pub(crate) const KNOWN_KEYS: [&str; 21] = [
     "title",
     "id",
     "name",
