@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use proto::detection::v1::SubmitOutcome;
 
 use crate::pipeline::evaluate::Outcome;
@@ -47,6 +47,9 @@ pub(crate) fn evaluated(outcome: &Outcome) {
     counter!("picket_detector_events_evaluated_total").increment(outcome.events as u64);
     counter!("picket_detector_matches_total", "by" => "rule").increment(outcome.rule_alerts as u64);
     counter!("picket_detector_matches_total", "by" => "indicator").increment(outcome.indicator_alerts as u64);
+    if outcome.excepted > 0 {
+        counter!("picket_detector_matches_dropped_total", "reason" => "exception").increment(outcome.excepted as u64);
+    }
     if outcome.dropped_hits > 0 {
         counter!("picket_detector_matches_dropped_total", "reason" => "too_many_indicators_in_event")
             .increment(outcome.dropped_hits as u64);
@@ -85,6 +88,11 @@ pub(crate) fn rule_errors_in_store(count: usize) {
 
 pub(crate) fn rules_in_use(count: usize) {
     gauge!("picket_detector_rules").set(count as f64);
+}
+
+/// From the moment a change was seen until it was in use.
+pub(crate) fn rules_reloaded(took: Duration) {
+    histogram!("picket_detector_rules_reload_seconds").record(took.as_secs_f64());
 }
 
 pub(crate) fn indicators_in_use(count: usize) {

@@ -15,6 +15,7 @@ use model::{NodeId, Timestamp};
 use proto::detection::v1::detection_service_server::DetectionServiceServer;
 use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use proto::intel::v1::feed_service_server::FeedServiceServer;
+use proto::rules::v1::rule_service_server::RuleServiceServer;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use crate::pipeline::queue::Queue;
 use crate::pipeline::submit::Submissions;
 use crate::pipeline::truth::TruthPath;
 use crate::pipeline::worker::Workers;
+use crate::rules::cache::ParsedRules;
 use crate::rules::compiled::Compiled;
 use crate::rules::import::Importer;
 use crate::rules::{self};
@@ -81,10 +83,16 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         .max_decoding_message_size(limits.max_message_bytes);
     let feeds =
         FeedServiceServer::new(Feeds { store: store.clone() }).max_decoding_message_size(limits.max_message_bytes);
+    let rule_service = RuleServiceServer::new(rules::service::Rules {
+        store: store.clone(),
+        cache: content.parsed.clone(),
+    })
+    .max_decoding_message_size(limits.max_message_bytes);
     let services = grpc::routes()
         .add_service(detection)
         .add_service(indicators)
-        .add_service(feeds);
+        .add_service(feeds)
+        .add_service(rule_service);
     let tls = Arc::new(ArcSwap::new(server_tls));
     ctx.tasks.spawn(
         "grpc server",
@@ -190,6 +198,7 @@ fn follow_revocations(store: &Store, ctx: &Context) -> RevocationList {
 /// Rules and indicators, and what keeps them fresh.
 struct Content {
     rules: Arc<ArcSwap<Compiled>>,
+    parsed: ParsedRules,
     indicators: Arc<ArcSwap<IndicatorSet>>,
     importer: Option<Importer>,
     rule_follower: rules::follow::Follower,
@@ -201,15 +210,23 @@ impl Content {
     async fn load(config: &Config, node: &NodeId, store: &Store, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let rules: Arc<ArcSwap<Compiled>> = Arc::default();
         let indicators: Arc<ArcSwap<IndicatorSet>> = Arc::default();
+        let parsed = ParsedRules::default();
         let has_directory = !config.rules.dir.as_os_str().is_empty();
         let mut content = Self {
             importer: has_directory.then(|| {
                 let dir = config.rules.dir.clone();
-                Importer::new(store.clone(), node.clone(), config.rules.tenant.clone(), dir)
+                Importer::new(
+                    store.clone(),
+                    node.clone(),
+                    config.rules.tenant.clone(),
+                    dir,
+                    parsed.clone(),
+                )
             }),
-            rule_follower: rules::follow::Follower::new(store.clone(), Arc::clone(&rules)),
+            rule_follower: rules::follow::Follower::new(store.clone(), Arc::clone(&rules), parsed.clone()),
             indicator_follower: intel::follow::Follower::new(store.clone(), Arc::clone(&indicators)),
             rules,
+            parsed,
             indicators,
         };
         let mut is_logged = false;

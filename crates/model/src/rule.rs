@@ -90,7 +90,7 @@ impl fmt::Display for RuleOrigin {
     }
 }
 
-/// Why an enabled document is not in use.
+/// Why an enabled document is not in use, or not as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleProblem {
     /// Line of its file, from 1, where that is known.
@@ -143,6 +143,9 @@ pub struct StoredRule {
     pub logsource: String,
     /// Disabled documents are kept and not used.
     pub enabled: bool,
+    /// It is disabled because no living detector has its file.
+    #[serde(default)]
+    pub vanished: bool,
     /// Why it was enabled or disabled last, in the words of who did it.
     #[serde(default)]
     pub note: String,

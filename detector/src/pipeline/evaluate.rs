@@ -11,6 +11,7 @@ use sigma::Scratch;
 use crate::intel::observables::{Observable, Wanted, scan};
 use crate::intel::set::{Hit, IndicatorSet, TenantSet, each_text};
 use crate::rules::compiled::{Compiled, Heading, TenantRules};
+use crate::rules::exceptions::Holding;
 
 /// Most addresses an alert can be found by.
 const MAX_IPS: usize = 64;
@@ -34,6 +35,18 @@ pub(crate) struct Outcome {
     pub(crate) indicator_alerts: usize,
     /// Indicator matches beyond the limit of one event.
     pub(crate) dropped_hits: usize,
+    /// Matches that exceptions kept from alerting.
+    pub(crate) excepted: usize,
+}
+
+/// Memory that is used again and again, by one block at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Working {
+    scratch: Scratch,
+    exceptions: Scratch,
+    positions: Vec<usize>,
+    holding: Holding,
+    excepted: usize,
 }
 
 /// Why a block was not evaluated to its end.
@@ -54,7 +67,7 @@ impl Evaluator {
         tenant: &Tenant,
         body: &[u8],
         processed_at: Timestamp,
-        scratch: &mut Scratch,
+        work: &mut Working,
         take: &mut dyn FnMut(Vec<Alert>) -> bool,
     ) -> Result<Outcome, EvaluateError> {
         let rules = self.rules.tenant(tenant);
@@ -70,7 +83,7 @@ impl Evaluator {
             take,
             is_refused: false,
         };
-        let mut positions = Vec::new();
+        work.excepted = 0;
         for event in &events {
             let mut detections = Detections {
                 tenant,
@@ -80,10 +93,10 @@ impl Evaluator {
                 sink: &mut sink,
             };
             if let Some(rules) = rules {
-                outcome.rule_alerts += detections.by_rules(rules, scratch, &mut positions);
+                outcome.rule_alerts += detections.by_rules(rules, work);
             }
             if let Some(indicators) = indicators {
-                let (alerts, dropped) = detections.by_indicators(indicators);
+                let (alerts, dropped) = detections.by_indicators(indicators, rules, work);
                 outcome.indicator_alerts += alerts;
                 outcome.dropped_hits += dropped;
             }
@@ -91,6 +104,7 @@ impl Evaluator {
                 return Err(EvaluateError::GivenUp);
             }
         }
+        outcome.excepted = work.excepted;
         sink.flush();
         if sink.is_refused {
             return Err(EvaluateError::GivenUp);
@@ -143,18 +157,47 @@ struct Shared {
 }
 
 impl Detections<'_, '_> {
-    fn by_rules(&mut self, rules: &TenantRules, scratch: &mut Scratch, positions: &mut Vec<usize>) -> usize {
-        positions.clear();
-        rules.set.evaluate(self.event, scratch, positions);
-        for heading in positions.iter().filter_map(|position| rules.headings.get(*position)) {
-            let id = AlertId::single(self.tenant, &heading.rule.id, &self.event.id);
-            self.add(id, heading.clone(), None);
+    fn by_rules(&mut self, rules: &TenantRules, work: &mut Working) -> usize {
+        work.positions.clear();
+        rules.set.evaluate(self.event, &mut work.scratch, &mut work.positions);
+        if work.positions.is_empty() {
+            return 0;
         }
-        positions.len()
+        let exceptions = &rules.exceptions;
+        exceptions.holding(self.event, &mut work.exceptions, &mut work.holding);
+        let mut found = 0;
+        for position in &work.positions {
+            let Some(rule) = rules.rules.get(*position) else {
+                continue;
+            };
+            if exceptions.silence(&work.holding, *position, rule.logsource) {
+                work.excepted += 1;
+                continue;
+            }
+            found += 1;
+            let id = AlertId::single(self.tenant, &rule.heading.rule.id, &self.event.id);
+            self.add(id, rule.heading.clone(), None);
+        }
+        found
     }
 
-    fn by_indicators(&mut self, indicators: &TenantSet) -> (usize, usize) {
+    fn by_indicators(
+        &mut self,
+        indicators: &TenantSet,
+        rules: Option<&TenantRules>,
+        work: &mut Working,
+    ) -> (usize, usize) {
         let found = indicators.matches(self.event);
+        if !found.hits.is_empty()
+            && let Some(exceptions) = rules.map(|rules| &rules.exceptions)
+            && exceptions.is_any_general()
+        {
+            exceptions.holding(self.event, &mut work.exceptions, &mut work.holding);
+            if exceptions.silence_indicators(&work.holding) {
+                work.excepted += found.hits.len();
+                return (0, found.dropped);
+            }
+        }
         for hit in &found.hits {
             let rule_id = hit.indicator.kind.rule_id();
             let id = AlertId::indicator(self.tenant, rule_id, &hit.indicator.value, &self.event.id);
@@ -280,12 +323,13 @@ mod tests {
             tags: Vec::new(),
             logsource: String::new(),
             enabled: true,
+            vanished: false,
             note: String::new(),
             updated_at: Timestamp(0),
             updated_by: String::new(),
             error: None,
         };
-        let (rules, errors) = Compiled::new(&[stored]);
+        let (rules, errors) = Compiled::of(&[stored]);
         assert!(errors.is_empty(), "{errors:?}");
         Evaluator {
             rules: Arc::new(rules),
@@ -325,7 +369,7 @@ mod tests {
                 &Tenant::default(),
                 &body,
                 Timestamp(5),
-                &mut Scratch::new(),
+                &mut Working::default(),
                 &mut |chunk| {
                     assert!(chunk.len() <= CHUNK);
                     alerts.extend(chunk);
@@ -377,15 +421,15 @@ mod tests {
         let evaluator = evaluator(Vec::new());
         let body = block::encode(&[event(1, "failure")]).unwrap().bytes;
         let other: Tenant = "other".parse().unwrap();
-        let outcome = evaluator.block(&other, &body, Timestamp(0), &mut Scratch::new(), &mut |_| true);
+        let outcome = evaluator.block(&other, &body, Timestamp(0), &mut Working::default(), &mut |_| true);
         assert_eq!(outcome.unwrap().rule_alerts, 0);
-        let rubbish = evaluator.block(&other, b"rubbish", Timestamp(0), &mut Scratch::new(), &mut |_| true);
+        let rubbish = evaluator.block(&other, b"rubbish", Timestamp(0), &mut Working::default(), &mut |_| true);
         assert!(matches!(rubbish, Err(EvaluateError::Decode(_))));
         let refused = evaluator.block(
             &Tenant::default(),
             &body,
             Timestamp(0),
-            &mut Scratch::new(),
+            &mut Working::default(),
             &mut |_| false,
         );
         assert!(matches!(refused, Err(EvaluateError::GivenUp)));

@@ -10,13 +10,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use model::alert::Alert;
 use model::{NodeId, Timestamp};
-use sigma::Scratch;
 use storage::{Store, alerts, blocks};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::evaluate::{EvaluateError, Evaluator, Outcome};
+use super::evaluate::{EvaluateError, Evaluator, Outcome, Working};
 use super::queue::{Claimed, Jobs};
 use crate::intel::set::IndicatorSet;
 use crate::metrics::{self, BlockEnd};
@@ -38,7 +37,7 @@ pub(crate) struct Workers {
     /// One for each block that may be evaluated at a time: as many as there are cores.
     pub(crate) cores: Arc<Semaphore>,
     /// Working memories that nobody uses at the moment.
-    pub(crate) scratches: Mutex<Vec<Scratch>>,
+    pub(crate) scratches: Mutex<Vec<Working>>,
     /// Whether the database was away at the last try; for logging that once.
     pub(crate) away: std::sync::atomic::AtomicBool,
 }
@@ -195,7 +194,7 @@ impl Workers {
         Ok(())
     }
 
-    fn scratches(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+    fn scratches(&self) -> std::sync::MutexGuard<'_, Vec<Working>> {
         self.scratches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

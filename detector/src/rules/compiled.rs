@@ -1,26 +1,44 @@
-//! The rules of all tenants, compiled and with what their alerts say prepared.
+//! The content of all tenants, compiled and with what alerts say prepared.
 
 use std::sync::Arc;
 
 use model::alert::{AlertRule, Attack};
-use model::rule::StoredRule;
+use model::exception::{Exception, Suppression};
 use model::{Level, Tenant};
 use rustc_hash::FxHashMap;
-use sigma::{RuleError, RuleSet};
+use sigma::{Catalog, Document, Filter, LogSource, Metadata, Rule, RuleError, RuleSet};
 
-/// Every tenant's rules. Immutable: a change makes a new one.
+use super::engine;
+use super::exceptions::{Exceptions, Target};
+use super::parsed::{Parsed, Pipeline, refusal};
+use super::suppression::Folding;
+
+/// Every tenant's content. Immutable: a change makes a new one.
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     tenants: FxHashMap<Tenant, TenantRules>,
 }
 
-/// One tenant's rules.
-#[derive(Debug)]
+/// One tenant's content.
+#[derive(Debug, Default)]
 pub(crate) struct TenantRules {
     /// The rules.
     pub(crate) set: RuleSet,
-    /// What an alert says about each, at the same positions.
-    pub(crate) headings: Vec<Heading>,
+    /// What is known of each, at the same positions.
+    pub(crate) rules: Vec<InUse>,
+    /// What keeps rules from alerting.
+    pub(crate) exceptions: Exceptions,
+}
+
+/// What is known of a rule in use.
+#[derive(Debug)]
+pub(crate) struct InUse {
+    /// What its alerts say.
+    pub(crate) heading: Heading,
+    /// Number of its logsource among those of the tenant.
+    pub(crate) logsource: usize,
+    /// How its alerts are folded into one.
+    pub(crate) folding: Option<Folding>,
 }
 
 /// The part of an alert that depends on the rule alone.
@@ -31,53 +49,156 @@ pub(crate) struct Heading {
     pub(crate) attack: Attack,
 }
 
+impl Heading {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            rule: AlertRule {
+                id: metadata.id.clone(),
+                title: metadata.title.clone(),
+                description: metadata.description.clone(),
+                revision: metadata.revision.clone(),
+                tags: metadata.tags.clone(),
+            },
+            level: metadata.level,
+            attack: Attack::from_tags(&metadata.tags),
+        }
+    }
+}
+
+/// What is in MongoDB of one tenant, parsed.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) documents: Vec<Parsed>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) suppressions: Vec<Suppression>,
+}
+
+/// Documents that are not in use, or not as a whole, by id.
+pub(crate) type Problems = FxHashMap<String, RuleError>;
+
 impl Compiled {
-    /// Compiles stored rules; those that are not usable are left out and named.
-    pub(crate) fn new(stored: &[StoredRule]) -> (Self, Vec<RuleError>) {
-        let mut errors = Vec::new();
-        let mut by_tenant: FxHashMap<Tenant, Vec<sigma::Rule>> = FxHashMap::default();
-        for stored in stored {
-            for parsed in sigma::parse_rules(&stored.path, &stored.yaml) {
-                match parsed {
-                    Ok(rule) => by_tenant.entry(stored.tenant.clone()).or_default().push(rule),
-                    Err(error) => errors.push(error),
-                }
-            }
-        }
-        let mut tenants = FxHashMap::default();
-        for (tenant, rules) in by_tenant {
-            let (set, refused) = RuleSet::compile(rules);
-            errors.extend(refused);
-            let headings = set.rules().iter().map(heading).collect();
-            tenants.insert(tenant, TenantRules { set, headings });
-        }
-        (Self { tenants }, errors)
+    pub(crate) fn new(tenants: FxHashMap<Tenant, TenantRules>) -> Self {
+        Self { tenants }
     }
 
-    /// How many rules are in use.
+    /// How many rules and correlations are in use.
     pub(crate) fn len(&self) -> usize {
         self.tenants.values().map(|rules| rules.set.len()).sum()
     }
 
-    /// The rules of a tenant; `None` when it has none.
+    /// The content of a tenant; `None` when it has none.
     pub(crate) fn tenant(&self, tenant: &Tenant) -> Option<&TenantRules> {
         self.tenants.get(tenant)
     }
 }
 
-/// Rules swapped by one task and read by all.
+/// Content swapped by one task and read by all.
 pub(crate) type Shared = Arc<arc_swap::ArcSwap<Compiled>>;
 
-fn heading(rule: &sigma::Rule) -> Heading {
-    Heading {
-        rule: AlertRule {
-            id: rule.id.clone(),
-            title: rule.title.clone(),
-            description: rule.description.clone(),
-            revision: rule.revision.clone(),
-            tags: rule.tags.clone(),
-        },
-        level: rule.level,
-        attack: Attack::from_tags(&rule.tags),
+impl TenantRules {
+    /// Compiles a tenant's content. What is not usable is left out and named by its id; the rest is not affected.
+    pub(crate) fn compile(content: &Content) -> (Self, Problems) {
+        let mut problems = Problems::default();
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut filters: Vec<Filter> = Vec::new();
+        let mut pipelines: Vec<&Pipeline> = Vec::new();
+        for parsed in &content.documents {
+            match parsed {
+                Parsed::Pipeline(pipeline) => pipelines.push(pipeline),
+                Parsed::Document(document) => match &**document {
+                    Document::Rule(rule) => rules.push(named_by_id(rule.clone(), |rule| &mut rule.metadata)),
+                    Document::Filter(filter) => {
+                        filters.push(named_by_id(filter.clone(), |filter| &mut filter.metadata));
+                    }
+                    Document::Correlation(_) => {}
+                },
+            }
+        }
+        let catalog = catalog(&pipelines, &mut problems);
+        for error in sigma::filter::check(&filters, &rules) {
+            note(&mut problems, error);
+        }
+        let (set, errors) = engine::compile_set(rules, catalog, &filters);
+        for error in errors {
+            note(&mut problems, error);
+        }
+        let mut logsources: Vec<LogSource> = Vec::new();
+        let mut in_use: Vec<InUse> = set
+            .rules()
+            .iter()
+            .map(|rule| InUse {
+                heading: Heading::of(&rule.metadata),
+                logsource: number_of(&mut logsources, &rule.logsource),
+                folding: None,
+            })
+            .collect();
+        let position = |id: &str| set.rules().iter().position(|rule| rule.id == id);
+        for suppression in &content.suppressions {
+            let rule = position(&suppression.rule_id).and_then(|position| set.rules().get(position));
+            if let (Some(rule), Some(position)) = (rule, position(&suppression.rule_id))
+                && let Some(in_use) = in_use.get_mut(position)
+            {
+                in_use.folding = Some(Folding::new(suppression, rule, catalog));
+            }
+        }
+        let target = |id: &str| position(id).map(Target::Rule);
+        let (exceptions, errors) = Exceptions::compile(&content.exceptions, &logsources, &in_use, &target, catalog);
+        for (id, error) in errors {
+            tracing::warn!(exception.id = id, error = error.reason, "exception not usable");
+        }
+        (
+            Self {
+                set,
+                rules: in_use,
+                exceptions,
+            },
+            problems,
+        )
+    }
+}
+
+/// Errors name the path of a document, and only its id is unique.
+fn named_by_id<D>(mut document: D, metadata: impl Fn(&mut D) -> &mut Metadata) -> D {
+    let metadata = metadata(&mut document);
+    metadata.path.clone_from(&metadata.id);
+    document
+}
+
+fn note(problems: &mut Problems, error: RuleError) {
+    problems.entry(error.path.clone()).or_insert(error);
+}
+
+fn number_of(logsources: &mut Vec<LogSource>, logsource: &LogSource) -> usize {
+    match logsources.iter().position(|known| known == logsource) {
+        Some(number) => number,
+        None => {
+            logsources.push(logsource.clone());
+            logsources.len() - 1
+        }
+    }
+}
+
+/// The catalog with a tenant's pipelines. One that is not usable is left out, and named.
+pub(crate) fn catalog(pipelines: &[&Pipeline], problems: &mut Problems) -> &'static Catalog {
+    let mut usable: Vec<(String, String)> = Vec::new();
+    for pipeline in pipelines {
+        usable.push((pipeline.id.clone(), pipeline.yaml.clone()));
+    }
+    loop {
+        let errors = match engine::catalog_with(&usable) {
+            Ok(catalog) => return catalog,
+            Err(errors) => errors,
+        };
+        let before = usable.len();
+        for error in errors {
+            usable.retain(|(id, _)| *id != error.path);
+            note(problems, error);
+        }
+        if usable.len() == before {
+            for (id, _) in usable.drain(..) {
+                let error = refusal(&id, "file", "expected pipelines that are usable together");
+                note(problems, error);
+            }
+        }
     }
 }

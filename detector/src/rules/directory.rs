@@ -6,7 +6,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sigma::{Rule, RuleError};
+use sigma::RuleError;
+
+use super::parsed::{Parsed, file_error, parse, refusal};
 
 /// Largest rule file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -21,8 +23,8 @@ pub(crate) type Listing = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 /// What the directory holds.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    /// Usable rules, each id once.
-    pub(crate) rules: Vec<Rule>,
+    /// Readable documents, each id once.
+    pub(crate) documents: Vec<Parsed>,
     /// Everything that is not usable. A rule whose file has an error keeps its last good revision.
     pub(crate) errors: Vec<RuleError>,
 }
@@ -85,22 +87,16 @@ pub(crate) fn read(root: &Path, listing: &Listing) -> Contents {
                 continue;
             }
         };
-        for parsed in sigma::parse_rules(&shown, &text) {
+        for parsed in parse(&shown, &text) {
             match parsed {
-                Ok(rule) => match ids.get(&rule.id) {
+                Ok(parsed) => match ids.get(parsed.id()) {
                     None => {
-                        ids.insert(rule.id.clone(), shown.clone());
-                        contents.rules.push(rule);
+                        ids.insert(parsed.id().to_owned(), shown.clone());
+                        contents.documents.push(parsed);
                     }
                     Some(first) => {
-                        let reason = format!("expected an id of its own, got {} of {first}", rule.id);
-                        contents.errors.push(RuleError {
-                            path: shown.clone(),
-                            line: None,
-                            column: None,
-                            field: "id".to_owned(),
-                            reason,
-                        });
+                        let reason = format!("expected an id of its own, got {} of {first}", parsed.id());
+                        contents.errors.push(refusal(&shown, "id", reason));
                     }
                 },
                 Err(error) => contents.errors.push(error),
@@ -118,16 +114,6 @@ fn read_file(path: &Path) -> io::Result<String> {
         return Err(io::Error::other(format!("more than {MAX_FILE_BYTES} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8"))
-}
-
-fn file_error(path: &str, reason: String) -> RuleError {
-    RuleError {
-        path: path.to_owned(),
-        line: None,
-        column: None,
-        field: "file".to_owned(),
-        reason,
-    }
 }
 
 #[cfg(test)]
@@ -163,7 +149,7 @@ mod tests {
                 .map(|(path, state)| (path.clone(), *state))
                 .collect(),
         );
-        let ids: Vec<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let ids: Vec<&str> = contents.documents.iter().map(Parsed::id).collect();
         assert_eq!(ids, ["b", "c", "a"]);
         let errors: Vec<String> = contents.errors.iter().map(ToString::to_string).collect();
         assert_eq!(errors.len(), 3, "{errors:?}");

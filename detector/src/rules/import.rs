@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::node::Role;
-use model::rule::{RuleKind, RuleOrigin, StoredRule};
-use model::{NodeId, Tenant, Timestamp};
+use model::rule::{RuleOrigin, StoredRule};
+use model::{NodeId, Tenant};
 use storage::rules::{self, Put};
 use storage::{Store, audit, nodes, rule_versions};
 use tokio_util::sync::CancellationToken;
 
+use super::cache::ParsedRules;
+use super::check::check;
 use super::directory::{self, Contents, Listing};
+use super::parsed::Parsed;
 use crate::metrics;
 
 /// Time between two looks at the directory.
@@ -27,6 +30,7 @@ pub(crate) struct Importer {
     pub(crate) node: NodeId,
     pub(crate) tenant: Tenant,
     pub(crate) root: PathBuf,
+    cache: ParsedRules,
     imported: Option<Listing>,
     /// Ids of the rules of the last import.
     present: HashSet<String>,
@@ -42,12 +46,13 @@ struct Changes {
 }
 
 impl Importer {
-    pub(crate) fn new(store: Store, node: NodeId, tenant: Tenant, root: PathBuf) -> Self {
+    pub(crate) fn new(store: Store, node: NodeId, tenant: Tenant, root: PathBuf, cache: ParsedRules) -> Self {
         Self {
             store,
             node,
             tenant,
             root,
+            cache,
             imported: None,
             present: HashSet::new(),
             reported: HashSet::new(),
@@ -96,12 +101,43 @@ impl Importer {
             self.imported = Some(listing);
             return Ok(());
         };
+        let stored = rules::list(&self.store, &self.tenant).await?;
+        let Some((contents, stored)) = self.check(contents, stored).await else {
+            self.imported = Some(listing);
+            return Ok(());
+        };
         self.report(&contents);
-        let changes = self.store_all(&contents).await?;
-        self.record(&changes, contents.rules.len()).await?;
-        self.present = contents.rules.into_iter().map(|rule| rule.metadata.id).collect();
+        let changes = self.store_all(&contents, stored).await?;
+        self.record(&changes, contents.documents.len()).await?;
+        self.present = contents.documents.iter().map(|parsed| parsed.id().to_owned()).collect();
         self.imported = Some(listing);
         Ok(())
+    }
+
+    /// Takes out what is not usable together with the rest of the content.
+    async fn check(&self, contents: Contents, stored: Vec<StoredRule>) -> Option<(Contents, Vec<StoredRule>)> {
+        let cache = self.cache.clone();
+        let checking = tokio::task::spawn_blocking(move || {
+            let checked = check(&contents.documents, RuleOrigin::Dir, &stored, &cache);
+            let mut usable = Contents {
+                errors: contents.errors,
+                ..Contents::default()
+            };
+            for (parsed, refusal) in contents.documents.into_iter().zip(checked.refusals) {
+                match refusal {
+                    None => usable.documents.push(parsed),
+                    Some(error) => usable.errors.push(error),
+                }
+            }
+            (usable, stored)
+        });
+        match checking.await {
+            Ok(checked) => Some(checked),
+            Err(error) => {
+                tracing::error!(%error, "checking rule files panicked, stored rules stay");
+                None
+            }
+        }
     }
 
     /// Whether another detector disabled a rule that is in this one's directory, as one does that starts before it knows
@@ -143,22 +179,22 @@ impl Importer {
         self.reported = current;
     }
 
-    async fn store_all(&self, contents: &Contents) -> Result<Changes, storage::Error> {
-        let stored: HashMap<String, StoredRule> = rules::list(&self.store, &self.tenant)
-            .await?
-            .into_iter()
-            .map(|rule| (rule.id.clone(), rule))
-            .collect();
+    async fn store_all(&self, contents: &Contents, stored: Vec<StoredRule>) -> Result<Changes, storage::Error> {
+        let stored: HashMap<String, StoredRule> = stored.into_iter().map(|rule| (rule.id.clone(), rule)).collect();
+        let by = format!("node:{}", self.node);
         let to_put: Vec<StoredRule> = contents
-            .rules
+            .documents
             .iter()
-            .filter(|rule| {
-                stored.get(&rule.id).is_none_or(|known| {
+            .filter(|parsed| {
+                stored.get(parsed.id()).is_none_or(|known| {
                     // A disabled one may have been disabled because its file was gone: only the database knows.
-                    known.revision != rule.revision || known.path != rule.path || !known.enabled
+                    known.revision != parsed.revision()
+                        || known.path != parsed.path()
+                        || known.kind != parsed.kind()
+                        || known.vanished
                 })
             })
-            .map(|rule| self.to_stored(rule))
+            .map(|parsed| parsed.to_stored(&self.tenant, RuleOrigin::Dir, &by))
             .collect();
         rule_versions::record(&self.store, &to_put).await?;
         let put = rules::put_all(&self.store, &to_put).await?;
@@ -170,9 +206,9 @@ impl Importer {
                 Put::Unchanged => false,
             };
         }
-        let ids: Vec<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let ids: Vec<&str> = contents.documents.iter().map(Parsed::id).collect();
         rules::claim(&self.store, &self.tenant, &self.node, &ids).await?;
-        let present: HashSet<&str> = contents.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let present: HashSet<&str> = contents.documents.iter().map(Parsed::id).collect();
         let with_errors: HashSet<&str> = contents.errors.iter().map(|error| error.path.as_str()).collect();
         let is_gone = |rule: &&StoredRule| {
             rule.origin == RuleOrigin::Dir
@@ -192,27 +228,6 @@ impl Importer {
             }
         }
         Ok(changes)
-    }
-
-    fn to_stored(&self, rule: &sigma::Rule) -> StoredRule {
-        StoredRule {
-            id: rule.id.clone(),
-            tenant: self.tenant.clone(),
-            kind: RuleKind::Rule,
-            title: rule.title.clone(),
-            yaml: rule.yaml.clone(),
-            revision: rule.revision.clone(),
-            path: rule.path.clone(),
-            origin: RuleOrigin::Dir,
-            level: Some(rule.level),
-            tags: rule.tags.clone(),
-            logsource: String::new(),
-            enabled: true,
-            note: String::new(),
-            updated_at: Timestamp(0),
-            updated_by: format!("node:{}", self.node),
-            error: None,
-        }
     }
 
     async fn record(&self, changes: &Changes, total: usize) -> Result<(), storage::Error> {

@@ -1,6 +1,14 @@
-//! Rules: from files into MongoDB, from MongoDB into a compiled set that is swapped as a whole.
+//! Detection content: from files and imports into MongoDB, from MongoDB into a compiled set that is swapped as a whole.
 
+pub(crate) mod cache;
+pub(crate) mod check;
 pub(crate) mod compiled;
 pub(crate) mod directory;
+mod engine;
+pub(crate) mod exceptions;
+pub(crate) mod explain;
 pub(crate) mod follow;
 pub(crate) mod import;
+pub(crate) mod parsed;
+pub(crate) mod service;
+pub(crate) mod suppression;

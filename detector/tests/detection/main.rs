@@ -8,5 +8,6 @@
 
 mod alerts;
 mod content;
+mod imports;
 mod sandbox;
 mod sharing;

@@ -12,6 +12,7 @@
 mod count;
 mod day;
 mod document;
+mod event;
 mod pending;
 mod scan;
 mod write;
@@ -25,6 +26,7 @@ use crate::{Error, Store};
 
 pub use count::{CountQuery, count_events, events_per_second, events_total};
 pub use day::Day;
+pub use event::event;
 pub use pending::{PendingStats, mark_done, pending, pending_stats};
 pub use scan::{ScanQuery, scan};
 pub use write::{Inserted, Known, Writer, insert};

@@ -52,6 +52,7 @@ pub(super) fn read(document: &Document) -> Result<StoredRule, Error> {
         enabled: document
             .get_bool("enabled")
             .map_err(|_| Error::invalid("rules.enabled", "true or false"))?,
+        vanished: document.get_bool("vanished").unwrap_or(false),
         note: optional("note"),
         updated_at: time(document)?,
         updated_by: optional("updated_by"),

@@ -10,6 +10,7 @@ mod edit;
 mod files;
 mod query;
 mod version;
+mod watch;
 
 use bson::{Document, doc};
 use model::Tenant;
@@ -21,6 +22,7 @@ pub use edit::{Edited, Put, delete, put, put_all, set_enabled, set_problems};
 pub use files::{claim, vanish, vanished};
 pub use query::{RuleFilter, enabled, get, list, page};
 pub use version::{Version, version};
+pub use watch::wake_on_change;
 
 pub(crate) const COLLECTION: &str = "rules";
 

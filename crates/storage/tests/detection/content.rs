@@ -20,6 +20,7 @@ fn rule(id: &str, yaml: &str) -> StoredRule {
         tags: vec!["attack.t1110".to_owned()],
         logsource: "linux//sshd".to_owned(),
         enabled: true,
+        vanished: false,
         note: String::new(),
         updated_at: Timestamp(0),
         updated_by: "node:$one".to_owned(),
