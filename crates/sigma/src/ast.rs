@@ -203,7 +203,7 @@ impl Number {
         float.is_finite().then_some(Self::Float(float))
     }
 
-    fn as_f64(self) -> f64 {
+    pub(crate) fn as_f64(self) -> f64 {
         match self {
             #[allow(
                 clippy::cast_precision_loss,

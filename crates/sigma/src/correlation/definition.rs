@@ -25,6 +25,8 @@ pub struct Correlation {
     pub aliases: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether the rules it names alert by themselves as well.
     pub generate: bool,
+    /// Whether the document gives a level.
+    pub has_level: bool,
 }
 
 impl Deref for Correlation {

@@ -61,6 +61,7 @@ pub(crate) fn parse(path: &str, document: yaml::Document<'_>, top: &Entries<'_>)
         condition,
         aliases: section.aliases()?,
         generate: top_generate(top, &section)?,
+        has_level: top.get("level").is_some(),
     })
 }
 

@@ -1,0 +1,196 @@
+//! The state of one window: the set of its contributions.
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::correlation::contribution::{Contribution, Origin};
+use crate::correlation::keep::Keep;
+use crate::correlation::packed::{self, Entries};
+
+/// Most former triggers that are remembered.
+const MAX_FORMER: usize = 16;
+
+/// What is known of one group of events in one window. Merging is commutative, associative and idempotent, so any
+/// number of writers may merge in any order, each what it saw, as often as it likes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowState {
+    /// Readable values of the group-by fields.
+    pub group: Vec<String>,
+    #[serde(with = "packed")]
+    pub(crate) entries: Entries,
+    /// Whether contributions were left out because there were more than are needed or more than fit.
+    pub(crate) dropped: bool,
+    /// How often the set changed since the state was made: the later of two copies of one state has the higher number.
+    #[serde(default)]
+    pub changes: u64,
+    /// What was made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Announced>,
+}
+
+/// The last verdict on a window that was acted upon. Kept beside the contributions, so that it is changed by the same
+/// kind of write and no two writers can disagree about it for long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// How much was known: the sum of [`WindowState::changes`] of the windows that were looked at.
+    pub version: u64,
+    /// What was found; `None` when it was taken back.
+    pub finding: Option<Finding>,
+    /// Triggers of earlier verdicts, which correlations over this one must forget.
+    #[serde(default)]
+    pub former: Vec<Timestamp>,
+}
+
+/// Why a condition holds. A pure function of the contributions that are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// When it began to hold: the time of the earliest contribution with which it does. For conditions that are judged
+    /// when the window is closed: the time of the window's last contribution.
+    pub trigger: Timestamp,
+    /// The contribution at that time.
+    pub trigger_origin: Origin,
+    /// Time of the earliest contribution that counted.
+    pub first: Timestamp,
+    /// How many contributions counted.
+    pub count: u64,
+    /// Whether there are more of them than that.
+    pub at_least: bool,
+    /// The number that met the condition: of events, of different values or rules, or the field's sum, mean, ...
+    pub value: f64,
+    /// Positions of the rules that matched.
+    pub rules: Vec<usize>,
+    /// Some of those that counted: the first ten and the last ten.
+    pub sample: Vec<Origin>,
+    /// Some of the different values, at most ten, in alphabetical order; none when the correlation counts no values.
+    pub values: Vec<String>,
+    /// Whether a limit was hit that can make the verdict wrong.
+    pub overflowed: bool,
+}
+
+/// What is to be said of a window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It can only be said once event time has passed this.
+    Open {
+        /// When to judge again.
+        due: Timestamp,
+    },
+    /// The condition does not hold.
+    Nothing {
+        /// Whether a limit was hit that can make the verdict wrong.
+        overflowed: bool,
+    },
+    /// The condition holds.
+    Holds(Finding),
+}
+
+impl Verdict {
+    /// Whether a limit was hit that can make the verdict wrong.
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        match self {
+            Self::Open { .. } => false,
+            Self::Nothing { overflowed } => *overflowed,
+            Self::Holds(finding) => finding.overflowed,
+        }
+    }
+}
+
+impl WindowState {
+    /// How many contributions are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing contributed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes in one contribution without bounding the state: for gathering what is then merged.
+    pub(crate) fn absorb(&mut self, contribution: Contribution) {
+        self.take_group(&contribution.group);
+        match self.entries.entry(contribution.origin) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(contribution.entry);
+            }
+            std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                occupied.get_mut().merge(&contribution.entry);
+            }
+        }
+    }
+
+    /// Bounds the state after [`Self::absorb`].
+    pub(crate) fn bound(&mut self, keep: &Keep) {
+        self.dropped |= keep.thin(&mut self.entries);
+    }
+
+    /// Takes in everything another state of the same window has, and bounds the result. Says whether that changed
+    /// anything.
+    pub(crate) fn merge(&mut self, other: &Self, keep: &Keep) -> bool {
+        let (mut changed, mut added) = (false, Vec::new());
+        for (origin, entry) in &other.entries {
+            if let Some(known) = self.entries.get_mut(origin) {
+                changed |= known.merge(entry);
+            } else {
+                self.entries.insert(origin.clone(), entry.clone());
+                added.push(origin);
+            }
+        }
+        let dropped = self.dropped;
+        self.dropped |= other.dropped | keep.thin(&mut self.entries);
+        changed |= dropped != self.dropped || added.into_iter().any(|origin| self.entries.contains_key(origin));
+        changed |= self.take_group(&other.group);
+        self.changes = self.changes.max(other.changes) + u64::from(changed);
+        if let Some(theirs) = &other.announced {
+            let newer = self.announced.as_ref().is_none_or(|ours| ours.version < theirs.version);
+            if newer {
+                self.announced = Some(theirs.clone());
+            }
+        }
+        changed
+    }
+
+    /// Of values that differ in case only, the smallest is shown: whoever comes first must not matter.
+    fn take_group(&mut self, group: &[String]) -> bool {
+        let replaces = !group.is_empty() && (self.group.is_empty() || group < self.group.as_slice());
+        if replaces {
+            self.group = group.to_vec();
+        }
+        replaces
+    }
+
+    /// Notes a verdict reached with `version` ([`Judged::version`](crate::correlation::Judged)). Says whether anything
+    /// changed, so that the state must be written and the alert made, changed or taken back.
+    pub fn announce(&mut self, version: u64, verdict: &Verdict) -> bool {
+        let finding = match verdict {
+            Verdict::Open { .. } => return false,
+            Verdict::Nothing { .. } => None,
+            Verdict::Holds(finding) => Some(finding),
+        };
+        let Some(announced) = &mut self.announced else {
+            let Some(finding) = finding else { return false };
+            self.announced = Some(Announced {
+                version,
+                finding: Some(finding.clone()),
+                former: Vec::new(),
+            });
+            return true;
+        };
+        if version < announced.version || announced.finding.as_ref() == finding {
+            return false;
+        }
+        announced.version = version;
+        let trigger = finding.map(|finding| finding.trigger);
+        let former = std::mem::replace(&mut announced.finding, finding.cloned());
+        announced.former.extend(former.map(|finding| finding.trigger));
+        announced.former.retain(|time| Some(*time) != trigger);
+        announced.former.sort_unstable();
+        announced.former.dedup();
+        let excess = announced.former.len().saturating_sub(MAX_FORMER);
+        announced.former.drain(..excess);
+        true
+    }
+}
