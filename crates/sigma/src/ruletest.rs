@@ -12,7 +12,10 @@
 //!   - fields: {process.name: sshd, event.action: ssh_login, event.outcome: success}
 //! ```
 //!
-//! A `line` goes through the parsers, which the caller supplies; `fields` is the event itself.
+//! A `line` goes through the parsers, which the caller supplies; `fields` is the event itself. What stands beside a
+//! correlation is described at [`SequenceTest`].
+
+mod sequence;
 
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
@@ -23,6 +26,8 @@ use crate::engine::scratch::Scratch;
 use crate::error::{Fault, RuleError};
 use crate::rule::Rule;
 use crate::yaml::{self, Kind, Node};
+
+pub use sequence::{Pool, Sequence, SequenceTest};
 
 /// Turns a raw line and, when known, its log type into an event.
 pub type ParseLine<'a> = &'a dyn Fn(&str, Option<&str>) -> Event;

@@ -7,12 +7,40 @@ use std::path::{Path, PathBuf};
 
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
-use sigma::ruletest::{ParseLine, Report, RuleTest};
-use sigma::{Rule, RuleSet, parse_rules};
+use sigma::correlation::Correlations;
+use sigma::ruletest::{ParseLine, Pool, Report, RuleTest, SequenceTest};
+use sigma::{Correlation, Document, Filter, Metadata, Rule, RuleSet, parse_documents};
 
-fn pack() -> Vec<(PathBuf, Rule)> {
+/// What the pack holds, each with its file.
+#[derive(Default)]
+struct Pack {
+    rules: Vec<(PathBuf, Rule)>,
+    correlations: Vec<(PathBuf, Correlation)>,
+    filters: Vec<Filter>,
+}
+
+impl Pack {
+    fn rules(&self) -> Vec<Rule> {
+        self.rules.iter().map(|(_, rule)| rule.clone()).collect()
+    }
+
+    fn correlations(&self) -> Vec<Correlation> {
+        self.correlations
+            .iter()
+            .map(|(_, correlation)| correlation.clone())
+            .collect()
+    }
+
+    fn metadata(&self) -> impl Iterator<Item = (&PathBuf, &Metadata)> {
+        let rules = self.rules.iter().map(|(path, rule)| (path, &rule.metadata));
+        let correlations = self.correlations.iter();
+        rules.chain(correlations.map(|(path, correlation)| (path, &correlation.metadata)))
+    }
+}
+
+fn pack() -> Pack {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules");
-    let mut rules = Vec::new();
+    let mut pack = Pack::default();
     let mut pending = vec![root];
     while let Some(folder) = pending.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -22,26 +50,28 @@ fn pack() -> Vec<(PathBuf, Rule)> {
                 pending.push(path);
             } else if name.ends_with(".yml") && !name.ends_with(".test.yml") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let parsed = parse_rules(&path.to_string_lossy(), &text);
-                assert_eq!(parsed.len(), 1, "{} holds one rule", path.display());
-                for rule in parsed {
-                    match rule {
-                        Ok(rule) => rules.push((path.clone(), rule)),
+                let parsed = parse_documents(&path.to_string_lossy(), &text);
+                assert_eq!(parsed.len(), 1, "{} holds one document", path.display());
+                for document in parsed {
+                    match document {
+                        Ok(Document::Rule(rule)) => pack.rules.push((path.clone(), rule)),
+                        Ok(Document::Correlation(correlation)) => pack.correlations.push((path.clone(), correlation)),
+                        Ok(Document::Filter(filter)) => pack.filters.push(filter),
                         Err(error) => panic!("{error}"),
                     }
                 }
             }
         }
     }
-    rules
+    pack
 }
 
 #[test]
 fn every_rule_has_an_own_uuid_a_level_a_tag_and_a_status() {
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     let pack = pack();
-    assert!(pack.len() >= 28, "{} rules", pack.len());
-    for (path, rule) in &pack {
+    assert!(pack.rules.len() >= 28, "{} rules", pack.rules.len());
+    for (path, rule) in pack.metadata() {
         assert!(
             uuid::Uuid::parse_str(&rule.id).is_ok(),
             "{}: {}",
@@ -63,8 +93,11 @@ fn every_rule_has_an_own_uuid_a_level_a_tag_and_a_status() {
             path.display()
         );
     }
-    let (set, refused) = RuleSet::compile(pack.into_iter().map(|(_, rule)| rule).collect());
+    let (set, refused) = RuleSet::compile(pack.rules());
     assert!(refused.is_empty() && !set.is_empty(), "{refused:?}");
+    let (correlations, refused) = Correlations::compile(pack.correlations(), set.rules());
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(correlations.all().len(), pack.correlations.len());
 }
 
 #[test]
@@ -85,9 +118,30 @@ fn every_rule_that_reads_text_works_on_lines_no_parser_took_apart() {
     run_all(Some(&|line, _| raw_event(line)), |rule| !needs_parser(rule));
 }
 
+#[test]
+fn every_correlation_does_on_its_test_sequences_what_they_say() {
+    let pack = pack();
+    let (rules, correlations) = (pack.rules(), pack.correlations());
+    let pool = Pool {
+        rules: &rules,
+        correlations: &correlations,
+        filters: &pack.filters,
+    };
+    let mut failures = Vec::new();
+    for (path, correlation) in &pack.correlations {
+        let path = path.with_extension("test.yml");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let test = SequenceTest::parse(&path.to_string_lossy(), &text).unwrap_or_else(|error| panic!("{error}"));
+        let report = test.run(correlation, pool, Some(&|line, log_type| parsed_event(line, log_type)));
+        assert_eq!(report.skipped, 0, "{}", path.display());
+        failures.extend(report.failures.iter().map(ToString::to_string));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 fn run_all(parse: Option<ParseLine<'_>>, include: impl Fn(&Rule) -> bool) -> Report {
     let mut all = Report::default();
-    for (path, rule) in pack().into_iter().filter(|(_, rule)| include(rule)) {
+    for (path, rule) in pack().rules.into_iter().filter(|(_, rule)| include(rule)) {
         let path = path.with_extension("test.yml");
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let test = RuleTest::parse(&path.to_string_lossy(), &text).unwrap_or_else(|error| panic!("{error}"));

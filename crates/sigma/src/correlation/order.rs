@@ -94,13 +94,13 @@ mod tests {
         let all = Goal::Length(3);
         let (a, b, c) = (1, 2, 4);
         assert_eq!(triggers(&all, 3, &[(1, a), (2, b), (3, c)], 10), [3]);
-        assert_eq!(triggers(&all, 3, &[(1, b), (2, a), (3, c)], 10), []);
-        assert_eq!(triggers(&all, 3, &[(1, a), (5, b), (12, c)], 10), []);
+        assert_eq!(triggers(&all, 3, &[(1, b), (2, a), (3, c)], 10), [0_i64; 0]);
+        assert_eq!(triggers(&all, 3, &[(1, a), (5, b), (12, c)], 10), [0_i64; 0]);
         assert_eq!(triggers(&all, 3, &[(1, a), (5, a), (6, b), (12, c), (20, c)], 10), [12]);
         assert_eq!(triggers(&Goal::Length(2), 3, &[(1, a), (2, c), (3, b)], 10), [2, 3]);
         assert_eq!(
             triggers(&all, 3, &[(1, a | b), (3, c)], 10),
-            [],
+            [0_i64; 0],
             "one event is one step"
         );
         let either = Goal::Rules(RuleExpr::And(vec![
