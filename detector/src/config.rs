@@ -7,6 +7,8 @@ use identity::TlsFiles;
 use model::Tenant;
 use serde::{Deserialize, Serialize};
 
+use crate::intel::alerting::IntelConfig;
+
 /// Configuration of a detector.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Feeds of threat intelligence.
     pub feeds: FeedsConfig,
+    /// Threat intelligence.
+    pub intel: IntelConfig,
 }
 
 /// Where rules come from.
@@ -87,6 +91,7 @@ impl Default for Config {
             log: LogConfig::default(),
             rules: RulesConfig::default(),
             feeds: FeedsConfig::default(),
+            intel: IntelConfig::default(),
         }
     }
 }

@@ -20,4 +20,5 @@ mod service;
 
 pub use config::{Config, FeedsConfig, RulesConfig};
 pub use feeds::{Preview, preview};
+pub use intel::alerting::IntelConfig;
 pub use service::{main, main_with, start};

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::intel::{Guard, IndicatorSet};
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use bootstrap::grpc::Limits;
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Config;
 use crate::feeds::Scheduler;
 use crate::feeds::service::Feeds;
+use crate::intel;
 use crate::intel::service::Indicators;
-use crate::intel::{self, set::IndicatorSet};
 use crate::partitions::{Keeper, Ownership};
 use crate::pipeline::queue::Queue;
 use crate::pipeline::submit::Submissions;
@@ -79,8 +80,11 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     let limits = Limits::default();
     let detection = DetectionServiceServer::new(submissions).max_decoding_message_size(limits.max_message_bytes);
-    let indicators = IndicatorServiceServer::new(Indicators { store: store.clone() })
-        .max_decoding_message_size(limits.max_message_bytes);
+    let indicators = IndicatorServiceServer::new(Indicators {
+        store: store.clone(),
+        guard: load_guard(Guard::for_people(), &config)?,
+    })
+    .max_decoding_message_size(limits.max_message_bytes);
     let feeds =
         FeedServiceServer::new(Feeds { store: store.clone() }).max_decoding_message_size(limits.max_message_bytes);
     let rule_service = RuleServiceServer::new(rules::service::Rules {
@@ -108,6 +112,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         ownership: Arc::clone(&ownership),
         rules: Arc::clone(&content.rules),
         indicators: Arc::clone(&content.indicators),
+        intel: Arc::new(config.intel.clone()),
         cores: Arc::new(Semaphore::new(cores())),
         scratches: Mutex::default(),
         away: false.into(),
@@ -161,6 +166,18 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         addr,
         admin_addr: Some(admin_addr),
     })
+}
+
+/// The guard with the operator's list, if there is one.
+fn load_guard(guard: Guard, config: &Config) -> anyhow::Result<Guard> {
+    let file = &config.intel.guard_file;
+    if file.as_os_str().is_empty() {
+        return Ok(guard);
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("read intel.guard_file {}", file.display()))?;
+    guard
+        .with_file(&text)
+        .with_context(|| format!("read intel.guard_file {}", file.display()))
 }
 
 /// Blocks evaluated at a time.

@@ -88,6 +88,7 @@ impl Collector {
 
     pub(crate) fn text(&mut self, text: &str) {
         words::scan(text, self);
+        words::scan_meant(text, self);
     }
 
     pub(crate) fn integer(&mut self, number: i64) {
@@ -167,6 +168,32 @@ mod tests {
             .count();
         assert!(wrong < 200, "{wrong} of 10000 absent words taken for present");
         assert!(collector.ips().is_none());
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_found_as_indicators_write_it() {
+        let hash = "ab".repeat(16);
+        let mut collector = Collector::default();
+        for text in [
+            "hxxp://evil[.]example/a",
+            "visit http://bücher.example/ä",
+            "http://b.example/{x}?q='1'",
+            "http://3232235777/x",
+            &format!("ä{hash}ä"),
+        ] {
+            collector.text(text);
+        }
+        let filter = collector.filter();
+        for meant in [
+            "evil.example/a",
+            "xn--bcher-kva.example/%C3%A4",
+            "b.example/%7Bx%7D?q=%271%27",
+            "192.168.1.1",
+            &hash,
+        ] {
+            assert!(may_contain(&filter, meant), "{meant}");
+        }
+        assert!(!may_contain(&filter, "absent.example"));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! A word is a longest run of letters and digits, lower-cased. An IP address is a word as a whole too, besides the runs
 //! it consists of. The hash of a word is stored in filters, so both are part of the format.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use intel::observables::{self, Extractor, Observable, Wanted};
 
 /// The words of `text` as filters know them: what a search has to compare to agree with [`crate::may_contain`]. An
 /// address is not among them as a whole, only its parts.
@@ -22,14 +24,12 @@ fn lower_case(char: char) -> impl Iterator<Item = char> {
 pub(crate) trait Sink {
     /// A word, by its hash. Called once for every occurrence.
     fn word(&mut self, hash: u64);
-    /// An address standing on its own: not part of a longer word or of a longer dotted number.
+    /// An address as detection finds it (see `intel::observables`).
     fn ip(&mut self, ip: IpAddr);
 }
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
-/// Longest text of an address, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
-const MAX_IP_TEXT: usize = 45;
 
 /// Lower-cased byte of a letter or digit; 0 for every other byte.
 const LOWER: [u8; 256] = {
@@ -66,6 +66,15 @@ pub(crate) fn ip_hash(ip: IpAddr) -> u64 {
 
 /// Reports every word and address of `text`.
 pub(crate) fn scan(text: &str, sink: &mut impl Sink) {
+    scan_words(text, sink);
+    Extractor::new().scan(text, Wanted::IPS, &mut |observable| {
+        if let Observable::Ip(ip) = observable {
+            sink.ip(ip);
+        }
+    });
+}
+
+fn scan_words(text: &str, sink: &mut impl Sink) {
     if text.is_ascii() {
         scan_ascii(text.as_bytes(), sink);
     } else {
@@ -91,7 +100,6 @@ pub(crate) fn scan_integer(number: i64, sink: &mut impl Sink) {
 
 fn scan_ascii(bytes: &[u8], sink: &mut impl Sink) {
     let mut at = 0;
-    let mut address_end = 0;
     while at < bytes.len() {
         let start = at;
         let mut hash = OFFSET;
@@ -102,60 +110,8 @@ fn scan_ascii(bytes: &[u8], sink: &mut impl Sink) {
         if at > start {
             sink.word(finish(hash));
         }
-        if let Some(b'.' | b':') = bytes.get(at)
-            && start >= address_end
-            && at - start <= 4
-        {
-            address_end = scan_address(bytes, start, at, sink);
-        }
         at += 1;
     }
-}
-
-/// Reports the address that may begin at `start`, where a word of up to four characters ends before the `.` or `:` at
-/// `end`. Returns where the next address may begin.
-fn scan_address(bytes: &[u8], start: usize, end: usize, sink: &mut impl Sink) -> usize {
-    let dotted = bytes[end] == b'.';
-    let fits = |byte: &u8| {
-        if dotted {
-            byte.is_ascii_digit() || *byte == b'.'
-        } else {
-            byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')
-        }
-    };
-    let continues = dotted && start >= 2 && bytes[start - 1] == b'.' && bytes[start - 2].is_ascii_alphanumeric();
-    if continues || !bytes[start..end].iter().all(fits) || (dotted && end == start) {
-        return start;
-    }
-    let len = bytes[start..].iter().take_while(|byte| fits(byte)).count();
-    let run = &bytes[start..start + len];
-    if len > MAX_IP_TEXT + 1 || bytes.get(start + len).is_some_and(u8::is_ascii_alphanumeric) {
-        return start + len;
-    }
-    // A sentence or a `host:` may end in the address.
-    for run in [run, &run[..len - 1]] {
-        if let Some(ip) = parse_address(run, dotted) {
-            sink.ip(ip);
-            break;
-        }
-        if !matches!(run.last(), Some(b'.' | b':')) {
-            break;
-        }
-    }
-    start + len
-}
-
-fn parse_address(run: &[u8], dotted: bool) -> Option<IpAddr> {
-    let text = std::str::from_utf8(run).ok()?;
-    if dotted {
-        return text.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
-    }
-    // Times such as 12:30:01 are far more common than addresses and fail here.
-    let colons = run.iter().filter(|byte| **byte == b':').count();
-    if colons < 6 && !run.windows(2).any(|pair| pair == b"::") {
-        return None;
-    }
-    text.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
 fn scan_unicode(text: &str, sink: &mut impl Sink) {
@@ -177,20 +133,20 @@ fn scan_unicode(text: &str, sink: &mut impl Sink) {
     if inside {
         sink.word(finish(hash));
     }
-    let mut addresses = AddressesOnly(sink);
-    for ascii in text.split(|char: char| !char.is_ascii()) {
-        scan_ascii(ascii.as_bytes(), &mut addresses);
-    }
 }
 
-struct AddressesOnly<'a, S>(&'a mut S);
-
-impl<S: Sink> Sink for AddressesOnly<'_, S> {
-    fn word(&mut self, _hash: u64) {}
-
-    fn ip(&mut self, ip: IpAddr) {
-        self.0.ip(ip);
+/// Reports the words of every name, URL, hash and mail address in `text`, as an indicator would write it: where that is
+/// not how the text writes it, nobody who looks for the indicator would find the text by its words.
+pub(crate) fn scan_meant(text: &str, sink: &mut impl Sink) {
+    if !observables::may_differ(text) {
+        return;
     }
+    Extractor::new().scan(text, Wanted::ALL, &mut |observable| match observable {
+        Observable::Ip(_) => {}
+        // Its host may be an address that the text writes as one number.
+        Observable::Url(meant) => scan(meant, sink),
+        Observable::Domain(meant) | Observable::Hash(meant) | Observable::Email(meant) => scan_words(meant, sink),
+    });
 }
 
 #[cfg(test)]
@@ -256,10 +212,11 @@ mod tests {
                 "at 12:30:01 fe80::1 and [2001:DB8::7]:443",
                 vec!["fe80::1", "2001:db8::7"],
             ),
-            ("peer ::1: closed ::ffff:10.1.2.3", vec!["::1", "::ffff:10.1.2.3"]),
+            ("peer ::1: closed ::ffff:10.1.2.3", vec!["::1", "10.1.2.3", "10.1.2.3"]),
             ("39:33:99:e9:a0:dc:f2:33:a3:e5 :: é10.0.0.9é", vec!["::", "10.0.0.9"]),
             ("1:2:3:4:5:6:7:8", vec!["1:2:3:4:5:6:7:8"]),
             ("10.0.0.1-10.0.0.2", vec!["10.0.0.1", "10.0.0.2"]),
+            ("aa:bb:10.0.0.5 10[.]0[.]0[.]6", vec!["10.0.0.5", "10.0.0.6"]),
         ] {
             assert_eq!(found(text).ips, ips, "{text}");
         }

@@ -9,6 +9,8 @@
 mod candidates;
 mod guard;
 pub mod observables;
+mod set;
 
 pub use candidates::candidates;
 pub use guard::{Guard, GuardFileError, Refusal};
+pub use set::{Find, Found, Hit, Hits, IndicatorSet, MAX_HITS, TenantSet};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::id::{AlertId, EventId, Tenant};
+use crate::indicator::Tlp;
 use crate::level::Level;
 use crate::time::Timestamp;
 
@@ -44,7 +45,7 @@ impl Attack {
 /// The rule behind an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertRule {
-    /// Sigma `id`, or `ti_ip`, `ti_domain`, `ti_sha256`.
+    /// Sigma `id`, or `ti_` and the type of an indicator.
     pub id: String,
     /// Title.
     pub title: String,
@@ -69,9 +70,9 @@ pub struct AlertAgent {
 }
 
 /// The indicator behind a threat-intelligence alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertIndicator {
-    /// `ip`, `domain` or `sha256`.
+    /// Its type, such as `ip` or `domain`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Canonical value of the indicator.
@@ -80,6 +81,24 @@ pub struct AlertIndicator {
     pub source: String,
     /// The event's field it was found in.
     pub field: String,
+    /// The feed it came with; empty when a person or a program added it.
+    #[serde(default)]
+    pub feed: String,
+    /// How sure the source is, 0 to 100; absent on alerts from before sources said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
+    /// The source's tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// How far it may be passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlp: Option<Tlp>,
+    /// Where the source tells more.
+    #[serde(default)]
+    pub reference: String,
+    /// Other feeds and sources that name the same value.
+    #[serde(default)]
+    pub others: Vec<String>,
 }
 
 /// What a correlation found.
@@ -171,6 +190,9 @@ pub struct Alert {
     /// Present where a suppression folds alerts into this one; `event` is then the earliest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppression: Option<AlertSuppression>,
+    /// The event had been stored before anybody looked for this: a hunt found it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retroactive: bool,
     /// Which event.
     pub event_id: EventId,
     /// The event as nested ECS.

@@ -1,6 +1,5 @@
-//! Threat intelligence: finding what indicators name in events, and keeping the indicators in memory.
+//! Threat intelligence: keeping the indicators in memory, changing them, and what a match means.
 
+pub(crate) mod alerting;
 pub(crate) mod follow;
-pub(crate) mod observables;
 pub(crate) mod service;
-pub(crate) mod set;

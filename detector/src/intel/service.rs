@@ -1,6 +1,7 @@
 //! `IndicatorService`: changes to indicators that other services ask for.
 
 use bootstrap::grpc::require_role;
+use intel::Guard;
 use model::indicator::{DEFAULT_CONFIDENCE, Indicator, IndicatorType, canonical_value};
 use model::node::Role;
 use model::{Tenant, Timestamp};
@@ -23,6 +24,7 @@ const MAX_LISTED: usize = 100;
 /// Stores indicators for gateways and operators.
 pub(crate) struct Indicators {
     pub(crate) store: Store,
+    pub(crate) guard: Guard,
 }
 
 #[tonic::async_trait]
@@ -38,7 +40,7 @@ impl IndicatorService for Indicators {
         let mut errors = Vec::with_capacity(request.indicators.len());
         let mut valid = Vec::with_capacity(request.indicators.len());
         for asked in request.indicators {
-            match check(asked, &caller.tenant, now) {
+            match check(asked, &caller.tenant, now, &self.guard) {
                 Ok(indicator) => {
                     valid.push(indicator);
                     errors.push(String::new());
@@ -160,8 +162,11 @@ fn read_value(kind: &str, value: &str) -> Result<(IndicatorType, String), String
     Ok((kind, value))
 }
 
-fn check(asked: wire::Indicator, tenant: &Tenant, now: Timestamp) -> Result<Indicator, String> {
+fn check(asked: wire::Indicator, tenant: &Tenant, now: Timestamp, guard: &Guard) -> Result<Indicator, String> {
     let (kind, value) = read_value(&asked.r#type, &asked.value)?;
+    if !asked.allow {
+        guard.check(kind, &value).map_err(|refusal| refusal.to_string())?;
+    }
     let confidence = match asked.confidence {
         None => DEFAULT_CONFIDENCE,
         Some(number) => u8::try_from(number).map_err(|_| "confidence: expected a number from 0 to 100".to_owned())?,

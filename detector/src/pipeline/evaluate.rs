@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::alert::{Alert, AlertAgent, AlertIndicator, AlertRule, Attack};
-use model::{AlertId, Event, Level, Tenant, Timestamp, ecs};
+use intel::observables::{Extractor, Observable, Wanted};
+use intel::{Find, Hit, IndicatorSet, TenantSet};
+use model::alert::{Alert, AlertAgent};
+use model::{AlertId, Event, Tenant, Timestamp, Value, ecs};
 use serde_json::Value as Json;
 use sigma::Scratch;
 
-use crate::intel::observables::{Observable, Wanted, scan};
-use crate::intel::set::{Hit, IndicatorSet, TenantSet, each_text};
+use crate::intel::alerting::{IntelConfig, alert_indicator};
 use crate::rules::compiled::{Compiled, Heading, TenantRules};
 use crate::rules::exceptions::Holding;
 
@@ -25,6 +26,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub(crate) struct Evaluator {
     pub(crate) rules: Arc<Compiled>,
     pub(crate) indicators: Arc<IndicatorSet>,
+    pub(crate) intel: Arc<IntelConfig>,
 }
 
 /// What came of a block.
@@ -84,11 +86,14 @@ impl Evaluator {
             is_refused: false,
         };
         work.excepted = 0;
+        let mut find = Find::new();
         for event in &events {
             let mut detections = Detections {
                 tenant,
                 event,
                 processed_at,
+                intel: &self.intel,
+                is_retroactive: false,
                 shared: None,
                 sink: &mut sink,
             };
@@ -96,7 +101,7 @@ impl Evaluator {
                 outcome.rule_alerts += detections.by_rules(rules, work);
             }
             if let Some(indicators) = indicators {
-                let (alerts, dropped) = detections.by_indicators(indicators, rules, work);
+                let (alerts, dropped) = detections.by_indicators(indicators, rules, &mut find, work);
                 outcome.indicator_alerts += alerts;
                 outcome.dropped_hits += dropped;
             }
@@ -144,6 +149,9 @@ struct Detections<'a, 't> {
     tenant: &'a Tenant,
     event: &'a Event,
     processed_at: Timestamp,
+    intel: &'a IntelConfig,
+    /// Whether a hunt looks at it.
+    is_retroactive: bool,
     /// What all alerts of the event have in common; made for the first one.
     shared: Option<Shared>,
     sink: &'a mut Sink<'t>,
@@ -185,9 +193,10 @@ impl Detections<'_, '_> {
         &mut self,
         indicators: &TenantSet,
         rules: Option<&TenantRules>,
+        find: &mut Find,
         work: &mut Working,
     ) -> (usize, usize) {
-        let found = indicators.matches(self.event);
+        let found = indicators.matches(self.event, self.intel.min_confidence, find);
         if !found.hits.is_empty()
             && let Some(exceptions) = rules.map(|rules| &rules.exceptions)
             && exceptions.is_any_general()
@@ -199,11 +208,14 @@ impl Detections<'_, '_> {
             }
         }
         for hit in &found.hits {
-            let rule_id = hit.indicator.kind.rule_id();
-            let id = AlertId::indicator(self.tenant, rule_id, &hit.indicator.value, &self.event.id);
-            self.add(id, indicator_heading(hit), Some(hit));
+            self.by_hit(hit);
         }
         (found.hits.len(), found.dropped)
+    }
+
+    fn by_hit(&mut self, hit: &Hit) {
+        let id = AlertId::indicator(self.tenant, hit.kind.rule_id(), &hit.value, &self.event.id);
+        self.add(id, self.intel.heading(hit), Some(hit));
     }
 
     fn add(&mut self, id: AlertId, heading: Heading, hit: Option<&Hit>) {
@@ -219,14 +231,10 @@ impl Detections<'_, '_> {
             attack: heading.attack,
             agent: shared.agent.clone(),
             ips: shared.ips.clone(),
-            indicator: hit.map(|hit| AlertIndicator {
-                kind: hit.indicator.kind.as_str().to_owned(),
-                value: hit.indicator.value.clone(),
-                source: hit.indicator.source.clone(),
-                field: hit.field.clone(),
-            }),
+            indicator: hit.map(alert_indicator),
             correlation: None,
             suppression: None,
+            retroactive: self.is_retroactive,
             event_id: self.event.id,
             event: shared.event.clone(),
             risk_score: heading.level.risk_score().to_owned(),
@@ -260,16 +268,13 @@ impl Shared {
 
 /// Addresses anywhere in the event, each once, those of parsed fields before those of the whole line.
 fn ips(event: &Event) -> Vec<String> {
-    let wanted = Wanted {
-        ips: true,
-        ..Wanted::default()
-    };
+    let mut extractor = Extractor::new();
     let mut found: Vec<IpAddr> = Vec::new();
     let is_line = |name: &str| name == ecs::MESSAGE || name == ecs::EVENT_ORIGINAL;
     for lines in [false, true] {
         for (_, value) in event.fields.iter().filter(|(name, _)| is_line(name) == lines) {
             each_text(value, 0, &mut |text| {
-                scan(text, wanted, &mut |observable| {
+                extractor.scan(text, Wanted::IPS, &mut |observable| {
                     if let Observable::Ip(ip) = observable
                         && found.len() < MAX_IPS
                         && !found.contains(&ip)
@@ -283,18 +288,16 @@ fn ips(event: &Event) -> Vec<String> {
     found.iter().map(IpAddr::to_string).collect()
 }
 
-fn indicator_heading(hit: &Hit) -> Heading {
-    let indicator = &hit.indicator;
-    Heading {
-        rule: AlertRule {
-            id: indicator.kind.rule_id().to_owned(),
-            title: format!("Threat intelligence: {} {}", indicator.kind, indicator.value),
-            description: indicator.note.clone(),
-            revision: String::new(),
-            tags: Vec::new(),
-        },
-        level: Level::High,
-        attack: Attack::default(),
+/// Every text in a value, through lists.
+fn each_text<'a>(value: &'a Value, depth: usize, each: &mut impl FnMut(&'a str)) {
+    match value {
+        Value::Str(text) => each(text),
+        Value::List(values) if depth < model::event::MAX_DEPTH => {
+            for value in values {
+                each_text(value, depth + 1, each);
+            }
+        }
+        Value::List(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
     }
 }
 
@@ -302,7 +305,7 @@ fn indicator_heading(hit: &Hit) -> Heading {
 mod tests {
     use model::indicator::{Indicator, IndicatorType};
     use model::rule::{RuleKind, RuleOrigin, StoredRule};
-    use model::{Epoch, EventId, Fields, SourceId};
+    use model::{Epoch, EventId, Fields, Level, SourceId};
 
     use super::*;
 
@@ -331,9 +334,14 @@ mod tests {
         };
         let (rules, errors) = Compiled::of(&[stored]);
         assert!(errors.is_empty(), "{errors:?}");
+        let mut set = IndicatorSet::default();
+        for indicator in &indicators {
+            set.put(indicator);
+        }
         Evaluator {
             rules: Arc::new(rules),
-            indicators: Arc::new(IndicatorSet::default().with(indicators)),
+            indicators: Arc::new(set),
+            intel: Arc::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use intel::IndicatorSet;
 use model::alert::Alert;
 use model::{NodeId, Timestamp};
 use storage::{Store, alerts, blocks};
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::evaluate::{EvaluateError, Evaluator, Outcome, Working};
 use super::queue::{Claimed, Jobs};
-use crate::intel::set::IndicatorSet;
+use crate::intel::alerting::IntelConfig;
 use crate::metrics::{self, BlockEnd};
 use crate::partitions::Ownership;
 use crate::rules::compiled::Compiled;
@@ -34,6 +35,7 @@ pub(crate) struct Workers {
     pub(crate) ownership: Arc<Ownership>,
     pub(crate) rules: Arc<ArcSwap<Compiled>>,
     pub(crate) indicators: Arc<ArcSwap<IndicatorSet>>,
+    pub(crate) intel: Arc<IntelConfig>,
     /// One for each block that may be evaluated at a time: as many as there are cores.
     pub(crate) cores: Arc<Semaphore>,
     /// Working memories that nobody uses at the moment.
@@ -134,6 +136,7 @@ impl Workers {
         let evaluator = Evaluator {
             rules: self.rules.load_full(),
             indicators: self.indicators.load_full(),
+            intel: Arc::clone(&self.intel),
         };
         let mut scratch = self.scratches().pop().unwrap_or_default();
         let (sender, mut chunks) = mpsc::channel::<Vec<Alert>>(1);

@@ -212,6 +212,7 @@ pub(crate) fn alert(number: u64, level: Level) -> Alert {
         indicator: None,
         correlation: None,
         suppression: None,
+        retroactive: false,
         event_id,
         event: json!({ "message": "Failed password", "source": { "ip": "10.0.0.5" } }),
         risk_score: level.risk_score().to_owned(),

@@ -34,10 +34,7 @@ pub(super) fn scan(text: &str, found: &mut impl FnMut(Observable<'_>)) {
             continue;
         }
         let rest = text.get(mark..).unwrap_or_default();
-        let end = rest
-            .find(|char: char| char.is_whitespace() || char.is_control() || matches!(char, '"' | '<' | '>' | '`'))
-            .unwrap_or(rest.len())
-            .min(MAX_RUN);
+        let end = rest.find(ends_url).unwrap_or(rest.len()).min(MAX_RUN);
         let Some(run) = rest.get(..rest.floor_char_boundary(end)) else {
             continue;
         };
@@ -119,17 +116,25 @@ fn is_plain(url: &str) -> bool {
 pub(super) fn may_differ(text: &str) -> bool {
     memchr::memmem::find_iter(text.as_bytes(), b"://").any(|mark| {
         let rest = text.get(mark + 3..).unwrap_or_default();
-        let rest = rest.trim_start_matches(['/', '\\']);
-        let end = rest.find(|char: char| char.is_whitespace() || matches!(char, '/' | '\\' | '?' | '#'));
-        let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let run = rest
+            .get(..rest.find(ends_url).unwrap_or(rest.len()))
+            .unwrap_or_default();
+        let rest = run.trim_start_matches(['/', '\\']);
+        let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+        let authority = rest.get(..end).unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
         let bare = host.split(':').next().unwrap_or_default().trim_end_matches('.');
         let top = bare.rsplit('.').next().unwrap_or_default();
         // `http://3232235777/` and `http://0x7f.1/` are addresses too, and IPv6 can be written in many ways.
         let is_odd_address =
             top.starts_with(|char: char| char.is_ascii_digit()) && bare.parse::<std::net::Ipv4Addr>().is_err();
-        host.contains('[') || authority.contains('%') || is_odd_address || text.contains('%')
+        // What is escaped, or will be.
+        is_odd_address || host.contains('[') || run.contains(['%', '{', '}', '|', '^', '\''])
     })
+}
+
+fn ends_url(char: char) -> bool {
+    char.is_whitespace() || char.is_control() || matches!(char, '"' | '<' | '>' | '`')
 }
 
 #[cfg(test)]

@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn each_field_is_bounded_and_named_when_it_is_not() {
         assert_eq!(indicator().check(), Ok(()));
-        let broken: [(&str, fn(&mut Indicator)); 8] = [
+        type Break = fn(&mut Indicator);
+        let broken: [(&str, Break); 8] = [
             ("source", |i| i.source = "s".repeat(MAX_SOURCE_CHARS + 1)),
             ("feed", |i| i.feed = "s".repeat(MAX_FEED_CHARS + 1)),
             ("note", |i| i.note = "s".repeat(MAX_NOTE_CHARS + 1)),

@@ -175,6 +175,7 @@ mod tests {
             indicator: None,
             correlation: None,
             suppression: None,
+            retroactive: false,
             event_id,
             event,
             risk_score: "high".to_owned(),

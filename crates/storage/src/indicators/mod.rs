@@ -60,13 +60,11 @@ pub(crate) async fn ensure_indexes(store: &Store) -> Result<(), Error> {
 /// Records written before there were feeds lack what identifies one, and their index would refuse a second source.
 async fn bring_up_to_date(store: &Store) -> Result<(), Error> {
     let collection = store.collection::<Document>(COLLECTION);
-    let names = match collection.list_index_names().await {
+    let names = match collection.list_index_names().await.map_err(Error::from) {
         Ok(names) => names,
-        Err(error) => match Error::from(error) {
-            error @ Error::Unavailable(_) => return Err(error),
-            // The collection does not exist.
-            _ => return Ok(()),
-        },
+        Err(error) if error.is_retryable() => return Err(error),
+        // The collection does not exist.
+        Err(_) => return Ok(()),
     };
     if !names.iter().any(|name| name == FORMER_IDENTITY) {
         return Ok(());

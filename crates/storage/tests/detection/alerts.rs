@@ -42,6 +42,7 @@ fn alert(seq: u64) -> Alert {
         indicator: None,
         correlation: None,
         suppression: None,
+        retroactive: false,
         event_id,
         event: json!({"@timestamp": "2023-11-14T22:13:20.000000Z", "message": "$text", "event": {"id": event_id.to_string()}}),
         risk_score: level.risk_score().to_owned(),
