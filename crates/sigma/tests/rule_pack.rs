@@ -113,8 +113,8 @@ fn every_rule_does_on_its_test_lines_what_they_say() {
 
 #[test]
 fn every_rule_that_reads_text_works_on_lines_no_parser_took_apart() {
-    // What is an address only a parser can tell.
-    let needs_parser = |rule: &Rule| rule.yaml.contains("source.ip|cidr");
+    // What is an address only a parser can tell; and not every rule goes by text.
+    let needs_parser = |rule: &Rule| rule.yaml.contains("source.ip|cidr") || !rule.yaml.contains("    message|");
     run_all(Some(&|line, _| raw_event(line)), |rule| !needs_parser(rule));
 }
 
