@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     rates.sort_by(f64::total_cmp);
     let median = rates.get(RUNS / 2).copied().unwrap_or_default();
     let reading = events.len() as f64 / read.as_secs_f64();
-    let refused = parsed.errors.len();
+    let refused = parsed.all_errors().count();
     if args.json {
         let report = json!({
             "rules": set.len(), "refused": refused, "events": events.len(), "hits": hits, "threads": args.threads,

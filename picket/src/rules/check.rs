@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = samples::find(&args.samples)?;
     let mut parsed = files::collect(&args.rules)?.parse();
     let set = parsed.compile();
-    let errors = parsed.errors;
+    let errors = parsed.all_errors().count();
     let positions: HashMap<String, usize> = set
         .rules()
         .iter()
@@ -76,13 +76,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .map(|(path, reason)| json!({ "path": path, "reason": reason }))
             .collect();
         let report = json!({
-            "rules": set.len(), "refused": errors.len(), "samples": results.len(), "failed": failed,
+            "rules": set.len(), "refused": errors, "samples": results.len(), "failed": failed,
             "results": results, "skipped": skipped,
         });
         println!("{report}");
     } else {
         report(&results, &found.skipped, args.all);
-        println!("{} loaded, {} refused", counted(set.len(), "rule"), errors.len());
+        println!("{} loaded, {} refused", counted(set.len(), "rule"), errors);
     }
     Ok(if failed == 0 {
         ExitCode::SUCCESS

@@ -42,7 +42,7 @@ struct Coverage<'a> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let parsed = files::collect(&args.rules)?.parse();
-    let errors = &parsed.errors;
+    let errors = parsed.all_errors().count();
     // A filter takes away; it covers nothing.
     let rules: Vec<&Metadata> = parsed
         .metadata()
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             })
             .collect();
         let report = json!({
-            "rules": rules.len(), "refused": errors.len(), "untagged": coverage.untagged, "techniques": techniques,
+            "rules": rules.len(), "refused": errors, "untagged": coverage.untagged, "techniques": techniques,
         });
         println!("{report}");
     } else {
@@ -75,10 +75,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             counted(rules.len(), "rule"),
             counted(coverage.techniques.len(), "technique"),
             coverage.untagged,
-            if errors.is_empty() {
+            if errors == 0 {
                 String::new()
             } else {
-                format!("; {} refused (picket rules lint says why)", errors.len())
+                format!("; {} refused (picket rules lint says why)", errors)
             }
         );
         if let Some(path) = &args.navigator {

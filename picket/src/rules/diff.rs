@@ -91,7 +91,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn versions(path: &PathBuf) -> anyhow::Result<BTreeMap<String, Version>> {
     let parsed = files::collect(std::slice::from_ref(path))?.parse();
-    for error in &parsed.errors {
+    for error in parsed.all_errors() {
         eprintln!("left out: {error}");
     }
     let version = |metadata: &Metadata| {

@@ -1,7 +1,7 @@
 //! `picket rules explain`: why a rule matches an event, or what is missing. Files are explained here; what is stored in a
 //! running system, there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Parser for log lines, such as sshd
     #[arg(long, value_name = "TYPE")]
     log_type: Option<String>,
+    /// A processing pipeline for a rule file
+    #[arg(long = "pipeline", value_name = "FILE")]
+    pipelines: Vec<PathBuf>,
     /// Take JSON objects as they are, without the parsers
     #[arg(long)]
     as_is: bool,
@@ -61,7 +64,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, _, _) => bail!("expected --rule and --event, or --alert"),
     };
     let explained = match (rule, events) {
-        (GivenRule::File { rules, .. }, GivenEvents::File(events)) => here(&rules, &events)?,
+        (GivenRule::File { rules, .. }, GivenEvents::File(events)) => {
+            here(&rules, &events, &catalog(&args.pipelines)?)?
+        }
         (rule, events) => there(&args, rule, events).await?,
     };
     let several = explained.len() > 1;
@@ -72,14 +77,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if matched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn here(rules: &[Rule], events: &[Event]) -> anyhow::Result<Vec<Explanation>> {
+fn here(rules: &[Rule], events: &[Event], catalog: &Catalog) -> anyhow::Result<Vec<Explanation>> {
     let mut explained = Vec::new();
     for event in events {
         for rule in rules {
-            explained.push(sigma::explain(rule, Catalog::builtin(), event).context("explain the rule")?);
+            explained.push(sigma::explain(rule, catalog, event).context("explain the rule")?);
         }
     }
     Ok(explained)
+}
+
+fn catalog(paths: &[PathBuf]) -> anyhow::Result<Catalog> {
+    let mut pipelines = Vec::with_capacity(paths.len());
+    for path in paths {
+        let text = files::read(path).with_context(|| path.display().to_string())?;
+        pipelines.push((path.to_string_lossy().into_owned(), text));
+    }
+    Catalog::with_pipelines(&pipelines).map_err(|errors| {
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", told.join("\n"))
+    })
 }
 
 async fn there(args: &Args, rule: GivenRule, events: GivenEvents) -> anyhow::Result<Vec<Explanation>> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use sigma::{Correlation, Document, Filter, Metadata, Rule, RuleError, RuleSet, parse_documents};
+use sigma::{Catalog, Correlation, Document, Filter, Metadata, Rule, RuleError, RuleSet, parse_documents};
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -77,12 +77,12 @@ impl Found {
     /// What is in the files, and what is wrong with the others. Paths are as reached from here.
     pub(crate) fn parse(&self) -> Parsed {
         let mut parsed = Parsed {
-            errors: self.unreadable.clone(),
+            other_errors: self.unreadable.clone(),
             ..Parsed::default()
         };
         for file in &self.files {
             let path = file.path.to_string_lossy();
-            if is_pipeline(&file.path) {
+            if file.is_pipeline() {
                 parsed.pipelines.push((path.into_owned(), file.text.clone()));
                 continue;
             }
@@ -107,7 +107,10 @@ pub(crate) struct Parsed {
     pub filters: Vec<Filter>,
     /// Path and text of each.
     pub pipelines: Vec<(String, String)>,
+    /// What is wrong with documents.
     pub errors: Vec<RuleError>,
+    /// What is wrong with anything else: files that are not readable, pipelines.
+    pub other_errors: Vec<RuleError>,
 }
 
 impl Parsed {
@@ -125,6 +128,21 @@ impl Parsed {
             .chain(self.filters.iter().map(|filter| &filter.metadata))
     }
 
+    /// What logsources and fields mean under the pipelines. Those that are wrong join the other errors, and none is used.
+    pub(crate) fn catalog(&mut self) -> Catalog {
+        let made = Catalog::with_pipelines(&self.pipelines);
+        made.or_else(|errors| {
+            self.other_errors.extend(errors);
+            Catalog::with_pipelines(&[])
+        })
+        .unwrap_or_default()
+    }
+
+    /// Everything that is wrong.
+    pub(crate) fn all_errors(&self) -> impl Iterator<Item = &RuleError> {
+        self.other_errors.iter().chain(&self.errors)
+    }
+
     /// Compiles the rules together. What cannot be used joins the errors.
     pub(crate) fn compile(&mut self) -> RuleSet {
         let (set, refused) = RuleSet::compile(std::mem::take(&mut self.rules));
@@ -133,10 +151,12 @@ impl Parsed {
     }
 }
 
-/// Processing pipelines lie in a folder of that name.
-fn is_pipeline(path: &Path) -> bool {
-    path.parent()
-        .is_some_and(|folder| folder.components().any(|part| part.as_os_str() == "pipelines"))
+impl RuleFile {
+    /// Processing pipelines lie in a folder of that name.
+    pub(crate) fn is_pipeline(&self) -> bool {
+        let folder = self.path.parent();
+        folder.is_some_and(|folder| folder.components().any(|part| part.as_os_str() == "pipelines"))
+    }
 }
 
 /// Of a SigmaHQ checkout, the folders whose rules are meant to be used as they are; else the directory itself.

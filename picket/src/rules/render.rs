@@ -228,7 +228,7 @@ mod tests {
         let text = explanation(&found, Style::default());
         assert_eq!(
             text,
-            "NO MATCH  Download  r1 · medium\n  ✓ logsource: product linux\n  ✗ condition: selection\n  ✗ selection line 6\n    \
+            "NO MATCH  Download  r1 · medium\n  ✓ logsource: product linux\n  ✗ condition: selection\n  ✗ selection line 5\n    \
              ✓ process.name: curl, (1 more)\n        process.name = curl\n    ✗ CommandLine|contains|all: -o, http\n        \
              process.command_line (for CommandLine) = curl http://a\u{fffd}[2J\n        ✗ -o\n  for a match, this would have \
              to be otherwise:\n    → selection (line 7): process.command_line is \"curl http://a\\u001b[2J\"; expected \
