@@ -84,3 +84,8 @@ impl Fault {
         }
     }
 }
+
+/// Why a line is not an event.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a JSON object")]
+pub struct LineError(#[from] serde_json::Error);

@@ -65,7 +65,7 @@ pub use correlation::Correlation;
 pub use document::{Document, DocumentKind, parse_documents, parse_rules};
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
-pub use error::RuleError;
+pub use error::{LineError, RuleError};
 pub use explain::{Explanation, explain};
 pub use filter::Filter;
 pub use lint::{Lint, Linter, Severity, lint};

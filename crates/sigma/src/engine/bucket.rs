@@ -1,14 +1,15 @@
 //! The rules that see the same events, compiled together.
 
-use rustc_hash::FxHashSet;
+use memchr::memmem::Finder;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ast::Expr;
-use crate::engine::index::{Anchored, Literals, PatternId};
+use crate::engine::index::{Anchored, Literals, PatternId, RawFilter};
 use crate::engine::predicate::{Kind, Predicate};
 use crate::engine::program::{Code, Interner, Node};
 use crate::engine::slots::{Bindings, Names, Slot};
 use crate::engine::statistics::Statistics;
-use crate::engine::witness::witnesses;
+use crate::engine::witness::{Witness, witnesses};
 
 /// A rule on its way into a bucket.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct FieldIndex {
     /// Whether rules are found by anchored texts; otherwise these are looked for when a rule asks.
     pub(crate) finds_by_ends: bool,
     pub(crate) literals: Option<Literals>,
+    /// For what is not folded yet.
+    pub(crate) raw: Option<RawFilter>,
 }
 
 /// What follows from a text being in a field.
@@ -52,6 +55,8 @@ pub(crate) struct Bucket {
     pub(crate) fields: Box<[FieldIndex]>,
     posting_starts: Box<[u32]>,
     postings: Box<[Posting]>,
+    /// Searches for the texts that raw filters look for.
+    literals: FxHashMap<PatternId, Finder<'static>>,
     /// Rules without a witness: candidates for every event.
     pub(crate) always: Box<[u32]>,
 }
@@ -67,11 +72,10 @@ impl Bucket {
             })
             .collect();
         let mut layout = Layout::new(&interner);
-        for (rule, (detection, _)) in (0..).zip(&nodes) {
-            match witnesses(detection, &interner.predicates, &interner.estimates) {
-                Some(found) => found
-                    .iter()
-                    .for_each(|predicate| layout.add(rule, *predicate, &interner)),
+        let detections: Vec<&Node> = nodes.iter().map(|(detection, _)| detection).collect();
+        for (rule, found) in (0..).zip(witnesses(&detections, &interner)) {
+            match found {
+                Some(found) => found.iter().for_each(|witness| layout.add(rule, *witness, &interner)),
                 None => layout.always.push(rule),
             }
         }
@@ -102,6 +106,18 @@ impl Bucket {
         self.postings.get(*start as usize..*end as usize).unwrap_or_default()
     }
 
+    /// How many texts are looked for.
+    pub(crate) fn patterns(&self) -> usize {
+        self.posting_starts.len().saturating_sub(1)
+    }
+
+    /// Whether a text that the raw filter found a part of is in a folded text.
+    pub(crate) fn has_literal(&self, pattern: PatternId, text: &[u8]) -> bool {
+        self.literals
+            .get(&pattern)
+            .is_some_and(|finder| finder.find(text).is_some())
+    }
+
     #[inline]
     pub(crate) fn field(&self, slot: Slot) -> Option<&FieldIndex> {
         self.fields.get(slot as usize)
@@ -130,8 +146,9 @@ impl Layout {
         }
     }
 
-    /// Makes the rule a candidate whenever the predicate may be true.
-    fn add(&mut self, rule: u32, number: u32, interner: &Interner<'_>) {
+    /// Makes the rule a candidate whenever the witness holds.
+    fn add(&mut self, rule: u32, witness: Witness, interner: &Interner<'_>) {
+        let number = witness.predicate;
         let (Some(predicate), Some(estimate)) = (
             interner.predicates.get(number as usize),
             interner.estimates.get(number as usize),
@@ -139,7 +156,11 @@ impl Layout {
             return;
         };
         let slot = predicate.slot as usize;
-        if let Kind::Anchored(patterns) = &predicate.kind {
+        if witness.by_presence {
+            if let Some(present) = self.present.get_mut(slot) {
+                present.push(rule);
+            }
+        } else if let Kind::Anchored(patterns) = &predicate.kind {
             for pattern in patterns {
                 self.post(*pattern, Posting::Rule(rule));
             }
@@ -154,8 +175,6 @@ impl Layout {
                     self.post(*pattern, Posting::Holds(number));
                 }
             }
-        } else if let Some(present) = self.present.get_mut(slot) {
-            present.push(rule);
         }
     }
 
@@ -184,16 +203,28 @@ impl Layout {
                 }
             }
         }
+        let mut finders = FxHashMap::default();
         let fields = anchored
             .iter()
             .zip(&literals)
             .zip(self.present)
             .zip(self.finds_by_ends)
-            .map(|(((anchored, literals), present), finds_by_ends)| FieldIndex {
-                present: present.into_boxed_slice(),
-                anchored: (!anchored.is_empty()).then(|| Anchored::build(anchored)),
-                finds_by_ends,
-                literals: (!literals.is_empty()).then(|| Literals::build(literals, interner.statistics)),
+            .map(|(((anchored, literals), present), finds_by_ends)| {
+                // Where texts are folded in any case, they are looked for in the folded ones.
+                let raw = (!finds_by_ends && !literals.is_empty())
+                    .then(|| RawFilter::build(literals, interner.statistics))
+                    .flatten();
+                if raw.is_some() {
+                    let finder = |text: &str| Finder::new(text.as_bytes()).into_owned();
+                    finders.extend(literals.iter().map(|(pattern, text)| (*pattern, finder(text))));
+                }
+                FieldIndex {
+                    present: present.into_boxed_slice(),
+                    anchored: (!anchored.is_empty()).then(|| Anchored::build(anchored)),
+                    finds_by_ends,
+                    literals: (!literals.is_empty()).then(|| Literals::build(literals, interner.statistics)),
+                    raw,
+                }
             })
             .collect();
         let mut postings = Vec::new();
@@ -208,6 +239,7 @@ impl Layout {
             bindings: interner.slots.bindings(),
             predicates: interner.predicates.into_boxed_slice(),
             fields,
+            literals: finders,
             posting_starts: posting_starts.into_boxed_slice(),
             postings: postings.into_boxed_slice(),
             always: self.always.into_boxed_slice(),

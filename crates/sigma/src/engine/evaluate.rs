@@ -37,12 +37,7 @@ impl<S: Source> Evaluation<'_, S> {
 
     fn bind(&mut self) {
         let bucket = self.bucket;
-        self.work.begin(
-            self.items.len(),
-            bucket.fields.len(),
-            bucket.predicates.len(),
-            bucket.rules.len(),
-        );
+        self.work.begin(self.items.len(), bucket);
         let event = self.work.found.event;
         for (item, info) in (0..).zip(self.items) {
             for binding in bucket.bindings.of(info.name) {
@@ -95,6 +90,35 @@ impl<S: Source> Evaluation<'_, S> {
         let Work {
             texts, found, bound, ..
         } = &mut *self.work;
+        if let Some(raw) = &index.raw {
+            let mut look = |item: Item, pattern| {
+                if found.is_posted(pattern) {
+                    return;
+                }
+                let range = fold(source, item, texts, found.event).positions();
+                let spans = texts.spans.get(range).unwrap_or_default();
+                if spans
+                    .iter()
+                    .any(|span| bucket.has_literal(pattern, texts.arena.text(*span)))
+                {
+                    found.set_posted(pattern);
+                    post(bucket.postings(pattern), found);
+                }
+            };
+            let is_scanned = if slot == ANY {
+                source.scan_all(items, raw, |item, pattern| {
+                    if items.get(item as usize).is_some_and(|info| info.searched) {
+                        look(item, pattern);
+                    }
+                })
+            } else {
+                let item = bound.get(slot as usize).map_or(0, |bound| bound.item);
+                source.scan(item, raw, |pattern| look(item, pattern))
+            };
+            if is_scanned {
+                return;
+            }
+        }
         each_item(slot, items, bound, found.event, |item| {
             for position in fold(source, item, texts, found.event).positions() {
                 let Some(span) = texts.spans.get(position) else {

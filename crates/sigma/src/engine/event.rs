@@ -1,25 +1,34 @@
 //! Events that are already taken apart.
 
 use chrono::{DateTime, Utc};
-use model::{Event, Value};
+use model::{Fields, Timestamp, Value};
 
 use crate::ast::Number;
 use crate::engine::arena::{Arena, Span};
+use crate::engine::index::{PatternId, RawFilter};
+use crate::engine::scratch::ItemInfo;
 use crate::engine::source::{Item, Source};
 use crate::engine::text;
 
-impl Source for Event {
+/// An event with its fields as values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecodedEvent<'a> {
+    pub(crate) fields: &'a Fields,
+    pub(crate) time: Timestamp,
+}
+
+impl Source for DecodedEvent<'_> {
     fn fold(&self, item: Item, arena: &mut Arena, spans: &mut Vec<Span>) {
         match self.fields.at(item as usize) {
             Some((_, value)) => text::fold_texts(value, arena, spans),
-            None => spans.push(arena.push(self.timestamp.to_string().as_bytes())),
+            None => spans.push(arena.push(self.time.to_string().as_bytes())),
         }
     }
 
     fn any_text(&self, item: Item, buffer: &mut String, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         match self.fields.at(item as usize) {
             Some((_, value)) => text::any_text(value, buffer, &mut |text| visit(text)),
-            None => visit(&self.timestamp.to_string()),
+            None => visit(&self.time.to_string()),
         }
     }
 
@@ -44,8 +53,24 @@ impl Source for Event {
     fn any_time(&self, item: Item, accept: &dyn Fn(DateTime<Utc>) -> bool) -> bool {
         match self.fields.at(item as usize) {
             Some((_, value)) => text::any_time(value, &accept),
-            None => accept(self.timestamp.to_utc()),
+            None => accept(self.time.to_utc()),
         }
+    }
+
+    fn scan(&self, item: Item, filter: &RawFilter, mut hit: impl FnMut(PatternId)) -> bool {
+        let Some((_, value)) = self.fields.at(item as usize) else {
+            return false;
+        };
+        scan_value(value, filter, &mut String::new(), &mut hit)
+    }
+
+    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId)) -> bool {
+        let mut buffer = String::new();
+        (0..)
+            .zip(self.fields.iter().zip(items))
+            .all(|(item, ((_, value), info))| {
+                !info.searched || scan_value(value, filter, &mut buffer, &mut |pattern| hit(item, pattern))
+            })
     }
 
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool {
@@ -54,6 +79,36 @@ impl Source for Event {
             None => false,
         }
     }
+}
+
+fn scan_value(value: &Value, filter: &RawFilter, buffer: &mut String, hit: &mut impl FnMut(PatternId)) -> bool {
+    match value {
+        Value::Str(text) => {
+            if !filter.is_for(text.as_bytes()) {
+                return false;
+            }
+            filter.probe(text.as_bytes(), |pattern, _| hit(pattern));
+        }
+        Value::Null => {}
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
+            if filter.reads_numbers {
+                text::any_text(value, buffer, &mut |text| {
+                    filter.probe(text.as_bytes(), |pattern, _| hit(pattern));
+                    false
+                });
+            }
+        }
+        Value::List(values) => {
+            return values.iter().all(|value| match value {
+                // Lists in lists are as good as never.
+                Value::List(_) => false,
+                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => {
+                    scan_value(value, filter, buffer, hit)
+                }
+            });
+        }
+    }
+    true
 }
 
 /// Longest list that is identified.

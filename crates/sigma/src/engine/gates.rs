@@ -209,13 +209,15 @@ impl Builder<'_> {
             Op::Exists => *questions.exists.get_or_insert(next),
             Op::Text(pattern) => match &pattern.shape {
                 Shape::Exact(text) => *questions.whole.entry(text.as_bytes().into()).or_insert(next),
-                _ => match questions.others.iter().find(|(_, other)| other == pattern) {
-                    Some((number, _)) => *number,
-                    None => {
-                        questions.others.push((next, pattern.clone()));
-                        next
+                Shape::Anything | Shape::Prefix(_) | Shape::Suffix(_) | Shape::Contains(_) | Shape::Glob(_) => {
+                    match questions.others.iter().find(|(_, other)| other == pattern) {
+                        Some((number, _)) => *number,
+                        None => {
+                            questions.others.push((next, pattern.clone()));
+                            next
+                        }
                     }
-                },
+                }
             },
             Op::Regex(_) | Op::Cidr(_) | Op::FieldRef(_) | Op::Compare(..) | Op::Time(..) => return None,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::engine::bucket::Bucket;
+use crate::engine::event::DecodedEvent;
 use crate::engine::gates::Gates;
 use crate::engine::hash::{hash, same};
 use crate::engine::scratch::ItemInfo;
@@ -64,7 +65,7 @@ impl Keys {
         };
         for slot in 0..gates.slots() {
             let slot = Slot::try_from(slot).unwrap_or(Slot::MAX);
-            let absent: Arc<[u16]> = gates.answers(slot, None::<(&model::Event, Item)>).into();
+            let absent: Arc<[u16]> = gates.answers(slot, None::<(&DecodedEvent<'_>, Item)>).into();
             self.classes.push(Classes {
                 answers: vec![absent],
                 by_answers: FxHashMap::default(),

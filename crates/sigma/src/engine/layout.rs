@@ -1,6 +1,9 @@
 //! The names of an event's fields, resolved by what usually comes next: events of one kind have the same names in the
 //! same order.
 
+use std::collections::HashMap;
+
+use model::event::MAX_NAME;
 use rustc_hash::FxHashMap;
 
 use crate::engine::hash::{hash, same};
@@ -9,14 +12,12 @@ use crate::engine::slots::{Names, UNKNOWN, is_searched_by_keywords};
 
 /// Most nodes that are remembered.
 const MAX_NODES: usize = 16_384;
-/// Longest name that is remembered, in bytes.
-const MAX_KEY: usize = 512;
 /// How many nodes that once came next are tried.
 const WAYS: usize = 4;
 
 /// A name at a place: number of its node.
 pub(crate) type NodeId = u32;
-/// The place of the outermost names, and before the first.
+/// The place of the outermost names, and what comes before the first.
 pub(crate) const ROOT: NodeId = 0;
 
 #[derive(Debug)]
@@ -28,6 +29,10 @@ struct Node {
     info: ItemInfo,
     next: [NodeId; WAYS],
     replace: usize,
+    /// The event that last had it.
+    event: u32,
+    /// Whether another node leads to the same path.
+    is_ambiguous: bool,
 }
 
 /// Names seen before.
@@ -35,7 +40,9 @@ struct Node {
 pub(crate) struct Layout {
     nodes: Vec<Node>,
     by_key: FxHashMap<(NodeId, u64), Vec<NodeId>>,
+    by_path: HashMap<Box<str>, NodeId>,
     seed: u64,
+    event: u32,
 }
 
 impl Layout {
@@ -43,6 +50,8 @@ impl Layout {
     pub(crate) fn reset(&mut self, seed: u64) {
         self.nodes.clear();
         self.by_key.clear();
+        self.by_path.clear();
+        self.event = 0;
         self.seed = seed;
         self.nodes.push(Node {
             parent: NodeId::MAX,
@@ -54,14 +63,17 @@ impl Layout {
             },
             next: [NodeId::MAX; WAYS],
             replace: 0,
+            event: 0,
+            is_ambiguous: false,
         });
     }
 
     /// Makes room for an event of any size that is evaluated at all.
     pub(crate) fn begin(&mut self) {
-        if self.nodes.len() > MAX_NODES {
+        if self.nodes.len() > MAX_NODES || self.event == u32::MAX {
             self.reset(self.seed);
         }
+        self.event += 1;
     }
 
     /// The node of a member of `parent` that comes behind `previous`; `None` for a name that is not remembered.
@@ -91,11 +103,20 @@ impl Layout {
         )
     }
 
+    /// Whether this is the first field of this path in the event, as far as can be told. To be asked once per field.
+    #[inline]
+    pub(crate) fn is_first(&mut self, node: NodeId) -> bool {
+        let event = self.event;
+        let Some(node) = self.nodes.get_mut(node as usize) else {
+            return false;
+        };
+        let is_first = node.event != event && !node.is_ambiguous;
+        node.event = event;
+        is_first
+    }
+
     #[inline(never)]
     fn look_up(&mut self, names: &Names, parent: NodeId, previous: NodeId, key: &[u8]) -> Option<NodeId> {
-        if key.len() > MAX_KEY {
-            return None;
-        }
         let hash = hash(key, self.seed);
         let known = self.by_key.get(&(parent, hash)).into_iter().flatten();
         let known = known
@@ -116,12 +137,21 @@ impl Layout {
 
     fn add(&mut self, names: &Names, parent: NodeId, key: &[u8], hash: u64) -> Option<NodeId> {
         let name = std::str::from_utf8(key).ok()?;
-        let path = if parent == ROOT {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.nodes.get(parent as usize)?.path)
+        if name.contains('\\') || self.nodes.len() > 2 * MAX_NODES {
+            return None;
+        }
+        let path = match self.nodes.get(parent as usize)?.path.as_ref() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
         };
+        if path.len() >= MAX_NAME {
+            return None;
+        }
         let number = NodeId::try_from(self.nodes.len()).ok()?;
+        let other = self.by_path.insert(path.as_str().into(), number);
+        if let Some(other) = other.and_then(|other| self.nodes.get_mut(other as usize)) {
+            other.is_ambiguous = true;
+        }
         self.nodes.push(Node {
             parent,
             key: key.into(),
@@ -132,6 +162,8 @@ impl Layout {
             path: path.into_boxed_str(),
             next: [NodeId::MAX; WAYS],
             replace: 0,
+            event: 0,
+            is_ambiguous: other.is_some(),
         });
         self.by_key.entry((parent, hash)).or_default().push(number);
         Some(number)

@@ -1,21 +1,21 @@
 //! Rules to a rule set, events to the rules they match.
 
-mod arena;
+pub(crate) mod arena;
 mod bucket;
 mod evaluate;
 mod event;
 mod gates;
 mod hash;
-mod index;
+pub(crate) mod index;
 mod keys;
-mod layout;
+pub(crate) mod layout;
 mod predicate;
 mod program;
 mod required;
 pub(crate) mod ruleset;
 pub(crate) mod scratch;
 pub(crate) mod slots;
-mod source;
+pub(crate) mod source;
 mod statistics;
 pub(crate) mod text;
 mod witness;

@@ -4,19 +4,22 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::Event;
+use model::{Event, Fields, Timestamp};
 use rustc_hash::FxHashMap;
+use serde_json::{Map, Value as Json};
 
 use crate::ast::Expr;
 use crate::engine::bucket::{self, Bucket};
 use crate::engine::evaluate::Evaluation;
+use crate::engine::event::DecodedEvent;
 use crate::engine::gates::{Gates, Verdict};
 use crate::engine::layout::ROOT;
 use crate::engine::scratch::{ItemInfo, Scratch};
 use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
 use crate::engine::source::Source;
 use crate::engine::statistics::Statistics;
-use crate::error::RuleError;
+use crate::error::{LineError, RuleError};
+use crate::json::JsonEvent;
 use crate::logsource::Catalog;
 use crate::rule::Rule;
 
@@ -139,9 +142,13 @@ impl RuleSet {
 
     /// Appends the positions of all rules that match the event to `hits`, in ascending order. `hits` is not cleared.
     pub fn evaluate(&self, event: &Event, scratch: &mut Scratch, hits: &mut Vec<usize>) {
+        self.evaluate_fields(&event.fields, event.timestamp, scratch, hits);
+    }
+
+    fn evaluate_fields(&self, fields: &Fields, time: Timestamp, scratch: &mut Scratch, hits: &mut Vec<usize>) {
         self.begin(scratch);
         let mut previous = ROOT;
-        for (name, _) in event.fields.iter() {
+        for (name, _) in fields.iter() {
             let node = scratch.layout.member(&self.names, ROOT, previous, name.as_bytes());
             scratch.items.push(match node {
                 Some(node) => {
@@ -154,7 +161,41 @@ impl RuleSet {
                 },
             });
         }
-        self.run(event, scratch, hits);
+        let source = DecodedEvent { fields, time };
+        self.run(&source, scratch, hits);
+    }
+
+    /// The same for an event that is a line of JSON: what [`Fields::insert_json`] makes of it, at `time`. The line is
+    /// not turned into an event, and only strings that rules ask for are unescaped.
+    ///
+    /// # Errors
+    ///
+    /// When the line is not a JSON object. `hits` is unchanged then.
+    pub fn evaluate_json(
+        &self,
+        line: &[u8],
+        time: Timestamp,
+        scratch: &mut Scratch,
+        hits: &mut Vec<usize>,
+    ) -> Result<(), LineError> {
+        self.begin(scratch);
+        let mut members = std::mem::take(&mut scratch.line);
+        if members.read(line, &self.names, &mut scratch.layout, &mut scratch.items) {
+            let source = JsonEvent {
+                line,
+                members: &members,
+                time,
+            };
+            self.run(&source, scratch, hits);
+            scratch.line = members;
+            return Ok(());
+        }
+        scratch.line = members;
+        let object: Map<String, Json> = serde_json::from_slice(line)?;
+        let mut fields = Fields::new();
+        fields.insert_json("", &object);
+        self.evaluate_fields(&fields, time, scratch, hits);
+        Ok(())
     }
 
     /// Prepares for the next event.

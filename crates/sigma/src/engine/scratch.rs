@@ -1,11 +1,13 @@
 //! Working memory of an evaluation, kept between events so that none is allocated per event.
 
 use crate::engine::arena::{Arena, Span};
+use crate::engine::bucket::Bucket;
 use crate::engine::index::PatternId;
 use crate::engine::keys::Keys;
 use crate::engine::layout::Layout;
 use crate::engine::slots::{Name, Slot};
 use crate::engine::source::Item;
+use crate::json::Line;
 
 /// Number of texts beyond which the memory is given back after an event.
 const KEEP_SPANS: usize = 1 << 14;
@@ -20,6 +22,7 @@ pub struct Scratch {
     pub(crate) owner: u64,
     pub(crate) layout: Layout,
     pub(crate) items: Vec<ItemInfo>,
+    pub(crate) line: Line,
     pub(crate) keys: Keys,
     pub(crate) work: Work,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Found {
     marks: Vec<u32>,
     pub(crate) candidates: Vec<u32>,
     memory: Vec<u32>,
+    posted: Vec<u32>,
     /// Anchored texts found, those of one slot in a row.
     pub(crate) matched: Vec<PatternId>,
     pub(crate) matched_of: Vec<Range>,
@@ -95,7 +99,7 @@ pub(crate) struct Bound {
 }
 
 impl Work {
-    pub(crate) fn begin(&mut self, items: usize, slots: usize, predicates: usize, rules: usize) {
+    pub(crate) fn begin(&mut self, items: usize, bucket: &Bucket) {
         // One bit of a remembered value is the value.
         if self.found.event >= u32::MAX >> 1 {
             *self = Self::default();
@@ -108,10 +112,11 @@ impl Work {
         self.found.candidates.clear();
         self.found.matched.clear();
         grow(&mut self.texts.folded, items);
-        grow(&mut self.bound, slots);
-        grow(&mut self.found.matched_of, slots);
-        grow(&mut self.found.memory, predicates);
-        grow(&mut self.found.marks, rules);
+        grow(&mut self.bound, bucket.fields.len());
+        grow(&mut self.found.matched_of, bucket.fields.len());
+        grow(&mut self.found.memory, bucket.predicates.len());
+        grow(&mut self.found.posted, bucket.patterns());
+        grow(&mut self.found.marks, bucket.rules.len());
     }
 }
 
@@ -123,6 +128,20 @@ impl Found {
         {
             *mark = self.event;
             self.candidates.push(rule);
+        }
+    }
+
+    /// Whether the text was found already.
+    #[inline]
+    pub(crate) fn is_posted(&self, pattern: PatternId) -> bool {
+        self.posted.get(pattern as usize) == Some(&self.event)
+    }
+
+    /// Notes that the text was found.
+    #[inline]
+    pub(crate) fn set_posted(&mut self, pattern: PatternId) {
+        if let Some(place) = self.posted.get_mut(pattern as usize) {
+            *place = self.event;
         }
     }
 

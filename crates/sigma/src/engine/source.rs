@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::ast::Number;
 use crate::engine::arena::{Arena, Span};
+use crate::engine::index::{PatternId, RawFilter};
+use crate::engine::scratch::ItemInfo;
 
 /// A field of the event by position.
 pub(crate) type Item = u32;
@@ -27,6 +29,14 @@ pub(crate) trait Source {
 
     /// Whether a value is a time that `accept` takes.
     fn any_time(&self, item: Item, accept: &dyn Fn(DateTime<Utc>) -> bool) -> bool;
+
+    /// Calls `hit` with each text whose part the filter finds in the field. False when the filter is not for what is
+    /// written there; what was found so far does not count then.
+    fn scan(&self, item: Item, filter: &RawFilter, hit: impl FnMut(PatternId)) -> bool;
+
+    /// The same for all fields that keywords look into, with the field where a part was found. What it finds in other
+    /// fields does not count.
+    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, hit: impl FnMut(Item, PatternId)) -> bool;
 
     /// Appends bytes that are the same only for fields with the same values. False when it is not worth it.
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool;

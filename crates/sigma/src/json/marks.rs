@@ -13,6 +13,8 @@ struct Bits {
     backslashes: u64,
     /// Control characters below U+0020: not allowed in JSON strings.
     controls: u64,
+    /// Bytes that are not ASCII.
+    high: u64,
 }
 
 /// Quotes and backslashes of one line. Keeps its memory from line to line.
@@ -21,21 +23,36 @@ pub(super) struct Marks {
     /// Positions of quotes that no backslash escapes.
     quotes: Vec<u32>,
     backslashes: Vec<u64>,
+    is_ascii: bool,
+    has_numeric_escapes: bool,
 }
 
 impl Marks {
-    /// Reads a line. None when it holds control characters, is not UTF-8, or is 4 GiB long.
-    pub(super) fn read<'a>(&mut self, line: &'a [u8]) -> Option<&'a str> {
-        u32::try_from(line.len()).ok()?;
+    /// Reads a line. False when it holds control characters or wrong escapes, is not UTF-8, or is 4 GiB long.
+    pub(super) fn read(&mut self, line: &[u8]) -> bool {
+        if u32::try_from(line.len()).is_err() {
+            return false;
+        }
         self.quotes.clear();
         self.backslashes.clear();
-        let (mut escaped_from_before, mut controls) = (0, 0);
+        let (mut escaped_from_before, mut controls, mut high) = (0, 0, 0);
+        let (mut all_escapes_are_fine, mut low_surrogate) = (true, None);
+        let mut has_numeric_escapes = false;
         let (chunks, rest) = line.as_chunks::<64>();
         let mut base = 0;
         let mut take = |bits: Bits| {
             controls |= bits.controls;
-            let escaped = escaped(bits.backslashes, &mut escaped_from_before);
+            high |= bits.high;
             self.backslashes.push(bits.backslashes);
+            let escaped = escaped(bits.backslashes, &mut escaped_from_before);
+            // Nearly all escapes are of backslashes and quotes.
+            let mut others = escaped & !bits.backslashes & !bits.quotes;
+            while others != 0 {
+                let position = base as usize + others.trailing_zeros() as usize;
+                all_escapes_are_fine &= is_escape(line, position, &mut low_surrogate);
+                has_numeric_escapes |= line.get(position) == Some(&b'u');
+                others &= others - 1;
+            }
             let mut left = bits.quotes & !escaped;
             while left != 0 {
                 self.quotes.push(base + left.trailing_zeros());
@@ -53,15 +70,44 @@ impl Marks {
             }
             take(bits(&last));
         }
-        if controls != 0 {
-            return None;
-        }
-        std::str::from_utf8(line).ok()
+        self.is_ascii = high == 0;
+        self.has_numeric_escapes = has_numeric_escapes;
+        controls == 0
+            && all_escapes_are_fine
+            && low_surrogate.is_none()
+            && (high == 0 || std::str::from_utf8(line).is_ok())
     }
 
-    /// Position of the quote with this number.
-    pub(super) fn quote(&self, number: usize) -> Option<usize> {
-        self.quotes.get(number).map(|position| *position as usize)
+    /// Position of the next backslash in `start..end`.
+    #[inline]
+    pub(super) fn next_backslash(&self, start: usize, end: usize) -> Option<usize> {
+        let mut word = start / 64;
+        let mut bits = self.backslashes.get(word)? & (u64::MAX << (start % 64));
+        while bits == 0 {
+            word += 1;
+            if word * 64 >= end {
+                return None;
+            }
+            bits = *self.backslashes.get(word)?;
+        }
+        let position = word * 64 + bits.trailing_zeros() as usize;
+        (position < end).then_some(position)
+    }
+
+    /// Whether all of the line is ASCII.
+    pub(super) fn is_ascii(&self) -> bool {
+        self.is_ascii
+    }
+
+    /// Whether a character is written as `\u` and its number.
+    pub(super) fn has_numeric_escapes(&self) -> bool {
+        self.has_numeric_escapes
+    }
+
+    /// Positions of the quote with this number and the next.
+    #[inline]
+    pub(super) fn string(&self, quote: usize) -> Option<[u32; 2]> {
+        self.quotes.get(quote..)?.first_chunk().copied()
     }
 
     /// Whether there is a backslash in `start..end`.
@@ -82,6 +128,29 @@ impl Marks {
                 head & from_start != 0 || tail & to_end != 0 || middle.iter().any(|word| *word != 0)
             }
         }
+    }
+}
+
+/// Whether the byte at a position may be escaped. `low` is where the second half of a surrogate pair is expected.
+#[cold]
+fn is_escape(line: &[u8], position: usize, low: &mut Option<usize>) -> bool {
+    let unit = |position: usize| -> Option<u32> {
+        let digits = line.get(position + 1..position + 5)?;
+        digits
+            .iter()
+            .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+    };
+    match line.get(position) {
+        Some(b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
+        Some(b'u') => match unit(position) {
+            Some(0xd800..0xdc00) => {
+                let is_alone = low.replace(position + 6).is_some();
+                !is_alone && line.get(position + 5) == Some(&b'\\')
+            }
+            Some(0xdc00..0xe000) => low.take() == Some(position),
+            unit => unit.is_some(),
+        },
+        _ => false,
     }
 }
 
@@ -124,6 +193,7 @@ fn bits_by_sse2(chunk: &[u8; 64]) -> Bits {
     let mut all = Bits::default();
     for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
         let bytes = load(at);
+        all.high |= mask(bytes) << shift;
         all.quotes |= mask(_mm_cmpeq_epi8(bytes, quote)) << shift;
         all.backslashes |= mask(_mm_cmpeq_epi8(bytes, backslash)) << shift;
         all.controls |= mask(_mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes)) << shift;
@@ -141,6 +211,7 @@ fn bits_by_byte(chunk: &[u8; 64]) -> Bits {
     let mut all = Bits::default();
     for (position, byte) in chunk.iter().enumerate() {
         all.quotes |= u64::from(*byte == b'"') << position;
+        all.high |= u64::from(!byte.is_ascii()) << position;
         all.backslashes |= u64::from(*byte == b'\\') << position;
         all.controls |= u64::from(*byte < 0x20) << position;
     }
@@ -169,16 +240,29 @@ mod tests {
         found
     }
 
+    /// Whether no byte is escaped that must not be.
+    fn escapes_are_fine(line: &[u8]) -> bool {
+        let mut is_escaped = false;
+        line.iter().all(|byte| {
+            let is_fine = !is_escaped || b"\"\\/bfnrt".contains(byte);
+            is_escaped = !is_escaped && *byte == b'\\';
+            is_fine
+        })
+    }
+
     proptest! {
         #[test]
         fn all_ways_to_read_a_line_agree(line in prop::collection::vec(prop::sample::select(b"\\\\\\\"\" a\xc3\xa4\x1f".to_vec()), 0..300)) {
             let mut marks = Marks::default();
-            let text = marks.read(&line);
+            let is_read = marks.read(&line);
             prop_assert_eq!(&marks.quotes, &quotes(&line));
             let is_plain = std::str::from_utf8(&line).is_ok() && line.iter().all(|byte| *byte >= 0x20);
-            prop_assert_eq!(text.is_some(), is_plain);
+            let escapes_are_fine = escapes_are_fine(&line);
+            prop_assert_eq!(is_read, is_plain && escapes_are_fine);
             for (start, end) in [(0, line.len()), (line.len() / 3, line.len() / 2), (line.len() / 2, line.len())] {
                 prop_assert_eq!(marks.has_backslash(start, end), line[start..end].contains(&b'\\'));
+                let next = line[start..end].iter().position(|byte| *byte == b'\\').map(|at| start + at);
+                prop_assert_eq!(marks.next_backslash(start, end), next);
             }
             for chunk in line.as_chunks::<64>().0 {
                 prop_assert_eq!(bits(chunk), bits_by_byte(chunk));

@@ -1,8 +1,11 @@
-//! Texts anywhere in a value: a bitmap of four-byte pieces is asked at every second position, and only where it
+//! Texts anywhere in a value: a bitmap of four-byte pieces is asked at every second or fourth position, and only where it
 //! answers is compared. The cost does not depend on how many texts are looked for, as long as the bitmap is sparse.
 //!
-//! So that no text slips through between two positions, each counts under two neighbouring pieces: one of the two is
-//! at an even position wherever the text is.
+//! So that no text slips through between two positions, each counts under as many neighbouring pieces as the positions
+//! are apart: one of them is at such a position wherever the text is.
+//!
+//! Where values are not folded yet, pieces are compared without the bit that tells small letters from capitals. That
+//! takes some other characters for the same, so what is found this way has to be looked at again.
 
 use rustc_hash::FxHashMap;
 
@@ -41,9 +44,14 @@ pub(crate) struct Grams {
     cell_shift: u32,
     entries: Box<[Entry]>,
     literals: Box<[u8]>,
-    /// Distance of the positions asked: 1 or 2.
+    /// Distance of the positions asked: 1, 2 or 4.
     stride: usize,
+    /// Bits that are set before pieces are compared.
+    blind: u32,
 }
+
+/// The bits that tell small letters from capitals.
+const CASE: u32 = 0x2020_2020;
 
 /// The four bytes at a position.
 #[inline]
@@ -57,8 +65,23 @@ impl Grams {
         GRAM + stride - 1
     }
 
-    /// `frequency` estimates how often a piece occurs. All texts must be at least [`Self::shortest`].
-    pub(crate) fn build(patterns: &[(PatternId, &str)], stride: usize, frequency: impl Fn(u32) -> u32) -> Self {
+    /// The greatest distance of positions at which all of the texts are found.
+    pub(crate) fn stride<'a>(mut texts: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+        [4, 2, 1]
+            .into_iter()
+            .find(|stride| texts.clone().all(|text| text.len() >= Self::shortest(*stride)))
+            .filter(|_| texts.next().is_some())
+    }
+
+    /// `frequency` estimates how often a piece occurs. All texts must be at least [`Self::shortest`]. With
+    /// `ignores_case`, values need not be folded and more is found than is there.
+    pub(crate) fn build(
+        patterns: &[(PatternId, &str)],
+        stride: usize,
+        ignores_case: bool,
+        frequency: impl Fn(u32) -> u32,
+    ) -> Self {
+        let blind = if ignores_case { CASE } else { 0 };
         let mut pieces: Vec<(u32, Entry)> = Vec::with_capacity(patterns.len() * stride);
         let mut literals = Vec::new();
         for (pattern, literal) in patterns {
@@ -76,7 +99,7 @@ impl Grams {
             for offset in best..best + stride {
                 if let Some(gram) = gram(text, offset) {
                     pieces.push((
-                        gram,
+                        gram | blind,
                         Entry {
                             pattern: *pattern,
                             offset: small(offset),
@@ -122,18 +145,19 @@ impl Grams {
             entries: entries.into_boxed_slice(),
             literals: literals.into_boxed_slice(),
             stride,
+            blind,
         }
     }
 
-    /// Calls `found` with each text in the value; with some more than once.
+    /// Calls `found` with each text in the value and where it starts; with some more than once.
     #[inline]
-    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize)) {
         let mut at = 0;
         if self.stride == 2 {
             while let Some(word) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
                 let word = u64::from_le_bytes(*word);
                 #[allow(clippy::cast_possible_truncation, reason = "four of the eight bytes are taken")]
-                let (first, second) = (word as u32, (word >> 16) as u32);
+                let (first, second) = (word as u32 | self.blind, (word >> 16) as u32 | self.blind);
                 let (first_hit, second_hit) = (self.may_have(first), self.may_have(second));
                 if first_hit | second_hit {
                     if first_hit {
@@ -146,7 +170,25 @@ impl Grams {
                 at += 4;
             }
         }
+        if self.stride == 4 {
+            while let Some(word) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+                let word = u64::from_le_bytes(*word);
+                #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+                let (first, second) = (word as u32 | self.blind, (word >> 32) as u32 | self.blind);
+                let (first_hit, second_hit) = (self.may_have(first), self.may_have(second));
+                if first_hit | second_hit {
+                    if first_hit {
+                        self.compare(value, at, first, &mut found);
+                    }
+                    if second_hit {
+                        self.compare(value, at + 4, second, &mut found);
+                    }
+                }
+                at += 8;
+            }
+        }
         while let Some(gram) = gram(value, at) {
+            let gram = gram | self.blind;
             if self.may_have(gram) {
                 self.compare(value, at, gram, &mut found);
             }
@@ -161,7 +203,7 @@ impl Grams {
     }
 
     #[inline(never)]
-    fn compare(&self, value: &[u8], at: usize, gram: u32, found: &mut impl FnMut(PatternId)) {
+    fn compare(&self, value: &[u8], at: usize, gram: u32, found: &mut impl FnMut(PatternId, usize)) {
         let mut cell_at = place(gram, self.cell_shift);
         while let Some(cell) = self.cells.get(cell_at)
             && cell.count != 0
@@ -171,12 +213,18 @@ impl Grams {
                 for entry in self.entries.get(first..first + cell.count as usize).unwrap_or_default() {
                     let (start, length) = (entry.start as usize, entry.length as usize);
                     let literal = self.literals.get(start..start + length).unwrap_or_default();
-                    let begin = at.checked_sub(entry.offset as usize);
-                    if begin
-                        .and_then(|begin| value.get(begin..begin + length))
-                        .is_some_and(|text| same(text, literal))
-                    {
-                        found(entry.pattern);
+                    let Some(begin) = at.checked_sub(entry.offset as usize) else {
+                        continue;
+                    };
+                    let is_there = value.get(begin..begin + length).is_some_and(|text| {
+                        if self.blind == 0 {
+                            same(text, literal)
+                        } else {
+                            text.eq_ignore_ascii_case(literal)
+                        }
+                    });
+                    if is_there {
+                        found(entry.pattern, begin);
                     }
                 }
                 return;
@@ -195,17 +243,23 @@ fn small(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+type Literal = (PatternId, Box<[u8]>);
+
 /// Texts too short for [`Grams`], by their first two bytes.
 #[derive(Debug)]
 pub(crate) struct Short {
     bits: Box<[u64]>,
-    by_start: FxHashMap<u16, Vec<(PatternId, Box<[u8]>)>>,
+    /// Bits that are set before bytes are compared.
+    blind: u8,
+    by_start: FxHashMap<u16, Vec<Literal>>,
 }
 
 impl Short {
-    pub(crate) fn build(patterns: &[(PatternId, &str)]) -> Self {
+    /// With `ignores_case`, values need not be folded.
+    pub(crate) fn build(patterns: &[(PatternId, &str)], ignores_case: bool) -> Self {
         let mut short = Self {
             bits: vec![0; 1 << 10].into_boxed_slice(),
+            blind: if ignores_case { 0x20 } else { 0 },
             by_start: FxHashMap::default(),
         };
         for (pattern, literal) in patterns {
@@ -223,6 +277,7 @@ impl Short {
     }
 
     fn add(&mut self, start: u16, pattern: PatternId, literal: &str) {
+        let start = start | u16::from_le_bytes([self.blind; 2]);
         if let Some(word) = self.bits.get_mut(usize::from(start) / 64) {
             *word |= 1 << (start % 64);
         }
@@ -230,18 +285,26 @@ impl Short {
         entries.push((pattern, literal.as_bytes().into()));
     }
 
-    /// Calls `found` with each text in the value; with some more than once.
-    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+    /// Calls `found` with each text in the value and where it starts; with some more than once.
+    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize)) {
         for (at, first) in value.iter().enumerate() {
-            let rest = value.get(at..).unwrap_or_default();
-            let start = u16::from_le_bytes([*first, rest.get(1).copied().unwrap_or(0)]);
+            let second = value.get(at + 1).copied().unwrap_or(0);
+            let start = u16::from_le_bytes([*first | self.blind, second | self.blind]);
             let word = self.bits.get(usize::from(start) / 64).copied().unwrap_or(0);
             if word >> (start % 64) & 1 == 0 {
                 continue;
             }
+            let rest = value.get(at..).unwrap_or_default();
             for (pattern, literal) in self.by_start.get(&start).into_iter().flatten() {
-                if rest.starts_with(literal) {
-                    found(*pattern);
+                let is_there = rest.get(..literal.len()).is_some_and(|text| {
+                    if self.blind == 0 {
+                        text == literal.as_ref()
+                    } else {
+                        text.eq_ignore_ascii_case(literal)
+                    }
+                });
+                if is_there {
+                    found(*pattern, at);
                 }
             }
         }

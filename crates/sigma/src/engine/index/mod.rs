@@ -2,10 +2,12 @@
 
 mod anchored;
 mod grams;
+mod raw;
 
 pub(crate) use anchored::{Anchor, Anchored};
 pub(crate) use grams::gram;
 use grams::{Grams, Short};
+pub(crate) use raw::{RawFilter, longest_plain};
 
 use crate::engine::arena::Span;
 use crate::engine::statistics::Statistics;
@@ -32,7 +34,7 @@ impl Literals {
                 .filter(|(_, text)| text.is_ascii() == ascii && text.len() >= Grams::shortest(stride))
                 .copied()
                 .collect();
-            (!fit.is_empty()).then(|| Grams::build(&fit, stride, |gram| statistics.of_gram(gram)))
+            (!fit.is_empty()).then(|| Grams::build(&fit, stride, false, |gram| statistics.of_gram(gram)))
         };
         let short = |ascii: bool, stride: usize| {
             let fit: Vec<(PatternId, &str)> = patterns
@@ -40,7 +42,7 @@ impl Literals {
                 .filter(|(_, text)| text.is_ascii() == ascii && text.len() < Grams::shortest(stride))
                 .copied()
                 .collect();
-            (!fit.is_empty()).then(|| Short::build(&fit))
+            (!fit.is_empty()).then(|| Short::build(&fit, false))
         };
         Self {
             plain: grams(true, 2),
@@ -54,17 +56,17 @@ impl Literals {
     #[inline]
     pub(crate) fn probe(&self, text: &[u8], span: Span, mut found: impl FnMut(PatternId)) {
         if let Some(grams) = &self.plain {
-            grams.probe(text, &mut found);
+            grams.probe(text, |pattern, _| found(pattern));
         }
         if let Some(short) = &self.short {
-            short.probe(text, &mut found);
+            short.probe(text, |pattern, _| found(pattern));
         }
         if !span.ascii {
             if let Some(grams) = &self.wide {
-                grams.probe(text, &mut found);
+                grams.probe(text, |pattern, _| found(pattern));
             }
             if let Some(short) = &self.wide_short {
-                short.probe(text, &mut found);
+                short.probe(text, |pattern, _| found(pattern));
             }
         }
     }
