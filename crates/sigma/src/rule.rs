@@ -109,7 +109,9 @@ impl Rule {
                         .collect(),
                 )),
                 serde_json::Value::Object(_) => None,
-                other => Some(Attribute::Text(other.to_string())),
+                other @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+                    Some(Attribute::Text(other.to_string()))
+                }
             },
         }
     }

@@ -162,22 +162,30 @@ impl Question {
         })
     }
 
+    /// The tokens of text; `None` for what is not text.
+    #[must_use]
+    pub fn tokens(&self) -> Option<&[Token]> {
+        if let Self::Text { tokens, .. } = self {
+            Some(tokens)
+        } else {
+            None
+        }
+    }
+
+    /// The other field a value is compared with, if it is.
+    #[must_use]
+    pub fn reference(&self) -> Option<&FieldRef> {
+        if let Self::FieldRef(reference) = self {
+            Some(reference)
+        } else {
+            None
+        }
+    }
+
     /// Text in Sigma's notation, with wildcards and escapes; `None` for what is not text.
     #[must_use]
     pub fn to_sigma(&self) -> Option<String> {
-        match self {
-            Self::Text { tokens, .. } => Some(write_tokens(tokens)),
-            Self::Null
-            | Self::Exists(_)
-            | Self::Number(_)
-            | Self::Regex(_)
-            | Self::Cidr(_)
-            | Self::FieldRef(_)
-            | Self::Compare(..)
-            | Self::Time(..)
-            | Self::AnyOf(_)
-            | Self::Template(_) => None,
-        }
+        self.tokens().map(write_tokens)
     }
 
     /// Text from Sigma's notation, without regard to case.

@@ -181,10 +181,7 @@ impl<'de> Visitor<'de> for KindVisitor {
         let mut entries = Vec::new();
         while let Some((key, mut node)) = access.next_entry::<Spanned<String>, Node>()? {
             let place = |part: u64| usize::try_from(part).unwrap_or_default();
-            node.key = (
-                place(key.referenced.line().into()),
-                place(key.referenced.column().into()),
-            );
+            node.key = (place(key.referenced.line()), place(key.referenced.column()));
             entries.push((key.value, node));
         }
         Ok(Kind::Map(entries))
@@ -243,9 +240,9 @@ pub(crate) fn parse(document: &str) -> Result<Node, Fault> {
         let place = |part: Option<u64>| part.and_then(|part| usize::try_from(part).ok()).unwrap_or_default();
         let reason = error.without_snippet().to_string();
         Fault {
-            column: place(location.map(|location| location.column().into())),
+            column: place(location.map(|location| location.column())),
             ..Fault::new(
-                place(location.map(|location| location.line().into())),
+                place(location.map(|location| location.line())),
                 "document",
                 format!("expected valid YAML: {reason}"),
             )

@@ -119,11 +119,8 @@ fn check_text(item: &Item, value: &Value, modifiers: &[&str], report: &mut impl 
     }
 }
 
-fn tokens(value: &Value) -> Option<&Vec<Token>> {
-    match &value.question {
-        Question::Text { tokens, .. } => Some(tokens),
-        _ => None,
-    }
+fn tokens(value: &Value) -> Option<&[Token]> {
+    value.question.tokens()
 }
 
 fn has_letters(token: &Token) -> bool {

@@ -102,11 +102,16 @@ impl Catalog {
         {
             catalog.vars.extend(pipeline.vars);
             for item in pipeline.items {
-                match item.transformation {
-                    Transformation::Events(events) => catalog.events.push(events),
-                    Transformation::Alternatives(alternatives) if is_builtin => later.push(alternatives),
-                    Transformation::Alternatives(alternatives) => catalog.alternatives.push(alternatives),
-                    _ => catalog.steps.push(item),
+                if let Transformation::Events(events) = item.transformation {
+                    catalog.events.push(events);
+                } else if let Transformation::Alternatives(alternatives) = item.transformation {
+                    if is_builtin {
+                        later.push(alternatives);
+                    } else {
+                        catalog.alternatives.push(alternatives);
+                    }
+                } else {
+                    catalog.steps.push(item);
                 }
             }
         }

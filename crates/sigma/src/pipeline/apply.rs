@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::condition::{FieldCondition, ItemCondition, Operator, RuleCondition, Scalar, StateCondition};
 use super::item::ProcessingItem;
-use super::transformation::{AddCondition, Chosen, Transformation};
+use super::transformation::{AddCondition, Chosen, Transformation, ValueChange};
 use super::values;
 use crate::ast::{Field, Number};
 use crate::detection::{Body, Detection, Item, MAX_TESTS, Question, Tree, Value};
@@ -99,14 +99,7 @@ impl<'a> Run<'a> {
             | Transformation::DropItem
             | Transformation::Hashes(_)
             | Transformation::Extract(_)
-            | Transformation::WildcardPlaceholders(_)
-            | Transformation::ValuePlaceholders(_)
-            | Transformation::Replace(_)
-            | Transformation::MapString(_)
-            | Transformation::Regex(_)
-            | Transformation::SetValue(_)
-            | Transformation::ConvertType { .. }
-            | Transformation::Case(_)
+            | Transformation::Value(_)
             | Transformation::ItemFailure(_) => self.each_item(step),
         }
     }
@@ -160,12 +153,22 @@ impl<'a> Run<'a> {
             Transformation::Field(_) => return self.rename(item, step),
             Transformation::Hashes(hashes) => hashes.apply(item)?,
             Transformation::Extract(extract) => extract.apply(item),
-            _ => {
-                if self.values(item, &step.transformation)? {
+            Transformation::Value(change) => {
+                if self.values(item, change)? {
                     mark(item);
                 }
                 return Ok(Change::Keep);
             }
+            Transformation::AddCondition(_)
+            | Transformation::ChangeLogSource(_)
+            | Transformation::SetState { .. }
+            | Transformation::RuleFailure(_)
+            | Transformation::StrictFieldMapping
+            | Transformation::SetAttribute { .. }
+            | Transformation::Nest(_)
+            | Transformation::ShownFields
+            | Transformation::Events(_)
+            | Transformation::Alternatives(_) => return Ok(Change::Keep),
         };
         let Some(mut body) = change else {
             return Ok(Change::Keep);
@@ -260,11 +263,11 @@ impl<'a> Run<'a> {
     }
 
     /// Changes the values of an item; says whether any was.
-    fn values(&mut self, item: &mut Item, transformation: &Transformation) -> Result<bool, String> {
+    fn values(&mut self, item: &mut Item, change: &ValueChange) -> Result<bool, String> {
         let mut changed = false;
         let mut values = Vec::with_capacity(item.values.len());
         for value in std::mem::take(&mut item.values) {
-            let new = self.value(&value.question, transformation)?;
+            let new = self.value(&value.question, change)?;
             match new {
                 None => values.push(value),
                 Some(questions) => {
@@ -281,18 +284,18 @@ impl<'a> Run<'a> {
         Ok(changed)
     }
 
-    fn value(&self, question: &Question, transformation: &Transformation) -> Result<Option<Vec<Question>>, String> {
+    fn value(&self, question: &Question, change: &ValueChange) -> Result<Option<Vec<Question>>, String> {
         let one = |question: Option<Question>| question.map(|question| vec![question]);
-        Ok(match transformation {
-            Transformation::Replace(replace) => one(replace.apply(question)),
-            Transformation::Case(case) => one(values::with_case(question, *case)),
-            Transformation::SetValue(value) => Some(vec![value.clone()]),
-            Transformation::Regex(method) => one(method.apply(question).transpose()?),
-            Transformation::MapString(mapping) => values::unescaped(question).and_then(|text| {
+        Ok(match change {
+            ValueChange::Replace(replace) => one(replace.apply(question)),
+            ValueChange::Case(case) => one(values::with_case(question, *case)),
+            ValueChange::Set(value) => Some(vec![value.clone()]),
+            ValueChange::Regex(method) => one(method.apply(question).transpose()?),
+            ValueChange::MapString(mapping) => values::unescaped(question).and_then(|text| {
                 let found = mapping.iter().find(|(name, _)| *name == text)?;
                 Some(found.1.iter().map(|text| Question::from_sigma(text)).collect())
             }),
-            Transformation::ConvertType { to_number: true } => match values::unescaped(question) {
+            ValueChange::ToNumber => match values::unescaped(question) {
                 None => None,
                 Some(text) => {
                     let number = Number::parse(&text);
@@ -300,13 +303,14 @@ impl<'a> Run<'a> {
                     Some(vec![Question::Number(number)])
                 }
             },
-            Transformation::ConvertType { to_number: false } => match question {
-                Question::Number(number) => Some(vec![Question::from_sigma(&values::number_text(*number))]),
-                _ => None,
-            },
-            Transformation::WildcardPlaceholders(chosen) => self.placeholders(question, chosen, true)?,
-            Transformation::ValuePlaceholders(chosen) => self.placeholders(question, chosen, false)?,
-            _ => None,
+            ValueChange::ToText => {
+                let Question::Number(number) = question else {
+                    return Ok(None);
+                };
+                Some(vec![Question::from_sigma(&values::number_text(*number))])
+            }
+            ValueChange::WildcardPlaceholders(chosen) => self.placeholders(question, chosen, true)?,
+            ValueChange::ValuePlaceholders(chosen) => self.placeholders(question, chosen, false)?,
         })
     }
 
@@ -367,12 +371,11 @@ impl<'a> Run<'a> {
                 true => Tree::Not(Box::new(Tree::Search(position))),
                 false => Tree::Search(position),
             };
-            match &mut condition.tree {
-                Tree::All(terms) => terms.insert(0, added),
-                tree => {
-                    let own = std::mem::replace(tree, Tree::All(Vec::new()));
-                    *tree = Tree::All(vec![added, own]);
-                }
+            if let Tree::All(terms) = &mut condition.tree {
+                terms.insert(0, added);
+            } else {
+                let own = std::mem::replace(&mut condition.tree, Tree::All(Vec::new()));
+                condition.tree = Tree::All(vec![added, own]);
             }
         }
         self.has_condition = true;
@@ -463,9 +466,9 @@ impl<'a> Run<'a> {
                 values::unescaped(question).is_some_and(|text| pattern.is_match(&text)) != *negated
             }),
             ItemCondition::MatchValue { value, all } => values(*all, &|question| equals(question, value)),
-            ItemCondition::ContainsWildcard { all } => values(*all, &|question| match question {
-                Question::Text { tokens, .. } => tokens.iter().any(|token| matches!(token, Token::Star | Token::One)),
-                _ => false,
+            ItemCondition::ContainsWildcard { all } => values(*all, &|question| {
+                let tokens = question.tokens().unwrap_or_default();
+                tokens.iter().any(|token| matches!(token, Token::Star | Token::One))
             }),
             ItemCondition::IsNull { all } => values(*all, &|question| *question == Question::Null),
             ItemCondition::Applied(id) => item.applied.contains(id),
@@ -475,9 +478,9 @@ impl<'a> Run<'a> {
 
     /// Whether the field conditions of a step hold for an item: for its own field or one its values refer to.
     fn field_conditions_hold(&self, step: &ProcessingItem, item: &Item) -> bool {
-        let references = item.values.iter().filter_map(|value| match &value.question {
-            Question::FieldRef(reference) => Some(reference.field.name.as_ref()),
-            _ => None,
+        let references = item.values.iter().filter_map(|value| {
+            let reference = value.question.reference()?;
+            Some(reference.field.name.as_ref())
         });
         step.field.hold(|condition| match condition {
             FieldCondition::Applied(id) => item.applied.contains(id),

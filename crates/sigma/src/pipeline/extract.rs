@@ -86,10 +86,11 @@ fn convert(text: &str) -> Question {
     if matches!(text.to_ascii_lowercase().as_str(), "null" | "none") {
         return Question::Null;
     }
-    if text == "0" || !text.starts_with('0') {
-        if let Some(number) = Number::parse(text) {
-            return Question::Number(number);
-        }
+    // Leading zeros would be lost in a number.
+    if (text == "0" || !text.starts_with('0'))
+        && let Some(number) = Number::parse(text)
+    {
+        return Question::Number(number);
     }
     Question::from_sigma(text)
 }

@@ -101,7 +101,7 @@ impl Hashes {
             }
             [] => return None,
         };
-        let known = self.algorithms.iter().any(|known| *known == algorithm);
+        let known = self.algorithms.contains(&algorithm);
         known.then(|| (algorithm, hash.trim_matches(['*', '?']).to_owned()))
     }
 

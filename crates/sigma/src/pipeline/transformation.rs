@@ -22,22 +22,13 @@ pub(crate) enum Transformation {
     DropItem,
     Hashes(Hashes),
     Extract(Extract),
-    WildcardPlaceholders(Chosen),
-    ValuePlaceholders(Chosen),
+    Value(ValueChange),
     AddCondition(AddCondition),
     ChangeLogSource(LogSource),
-    Replace(Replace),
-    MapString(Vec<(String, Vec<String>)>),
     SetState {
         key: String,
         value: Scalar,
     },
-    Regex(RegexMethod),
-    SetValue(Question),
-    ConvertType {
-        to_number: bool,
-    },
-    Case(Case),
     RuleFailure(String),
     ItemFailure(String),
     StrictFieldMapping,
@@ -52,6 +43,20 @@ pub(crate) enum Transformation {
     Events(Events),
     /// Picket's own: names to try when an event lacks a field.
     Alternatives(Alternatives),
+}
+
+/// A change of values.
+#[derive(Clone, Debug)]
+pub(crate) enum ValueChange {
+    WildcardPlaceholders(Chosen),
+    ValuePlaceholders(Chosen),
+    Replace(Replace),
+    MapString(Vec<(String, Vec<String>)>),
+    Regex(RegexMethod),
+    Set(Question),
+    ToNumber,
+    ToText,
+    Case(Case),
 }
 
 /// Which placeholders are resolved.
@@ -118,8 +123,8 @@ pub(super) fn read(
         "drop_detection_item" => Transformation::DropItem,
         "hashes_fields" => Transformation::Hashes(Hashes::read(parameters)?),
         "extract_fields" => Transformation::Extract(Extract::read(parameters)?),
-        "wildcard_placeholders" => Transformation::WildcardPlaceholders(chosen(parameters)?),
-        "value_placeholders" => Transformation::ValuePlaceholders(chosen(parameters)?),
+        "wildcard_placeholders" => Transformation::Value(ValueChange::WildcardPlaceholders(chosen(parameters)?)),
+        "value_placeholders" => Transformation::Value(ValueChange::ValuePlaceholders(chosen(parameters)?)),
         "query_expression_placeholders" => {
             let reason = "expected a value for the placeholder: there is no query language whose lookups could be \
                           inserted; use value_placeholders with `vars`";
@@ -142,21 +147,22 @@ pub(super) fn read(
             parameters.get("fields");
             Transformation::ShownFields
         }
-        "replace_string" => Transformation::Replace(Replace::read(parameters)?),
-        "map_string" => Transformation::MapString(parameters.mapping("mapping")?),
+        "replace_string" => Transformation::Value(ValueChange::Replace(Replace::read(parameters)?)),
+        "map_string" => Transformation::Value(ValueChange::MapString(parameters.mapping("mapping")?)),
         "set_state" => Transformation::SetState {
             key: parameters.required_text("key")?,
             value: scalar(parameters, "val")?,
         },
-        "regex" => Transformation::Regex(RegexMethod::read(parameters)?),
-        "set_value" => Transformation::SetValue(set_value(parameters)?),
+        "regex" => Transformation::Value(ValueChange::Regex(RegexMethod::read(parameters)?)),
+        "set_value" => Transformation::Value(ValueChange::Set(set_value(parameters)?)),
         "convert_type" => {
             parameters.required_text("target_type")?;
-            Transformation::ConvertType {
-                to_number: parameters.word("target_type", &["str", "num"])? == 1,
-            }
+            Transformation::Value(match parameters.word("target_type", &["str", "num"])? {
+                1 => ValueChange::ToNumber,
+                _ => ValueChange::ToText,
+            })
         }
-        "case" => Transformation::Case(Case::read(parameters, "method")?),
+        "case" => Transformation::Value(ValueChange::Case(Case::read(parameters, "method")?)),
         "rule_failure" => Transformation::RuleFailure(parameters.required_text("message")?),
         "detection_item_failure" => Transformation::ItemFailure(parameters.required_text("message")?),
         "strict_field_mapping_failure" => Transformation::StrictFieldMapping,

@@ -35,10 +35,12 @@ impl Replace {
 
     /// The new value; `None` when it is none that has text.
     pub(super) fn apply(&self, question: &Question) -> Option<Question> {
-        let (tokens, cased) = match question {
-            Question::Text { tokens, cased } => (tokens.clone(), *cased),
-            Question::Number(number) => (vec![Token::Text(number_text(*number))], false),
-            _ => return None,
+        let (tokens, cased) = if let Question::Text { tokens, cased } = question {
+            (tokens.clone(), *cased)
+        } else if let Question::Number(number) = question {
+            (vec![Token::Text(number_text(*number))], false)
+        } else {
+            return None;
         };
         let replace = |text: &str| self.regex.replace_all(text, self.replacement.as_str()).into_owned();
         if self.skip_special {
