@@ -150,7 +150,10 @@ fn parse_document(path: &str, document: yaml::Document<'_>) -> Result<Document, 
         .filter(|section| top.get(section).is_some())
         .collect();
     match sections.as_slice() {
-        [] | ["detection"] => rule::parse(path, document, &top).map(Document::Rule),
+        [] | ["detection"] => {
+            top.kind = Some("rule");
+            rule::parse(path, document, &top).map(Document::Rule)
+        }
         ["correlation"] => {
             top.kind = Some("correlation");
             correlation::parse(path, document, &top).map(Document::Correlation)

@@ -70,5 +70,5 @@ pub use explain::{Explanation, explain};
 pub use filter::Filter;
 pub use lint::{Lint, Linter, Severity, lint};
 pub use logsource::{Applied, Catalog, Resolved};
-pub use metadata::{Metadata, Status};
+pub use metadata::{Metadata, Related, RelatedKind, Status};
 pub use rule::{LogSource, Rule};

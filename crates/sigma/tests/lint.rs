@@ -51,6 +51,11 @@ fn a_careful_rule_has_no_findings() {
 fn every_finding_names_its_place() {
     let cases: &[(&str, &str, &[(&str, usize, usize)])] = &[
         ("level: low\n", "", &[("missing_level", 1, 0)]),
+        (
+            "id: 0d1ee4a1-5e5f-4f0c-8f63-4c0f0fb3a4f1\n",
+            "",
+            &[("missing_id", 1, 0)],
+        ),
         ("status: test\n", "", &[("missing_status", 1, 0)]),
         (
             "status: test\n",

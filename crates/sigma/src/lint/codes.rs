@@ -28,6 +28,7 @@ codes! {
     DUPLICATE_NAME = "duplicate_name", Warning, "references by this name are ambiguous: choose another";
     DUPLICATE_TITLE = "duplicate_title", Warning, "alerts show the title: say what tells the two rules apart";
     FILE_NAME = "file_name", Info, "name rule files with a-z, 0-9, `_` and `-`, and `.yml` at the end";
+    MISSING_ID = "missing_id", Warning, "give the rule a UUID: without one it is another rule when its title changes";
     ID_FORM = "id_form", Warning, "use a UUID, as other tools require it";
     TITLE_FORM = "title_form", Info, "keep the title below 110 characters and without a full stop";
     MISSING_DESCRIPTION = "missing_description", Warning, "say what is detected and why it matters";

@@ -53,7 +53,14 @@ pub(super) fn file_name(path: &str, found: &mut Findings<'_>) {
 pub(super) fn check(document: &Document, root: &Node, found: &mut Findings<'_>) {
     let own = document.metadata();
     let at = |key: &str| member(root, key);
-    if uuid_form(&own.id).is_none() {
+    if at("id").is_none() {
+        found.at(
+            &codes::MISSING_ID,
+            None,
+            "id",
+            "there is no id: one is made of the name or title",
+        );
+    } else if uuid_form(&own.id).is_none() {
         found.at(&codes::ID_FORM, at("id"), "id", format!("`{}` is not a UUID", own.id));
     }
     let length = own.title.chars().count();

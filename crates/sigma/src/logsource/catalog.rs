@@ -199,12 +199,15 @@ impl Catalog {
     }
 }
 
-/// The embedded files. That they are understood is tested.
+/// The embedded files, read once. That they are understood is tested.
 fn builtin_pipelines() -> Vec<Pipeline> {
-    BUILTIN
-        .iter()
-        .filter_map(|(path, text)| pipeline::parse(path, text).ok())
-        .collect()
+    static PIPELINES: LazyLock<Vec<Pipeline>> = LazyLock::new(|| {
+        BUILTIN
+            .iter()
+            .filter_map(|(path, text)| pipeline::parse(path, text).ok())
+            .collect()
+    });
+    PIPELINES.clone()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::rule::{LogSource, Rule};
 use crate::value::Filling;
 
 /// Most values pipelines make for one rule.
-const MAX_PRODUCED: usize = 200_000;
+const MAX_PRODUCED: usize = 50_000;
 
 /// A rule and what the steps so far made of it.
 pub(crate) struct Run<'a> {

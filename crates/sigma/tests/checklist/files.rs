@@ -1,7 +1,10 @@
 //! Section A: files and metadata.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use model::Level;
-use sigma::{Document, DocumentKind, Status, parse_documents, parse_rules};
+use sigma::{Document, DocumentKind, RelatedKind, Status, parse_documents, parse_rules};
 
 use super::{check_refused, rule_text};
 
@@ -119,6 +122,79 @@ fn metadata() {
         (rule.references.len(), rule.false_positives.len(), rule.custom.len()),
         (1, 1, 0)
     );
+    assert_eq!(
+        (rule.license.as_deref(), rule.taxonomy.as_deref(), rule.scope.as_slice()),
+        (Some("MIT"), Some("sigma"), ["server".to_owned()].as_slice())
+    );
+    assert_eq!(
+        (rule.date.as_deref(), rule.modified.as_deref()),
+        (Some("2026-01-02"), Some("2026-01-03"))
+    );
+    assert_eq!(
+        (rule.related[0].id.as_str(), rule.related[0].kind),
+        ("x", RelatedKind::Similar)
+    );
+}
+
+#[test]
+fn related_documents_of_every_type() {
+    for (word, kind) in RelatedKind::ALL {
+        let text = format!("title: One\nid: r1\nrelated: [{{id: x, type: {word}}}]\n{MINIMAL}");
+        assert_eq!(parse_rules("f.yml", &text).remove(0).unwrap().related[0].kind, kind);
+    }
+    check_refused(
+        &format!("title: One\nid: r1\nrelated: [{{id: x, type: cousin}}]\n{MINIMAL}"),
+        "related.type: expected one of derived, obsolete, merged, renamed, similar, got `cousin`",
+    );
+}
+
+#[test]
+fn a_document_without_an_id_gets_one_that_stays() {
+    let id = |title: &str| {
+        parse_rules("f.yml", &format!("title: {title}\n{MINIMAL}"))
+            .remove(0)
+            .unwrap()
+            .metadata
+            .id
+    };
+    assert_eq!(id("One"), id("One"));
+    assert_ne!(id("One"), id("Two"));
+    assert_eq!(id("One").len(), 36);
+}
+
+#[test]
+fn the_positive_samples_of_the_json_schemas_load() {
+    let root = std::env::var_os("PICKET_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let archive = root.join("sigma/sigma-schemas-and-samples-ba9251a.tar.gz");
+    if !archive.exists() {
+        println!("skipped: {} is not there", archive.display());
+        return;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sigma-schema-samples");
+    std::fs::create_dir_all(&target).unwrap();
+    let tar = Command::new("tar")
+        .arg("-xzf")
+        .arg(archive)
+        .arg("-C")
+        .arg(&target)
+        .status();
+    assert!(tar.unwrap().success());
+    let mut count = 0;
+    for folder in ["rules", "correlation", "filter"] {
+        for entry in std::fs::read_dir(target.join("tests/schema").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            for document in parse_documents("sample.yml", &std::fs::read_to_string(&path).unwrap()) {
+                if let Err(error) = document {
+                    panic!("{}: {error}", path.display());
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 12, "{count}");
 }
 
 #[test]
@@ -142,7 +218,6 @@ fn the_revision_is_the_hash_of_the_document() {
 fn required_and_malformed_metadata_is_refused_by_name() {
     let long = "x".repeat(257);
     for (head, expected) in [
-        ("title: T", "id: expected text, got nothing"),
         ("title: T\nid: ''", "id: expected 1 to 128 characters"),
         ("title: T\nid: a b", "id: expected 1 to 128 characters"),
         ("title: T\nid: [a]", "id: expected text, got a list"),

@@ -1,12 +1,22 @@
 //! The single-event part of the Sigma 2.1 specification, line by line: each test is named after what it covers.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test helper fails by panicking and tells what it skips"
+)]
 
 mod conditions;
 mod detections;
 mod files;
 mod logsources;
 mod modifiers;
+mod pipelines;
+#[path = "../differential/reference.rs"]
+#[allow(dead_code, reason = "this test always names the catalog")]
+mod reference;
 mod refusals;
 
 use model::id::{Epoch, SourceId};

@@ -7,7 +7,11 @@ use sigma::pattern::{DASHES, Pattern, Shape, Token, fold};
 use sigma::{Catalog, Rule};
 
 pub(crate) fn matches(rule: &Rule, event: &Event) -> bool {
-    let resolved = Catalog::builtin().resolve(rule).unwrap();
+    matches_in(Catalog::builtin(), rule, event)
+}
+
+pub(crate) fn matches_in(catalog: &Catalog, rule: &Rule, event: &Event) -> bool {
+    let resolved = catalog.resolve(rule).unwrap();
     holds(&resolved.gate, event) && holds(&resolved.detection, event)
 }
 
