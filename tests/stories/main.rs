@@ -8,3 +8,4 @@ mod hostile;
 mod numbered;
 mod operator;
 mod rotation;
+mod rules;

@@ -18,6 +18,8 @@ use crate::state::App;
 
 /// Most places a problem's `detail` tells in words.
 const MAX_TOLD: usize = 3;
+/// Name of a file that was sent without one.
+const UNNAMED: &str = "body.yml";
 /// JSON may escape what YAML does not.
 const MAX_BODY: usize = 2 * MAX_BYTES;
 
@@ -63,14 +65,18 @@ impl FromRequest<App> for RuleFiles {
         if is_yaml {
             let content = String::from_utf8(bytes.to_vec()).map_err(|_| invalid("body: expected UTF-8"))?;
             return Ok(Self(vec![RuleFile {
-                path: String::new(),
+                path: UNNAMED.to_owned(),
                 content,
             }]));
         }
         let body: RulesBody = serde_json::from_slice(&bytes).map_err(|error| invalid(format!("body: {error}")))?;
         let files = match (body.yaml, body.files) {
             (Some(content), files) if files.is_empty() => vec![RuleFile {
-                path: body.path,
+                path: if body.path.is_empty() {
+                    UNNAMED.to_owned()
+                } else {
+                    body.path
+                },
                 content,
             }],
             (None, files) if !files.is_empty() => files
@@ -175,7 +181,10 @@ impl ImportAnswer {
 
 /// The problem of a request of which nothing can be used.
 fn refused(outcomes: &[ImportOutcome]) -> Option<Problem> {
-    let places = rules::places(outcomes);
+    let mut places = rules::places(outcomes);
+    for place in &mut places {
+        place.path.take_if(|path| path == UNNAMED);
+    }
     if places.is_empty() || places.len() < outcomes.len() {
         return None;
     }

@@ -1,12 +1,12 @@
-//! `picket rules test`: the events beside rules, and what the rules make of them.
+//! `picket rules test`: the events beside rules and correlations, and what those make of them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
-use sigma::ruletest::RuleTest;
-use sigma::{Rule, RuleError, parse_rules};
+use sigma::ruletest::{Pool, RuleTest, SequenceTest};
+use sigma::{Correlation, Document, RuleError, parse_documents};
 
 use super::events;
 use super::files::{self, RuleFile};
@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Files and directories
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Where else the rules are that correlations are over
+    #[arg(long, value_name = "DIR")]
+    rules: Vec<PathBuf>,
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -39,7 +42,21 @@ struct Outcome {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = files::collect(&args.paths)?;
-    let mut outcomes: Vec<Outcome> = found.files.iter().map(test_file).collect();
+    let others = files::collect(&args.rules)?.parse();
+    let mut pool = found.parse();
+    pool.rules.extend(others.rules);
+    pool.correlations.extend(others.correlations);
+    pool.filters.extend(others.filters);
+    let documents = Pool {
+        rules: &pool.rules,
+        correlations: &pool.correlations,
+        filters: &pool.filters,
+    };
+    let mut outcomes: Vec<Outcome> = found
+        .files
+        .iter()
+        .filter_map(|file| test_file(file, documents))
+        .collect();
     outcomes.extend(found.unreadable.iter().map(|error| failed(&error.path, error.clone())));
     let suites: Vec<Suite> = outcomes
         .iter_mut()
@@ -88,7 +105,7 @@ fn report(failures: &[&RuleError], untested: &[&str], cases: usize, tested: usiz
     };
     let mut line = format!(
         "{} of {}: {verdict}",
-        counted(cases, "event"),
+        counted(cases, "case"),
         counted(tested, "rule file")
     );
     if !untested.is_empty() {
@@ -111,23 +128,37 @@ fn failed(name: &str, error: RuleError) -> Outcome {
     }
 }
 
-fn test_file(file: &RuleFile) -> Outcome {
+/// The cases of a test file, of rules or of correlations.
+struct Cases {
+    /// Name, line and whether it is positive.
+    given: Vec<(String, usize, bool)>,
+    failures: Vec<RuleError>,
+}
+
+fn test_file(file: &RuleFile, pool: Pool<'_>) -> Option<Outcome> {
+    if file.is_pipeline() {
+        return None;
+    }
     let name = file.path.to_string_lossy().into_owned();
-    let rules: Result<Vec<Rule>, RuleError> = parse_rules(&name, &file.text).into_iter().collect();
-    let rules = match rules {
-        Ok(rules) => rules,
-        Err(error) => return failed(&name, error),
+    let documents: Result<Vec<Document>, RuleError> = parse_documents(&name, &file.text).into_iter().collect();
+    let documents = match documents {
+        Ok(documents) => documents,
+        Err(error) => return Some(failed(&name, error)),
     };
+    if documents.iter().all(|document| matches!(document, Document::Filter(_))) {
+        return None;
+    }
     let beside = file.path.with_extension("test.yml");
     if !beside.exists() {
-        return Outcome {
-            suite: Suite {
-                name,
-                cases: Vec::new(),
-            },
+        let suite = Suite {
+            name,
+            cases: Vec::new(),
+        };
+        return Some(Outcome {
+            suite,
             failures: Vec::new(),
             untested: true,
-        };
+        });
     }
     let shown = beside.to_string_lossy().into_owned();
     let text = files::read(&beside).map_err(|error| RuleError {
@@ -137,26 +168,54 @@ fn test_file(file: &RuleFile) -> Outcome {
         field: "file".to_owned(),
         reason: format!("{error:#}"),
     });
-    let test = match text.and_then(|text| RuleTest::parse(&shown, &text)) {
-        Ok(test) => test,
-        Err(error) => return failed(&name, error),
+    let cases = match text.and_then(|text| run_cases(&shown, &text, &documents, pool)) {
+        Ok(cases) => cases,
+        Err(error) => return Some(failed(&name, error)),
     };
     let mut outcome = Outcome::default();
     outcome.suite.name = name;
-    for rule in &rules {
-        let report = test.run(rule, Some(&events::from_line));
-        for (number, case) in test.cases.iter().enumerate() {
-            let failure = report
-                .failures
-                .iter()
-                .find(|failure| failure.line == Some(case.file_line));
-            let kind = if case.positive { "positive" } else { "negative" };
-            outcome.suite.cases.push(Case {
-                name: format!("{kind} {} {}", number + 1, case.name).trim_end().to_owned(),
-                failure: failure.map(ToString::to_string),
-            });
-        }
-        outcome.failures.extend(report.failures);
+    for (number, (name, line, positive)) in cases.given.into_iter().enumerate() {
+        let failure = cases.failures.iter().find(|failure| failure.line == Some(line));
+        let kind = if positive { "positive" } else { "negative" };
+        outcome.suite.cases.push(Case {
+            name: format!("{kind} {} {name}", number + 1).trim_end().to_owned(),
+            failure: failure.map(ToString::to_string),
+        });
     }
-    outcome
+    outcome.failures = cases.failures;
+    Some(outcome)
+}
+
+/// A file with a correlation is tested by sequences of events, any other by single events.
+fn run_cases(path: &str, text: &str, documents: &[Document], pool: Pool<'_>) -> Result<Cases, RuleError> {
+    let correlations: Vec<&Correlation> = documents
+        .iter()
+        .filter_map(|document| match document {
+            Document::Correlation(correlation) => Some(correlation),
+            Document::Rule(_) | Document::Filter(_) => None,
+        })
+        .collect();
+    let mut cases = Cases {
+        given: Vec::new(),
+        failures: Vec::new(),
+    };
+    if correlations.is_empty() {
+        let test = RuleTest::parse(path, text)?;
+        for document in documents {
+            if let Document::Rule(rule) = document {
+                cases.failures.extend(test.run(rule, Some(&events::from_line)).failures);
+            }
+        }
+        let given = test.cases.into_iter();
+        cases.given = given.map(|case| (case.name, case.file_line, case.positive)).collect();
+    } else {
+        let test = SequenceTest::parse(path, text)?;
+        for correlation in correlations {
+            let report = test.run(correlation, pool, Some(&events::from_line));
+            cases.failures.extend(report.failures);
+        }
+        let given = test.cases.into_iter();
+        cases.given = given.map(|case| (case.name, case.file_line, case.positive)).collect();
+    }
+    Ok(cases)
 }
