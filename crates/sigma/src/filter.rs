@@ -19,7 +19,7 @@ use std::ops::Deref;
 use crate::ast::Expr;
 use crate::detection;
 use crate::error::{Fault, RuleError};
-use crate::logsource::Catalog;
+use crate::logsource::{Catalog, Resolved};
 use crate::metadata::{Entries, Metadata};
 use crate::rule::{LogSource, Rule, logsource};
 use crate::yaml::{self, Kind, Node};
@@ -70,10 +70,7 @@ impl Filter {
     }
 
     fn is_compatible(&self, rule: &Rule) -> bool {
-        let part = |of: fn(&LogSource) -> &Option<String>| {
-            of(self.logsource()).is_none() || of(self.logsource()) == of(&rule.logsource)
-        };
-        part(|source| &source.category) && part(|source| &source.product) && part(|source| &source.service)
+        self.logsource().covers(&rule.logsource)
     }
 }
 
@@ -102,6 +99,18 @@ pub fn apply(filters: &[Filter], rule: &Rule, catalog: &Catalog) -> Result<Optio
         1 => terms.pop(),
         _ => Some(Expr::And(terms)),
     })
+}
+
+/// The rule as it is asked of events, filters included.
+///
+/// # Errors
+/// When the catalog refuses the rule, or a filter cannot be asked of its events.
+pub fn resolve(filters: &[Filter], rule: &Rule, catalog: &Catalog) -> Result<Resolved, RuleError> {
+    let mut resolved = catalog.resolve(rule)?;
+    if let Some(filter) = apply(filters, rule, catalog)? {
+        resolved.detection = Expr::And(vec![resolved.detection, filter]);
+    }
+    Ok(resolved)
 }
 
 /// Filters that would silently do nothing, or not what they say: they name a rule that is not there, or one of another

@@ -19,6 +19,7 @@ use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywo
 use crate::engine::source::Source;
 use crate::engine::statistics::Statistics;
 use crate::error::{LineError, RuleError};
+use crate::filter::{self, Filter};
 use crate::json::JsonEvent;
 use crate::logsource::Catalog;
 use crate::rule::Rule;
@@ -66,15 +67,21 @@ impl Default for RuleSet {
 }
 
 impl RuleSet {
+    /// Compiles rules with what Picket knows of logsources by itself, and without filters.
+    #[must_use]
+    pub fn compile(rules: Vec<Rule>) -> (Self, Vec<RuleError>) {
+        Self::compile_with(rules, Catalog::builtin(), &[])
+    }
+
     /// Compiles rules. A rule that cannot be part of the set is left out and said why; the others are not affected.
-    /// Of two rules with one id, the first is taken.
+    /// Of two rules with one id, the first is taken. Filters that are for no rule are said as well.
     #[must_use]
     #[allow(
         clippy::mutable_key_type,
         reason = "a regular expression is compared by its source, not by its cache"
     )]
-    pub fn compile(rules: Vec<Rule>) -> (Self, Vec<RuleError>) {
-        let mut errors = Vec::new();
+    pub fn compile_with(rules: Vec<Rule>, catalog: &Catalog, filters: &[Filter]) -> (Self, Vec<RuleError>) {
+        let mut errors = filter::check(filters, &rules);
         let mut ids = HashSet::new();
         let mut kept = Vec::with_capacity(rules.len());
         let mut parts = Vec::with_capacity(rules.len());
@@ -86,7 +93,7 @@ impl RuleSet {
                 errors.push(refusal(&rule, "id", reason));
                 continue;
             }
-            match Catalog::builtin().resolve(&rule) {
+            match filter::resolve(filters, &rule, catalog) {
                 Ok(resolved) => {
                     let gate = *gate_numbers.entry(resolved.gate.clone()).or_insert_with(|| {
                         gates.push(resolved.gate.clone());

@@ -35,6 +35,7 @@ use crate::engine::ruleset::RuleSet;
 use crate::engine::scratch::Scratch;
 use crate::error::{Fault, RuleError};
 use crate::filter::Filter;
+use crate::logsource::Catalog;
 use crate::pattern::fold;
 use crate::rule::Rule;
 use crate::ruletest::{Input, ParseLine, Report};
@@ -105,8 +106,11 @@ impl SequenceTest {
     pub fn run(&self, correlation: &Correlation, pool: Pool<'_>, parse: Option<ParseLine<'_>>) -> Report {
         let mut report = Report::default();
         let (rules, correlations) = needed(correlation, pool);
-        let (set, refused) = RuleSet::compile(rules);
-        report.failures.extend(refused);
+        // Filters also name rules that are not needed here, which is no mistake.
+        let (set, refused) = RuleSet::compile_with(rules, Catalog::builtin(), pool.filters);
+        report
+            .failures
+            .extend(refused.into_iter().filter(|error| error.field != "filter.rules"));
         let (compiled, refused) = Correlations::compile(correlations, set.rules());
         report.failures.extend(refused);
         let is_tested = |compiled: &crate::correlation::Compiled| compiled.definition().id == correlation.id;

@@ -9,8 +9,10 @@
 )]
 
 mod conditions;
+mod correlations;
 mod detections;
 mod files;
+mod filters;
 mod logsources;
 mod modifiers;
 mod pipelines;
