@@ -14,6 +14,7 @@ use crate::correlation::resolve::{self, Target};
 use crate::correlation::state::WindowState;
 use crate::error::RuleError;
 use crate::logsource::Catalog;
+use crate::pattern::fold;
 use crate::rule::Rule;
 
 /// All correlations of a rule set. Immutable. One that is over another comes after it.
@@ -244,7 +245,7 @@ impl Correlations {
             let pick = |places: &[usize]| -> Vec<String> {
                 places
                     .iter()
-                    .map(|place| state.group.get(*place).cloned().unwrap_or_default())
+                    .map(|place| fold(state.group.get(*place).map_or("", String::as_str)))
                     .collect()
             };
             let (group, values) = (pick(&uses.group), pick(&uses.values));

@@ -7,6 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::Timestamp;
+
 use crate::correlation::contribution::{Entry, Origin};
 use crate::correlation::packed::Entries;
 
@@ -51,32 +53,29 @@ impl Keep {
 
     /// Reduces a set to what is kept of it. Says whether that took anything away.
     pub(crate) fn thin(&self, entries: &mut Entries) -> bool {
-        let before = entries.len();
-        let gone = chosen_gone(entries);
+        forget_gone(entries);
         let live: Vec<(&Origin, &Entry)> = entries.iter().filter(|(_, entry)| !entry.gone).collect();
-        if live.len() <= self.always_kept() && gone.is_none() {
+        if live.len() <= self.always_kept() {
             return false;
         }
-        let mut chosen: BTreeSet<Origin> = match self {
-            Self::Ends(count) => ends(live, *count),
-            Self::Values(count) => values(&live, *count),
+        let chosen: BTreeMap<Origin, u64> = match self {
+            Self::Ends(count) => whole(ends(live, *count)),
+            Self::Values(count) => whole(values(&live, *count)),
             Self::PerRule(count) => per_rule(&live, *count),
-            Self::Sum(limit) => sum(&live, *limit),
-            Self::Sample => sample(live),
+            Self::Sum(limit) => whole(sum(&live, *limit)),
+            Self::Sample => whole(sample(live)),
         };
-        let gone_before = entries.values().filter(|entry| entry.gone).count();
-        let gone_kept = gone.as_ref().map_or(gone_before, BTreeSet::len);
-        match gone {
-            Some(gone) => chosen.extend(gone),
-            None => chosen.extend(
-                entries
-                    .iter()
-                    .filter(|(_, entry)| entry.gone)
-                    .map(|(origin, _)| origin.clone()),
-            ),
-        }
-        entries.retain(|origin, _| chosen.contains(origin));
-        before - gone_before > entries.len() - gone_kept
+        let mut dropped = false;
+        entries.retain(|origin, entry| {
+            if entry.gone {
+                return true;
+            }
+            let rules = chosen.get(origin).copied().unwrap_or(0);
+            dropped |= entry.rules & !rules != 0;
+            entry.rules &= rules;
+            entry.rules != 0
+        });
+        dropped
     }
 
     /// So many are kept whatever they are.
@@ -91,15 +90,24 @@ impl Keep {
     }
 }
 
-/// The latest of those that do not count, when there are too many.
-fn chosen_gone(entries: &Entries) -> Option<BTreeSet<Origin>> {
-    let mut gone: Vec<(&Origin, &Entry)> = entries.iter().filter(|(_, entry)| entry.gone).collect();
-    if gone.len() <= MAX_GONE {
-        return None;
+/// Keeps the latest of those that do not count, when there are too many.
+fn forget_gone(entries: &mut Entries) {
+    let mut gone: Vec<(Reverse<Timestamp>, Origin)> = entries
+        .iter()
+        .filter(|(_, entry)| entry.gone)
+        .map(|(origin, entry)| (Reverse(entry.time), origin.clone()))
+        .collect();
+    if gone.len() > MAX_GONE {
+        gone.sort_unstable();
+        for (_, origin) in gone.drain(MAX_GONE..) {
+            entries.remove(&origin);
+        }
     }
-    gone.sort_by_key(|(origin, entry)| (Reverse(entry.time), *origin));
-    gone.truncate(MAX_GONE);
-    Some(gone.into_iter().map(|(origin, _)| origin.clone()).collect())
+}
+
+/// Chosen with all their rules.
+fn whole(chosen: BTreeSet<Origin>) -> BTreeMap<Origin, u64> {
+    chosen.into_iter().map(|origin| (origin, u64::MAX)).collect()
 }
 
 fn by_time(entries: &mut [(&Origin, &Entry)]) {
@@ -121,18 +129,21 @@ fn ends(mut live: Vec<(&Origin, &Entry)>, count: usize) -> BTreeSet<Origin> {
     both_ends(&live, count).cloned().collect()
 }
 
-fn per_rule(live: &[(&Origin, &Entry)], count: usize) -> BTreeSet<Origin> {
+/// Chosen for some of their rules: of the others, they are neither early nor late enough.
+fn per_rule(live: &[(&Origin, &Entry)], count: usize) -> BTreeMap<Origin, u64> {
     let mut sorted = live.to_vec();
     by_time(&mut sorted);
     let all = sorted.iter().fold(0, |bits, (_, entry)| bits | entry.rules);
-    let mut chosen = BTreeSet::new();
+    let mut chosen: BTreeMap<Origin, u64> = BTreeMap::new();
     for rule in (0..64).filter(|rule| all >> rule & 1 == 1) {
         let of_rule: Vec<(&Origin, &Entry)> = sorted
             .iter()
             .copied()
             .filter(|(_, entry)| entry.rules >> rule & 1 == 1)
             .collect();
-        chosen.extend(both_ends(&of_rule, count).cloned());
+        for origin in both_ends(&of_rule, count) {
+            *chosen.entry(origin.clone()).or_default() |= 1 << rule;
+        }
     }
     chosen
 }

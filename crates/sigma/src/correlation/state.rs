@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::correlation::contribution::{Contribution, Origin};
 use crate::correlation::keep::Keep;
 use crate::correlation::packed::{self, Entries};
+use crate::pattern::fold;
 
 /// Most former triggers that are remembered.
 const MAX_FORMER: usize = 16;
@@ -153,9 +154,13 @@ impl WindowState {
         changed
     }
 
-    /// Of values that differ in case only, the smallest is shown: whoever comes first must not matter.
+    /// Of values that differ in case only, the smallest is shown: whoever comes first must not matter. Folded ones come
+    /// last, since they are all that is known of another correlation's group.
     fn take_group(&mut self, group: &[String]) -> bool {
-        let replaces = !group.is_empty() && (self.group.is_empty() || group < self.group.as_slice());
+        let is_folded = |group: &[String]| group.iter().all(|value| fold(value) == *value);
+        let replaces = self.group != group
+            && !group.is_empty()
+            && (self.group.is_empty() || (is_folded(group), group) < (is_folded(&self.group), self.group.as_slice()));
         if replaces {
             self.group = group.to_vec();
         }
