@@ -6,13 +6,14 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "picket/agent/v1/agent.proto",
     "picket/ingest/v1/ingest.proto",
     "picket/detection/v1/detection.proto",
     "picket/response/v1/response.proto",
     "picket/rules/v1/rules.proto",
     "picket/intel/v1/feeds.proto",
+    "picket/intel/v1/hunts.proto",
     "picket/query/v1/query.proto",
 ];
 

@@ -11,6 +11,7 @@
 
 mod config;
 mod feeds;
+mod hunt;
 mod intel;
 mod metrics;
 mod partitions;

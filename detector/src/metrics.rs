@@ -74,6 +74,15 @@ pub(crate) fn submitted(outcome: SubmitOutcome) {
     counter!("picket_detector_blocks_submitted_total", "outcome" => outcome).increment(1);
 }
 
+/// A hunt this node worked on ended.
+pub(crate) fn hunt(end: &'static str) {
+    counter!("picket_detector_hunts_total", "end" => end).increment(1);
+}
+
+pub(crate) fn hunt_block_unreadable() {
+    counter!("picket_detector_hunt_blocks_dropped_total", "reason" => "unreadable").increment(1);
+}
+
 pub(crate) fn rule_refused() {
     counter!("picket_detector_rules_refused_total").increment(1);
 }

@@ -16,6 +16,7 @@ use model::{NodeId, Timestamp};
 use proto::detection::v1::detection_service_server::DetectionServiceServer;
 use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use proto::intel::v1::feed_service_server::FeedServiceServer;
+use proto::intel::v1::hunt_service_server::HuntServiceServer;
 use proto::rules::v1::rule_service_server::RuleServiceServer;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Config;
 use crate::feeds::Scheduler;
 use crate::feeds::service::Feeds;
+use crate::hunt;
+use crate::hunt::service::Hunts;
 use crate::intel;
 use crate::intel::service::Indicators;
 use crate::partitions::{Keeper, Ownership};
@@ -92,10 +95,13 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         cache: content.parsed.clone(),
     })
     .max_decoding_message_size(limits.max_message_bytes);
+    let hunts =
+        HuntServiceServer::new(Hunts { store: store.clone() }).max_decoding_message_size(limits.max_message_bytes);
     let services = grpc::routes()
         .add_service(detection)
         .add_service(indicators)
         .add_service(feeds)
+        .add_service(hunts)
         .add_service(rule_service);
     let tls = Arc::new(ArcSwap::new(server_tls));
     ctx.tasks.spawn(
@@ -117,6 +123,14 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         scratches: Mutex::default(),
         away: false.into(),
     });
+    let hunting = hunt::Runner {
+        store: store.clone(),
+        node: node.clone(),
+        rules: Arc::clone(&content.rules),
+        intel: Arc::clone(&workers.intel),
+        cores: Arc::clone(&workers.cores),
+    };
+    ctx.tasks.spawn("hunts", hunting.run(ctx.shutdown.clone()));
     // Cancelled when no block is in work any more, however the workers end.
     let drained = CancellationToken::new();
     let drain_guard = drained.clone().drop_guard();

@@ -14,6 +14,7 @@ pub mod enrolment_tokens;
 mod error;
 pub mod exceptions;
 pub mod feeds;
+pub mod hunts;
 pub mod idempotency;
 pub mod indicators;
 pub mod leases;

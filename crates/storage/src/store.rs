@@ -8,8 +8,8 @@ use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::{
-    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, idempotency, indicators,
-    leases, nodes, rule_versions, rules, suppressions, users,
+    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, hunts, idempotency,
+    indicators, leases, nodes, rule_versions, rules, suppressions, users,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -62,6 +62,7 @@ impl Store {
         suppressions::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
         feeds::ensure_indexes(self).await?;
+        hunts::ensure_indexes(self).await?;
         alerts::ensure_indexes(self).await?;
         users::ensure_indexes(self).await?;
         api_keys::ensure_indexes(self).await?;

@@ -80,13 +80,13 @@ impl IndicatorService for Indicators {
 }
 
 /// Who asks, and whose indicators it is about.
-struct Caller {
-    tenant: Tenant,
-    actor: String,
+pub(crate) struct Caller {
+    pub(crate) tenant: Tenant,
+    pub(crate) actor: String,
 }
 
 impl Caller {
-    fn of<T>(request: &Request<T>, tenant: &str, requested_by: &str) -> Result<Self, Status> {
+    pub(crate) fn of<T>(request: &Request<T>, tenant: &str, requested_by: &str) -> Result<Self, Status> {
         let peer = require_role(request, &[Role::Gateway, Role::Operator])?;
         let tenant: Tenant = tenant.parse().map_err(|error| invalid(format!("tenant: {error}")))?;
         if peer.id.tenant != tenant {
@@ -205,16 +205,16 @@ fn time(field: &str, micros: i64) -> Result<Option<Timestamp>, String> {
     }
 }
 
-fn invalid(detail: String) -> Status {
+pub(crate) fn invalid(detail: String) -> Status {
     ServiceError::new(ErrorCode::InvalidArgument, detail).into()
 }
 
-fn failed(error: &storage::Error) -> Status {
+pub(crate) fn failed(error: &storage::Error) -> Status {
     let code = if error.is_retryable() {
         ErrorCode::Unavailable
     } else {
         ErrorCode::Internal
     };
-    tracing::warn!(error = error as &dyn std::error::Error, "indicators not changed");
+    tracing::warn!(error = error as &dyn std::error::Error, "change not stored");
     ServiceError::new(code, error.to_string()).into()
 }

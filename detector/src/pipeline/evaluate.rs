@@ -116,6 +116,43 @@ impl Evaluator {
         }
         Ok(outcome)
     }
+
+    /// The alerts of an event in which a hunt found these indicators.
+    pub(crate) fn hunted(
+        &self,
+        tenant: &Tenant,
+        event: &Event,
+        hits: &[Hit],
+        processed_at: Timestamp,
+        work: &mut Working,
+    ) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        let mut sink = Sink {
+            alerts: Vec::new(),
+            bytes: 0,
+            take: &mut |chunk| {
+                alerts.extend(chunk);
+                true
+            },
+            is_refused: false,
+        };
+        let mut detections = Detections {
+            tenant,
+            event,
+            processed_at,
+            intel: &self.intel,
+            is_retroactive: true,
+            shared: None,
+            sink: &mut sink,
+        };
+        if !detections.is_excepted(self.rules.tenant(tenant), work) {
+            for hit in hits {
+                detections.by_hit(hit);
+            }
+        }
+        sink.flush();
+        alerts
+    }
 }
 
 /// Collects alerts and hands them over in bounded chunks.
@@ -197,20 +234,26 @@ impl Detections<'_, '_> {
         work: &mut Working,
     ) -> (usize, usize) {
         let found = indicators.matches(self.event, self.intel.min_confidence, find);
-        if !found.hits.is_empty()
-            && let Some(exceptions) = rules.map(|rules| &rules.exceptions)
-            && exceptions.is_any_general()
-        {
-            exceptions.holding(self.event, &mut work.exceptions, &mut work.holding);
-            if exceptions.silence_indicators(&work.holding) {
-                work.excepted += found.hits.len();
-                return (0, found.dropped);
-            }
+        if !found.hits.is_empty() && self.is_excepted(rules, work) {
+            work.excepted += found.hits.len();
+            return (0, found.dropped);
         }
         for hit in &found.hits {
             self.by_hit(hit);
         }
         (found.hits.len(), found.dropped)
+    }
+
+    /// Whether an exception keeps indicators from alerting on the event.
+    fn is_excepted(&self, rules: Option<&TenantRules>, work: &mut Working) -> bool {
+        let Some(exceptions) = rules.map(|rules| &rules.exceptions) else {
+            return false;
+        };
+        if !exceptions.is_any_general() {
+            return false;
+        }
+        exceptions.holding(self.event, &mut work.exceptions, &mut work.holding);
+        exceptions.silence_indicators(&work.holding)
     }
 
     fn by_hit(&mut self, hit: &Hit) {

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod content;
+mod hunting;
 mod imports;
 mod sandbox;
 mod sharing;

@@ -1,5 +1,6 @@
 //! One tenant's indicators.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -146,6 +147,14 @@ impl TenantSet {
                 .get(shard_of(hash))
                 .is_some_and(|shard| shard.has(hash, &key, indicator))
         })
+    }
+
+    /// Whether an indicator names this address or a network around it.
+    #[must_use]
+    pub fn has_ip(&self, ip: IpAddr) -> bool {
+        let mut is_found = false;
+        self.look_up(Observable::Ip(ip), &mut Lookup::default(), &mut |_| is_found = true);
+        is_found
     }
 
     /// Gives back memory that was taken to grow into; for after many changes.

@@ -15,6 +15,7 @@ mod document;
 mod event;
 mod pending;
 mod scan;
+mod terms;
 mod write;
 
 use bson::Document;
@@ -29,6 +30,7 @@ pub use day::Day;
 pub use event::event;
 pub use pending::{PendingStats, mark_done, pending, pending_stats};
 pub use scan::{ScanQuery, scan};
+pub use terms::{BlockTerms, Span, count_blocks, terms};
 pub use write::{Inserted, Known, Writer, insert};
 
 /// A stored block's name within its day: 12 bytes.

@@ -41,6 +41,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// With at least this confidence.
     pub min_confidence: Option<u8>,
+    /// Added at this time or later.
+    pub added_since: Option<Timestamp>,
     /// After this one.
     pub after: Option<Position>,
 }
@@ -65,6 +67,9 @@ pub async fn list(store: &Store, filter: &Filter, limit: u32) -> Result<Vec<(Ind
     }
     if let Some(least) = filter.min_confidence {
         query.insert("confidence", doc! { "$gte": i32::from(least) });
+    }
+    if let Some(since) = filter.added_since {
+        query.insert("created_at", doc! { "$gte": date(since) });
     }
     if let Some(after) = filter.after {
         let at = date(after.created_at);

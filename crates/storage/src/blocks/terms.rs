@@ -1,0 +1,108 @@
+//! What blocks say they hold, without what they hold: for who looks for many things at once.
+
+use std::net::IpAddr;
+
+use bson::{Document, RawDocument, RawDocumentBuf, doc};
+use futures_util::TryStreamExt as _;
+use model::{Tenant, Timestamp};
+
+use super::{BlockId, Day};
+use crate::{Error, Store};
+
+/// A block's index terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockTerms {
+    /// Which block of the day.
+    pub id: BlockId,
+    /// The addresses in it; `None` when there are too many to list.
+    pub ips: Option<Vec<IpAddr>>,
+    /// Its token filter: see `block::may_contain`.
+    pub token_filter: Vec<u8>,
+}
+
+/// Events of which time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// At this time or later.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub to: Option<Timestamp>,
+}
+
+impl Span {
+    /// Whether an event of this time is in it.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
+    }
+}
+
+fn filter(tenant: &Tenant, span: Span) -> Document {
+    let date = |time: Timestamp| bson::DateTime::from_millis(time.as_millis());
+    let mut filter = doc! { "tenant": tenant.as_str() };
+    if let Some(from) = span.from {
+        filter.insert("max", doc! { "$gte": date(from) });
+    }
+    if let Some(to) = span.to {
+        filter.insert("min", doc! { "$lte": date(to) });
+    }
+    filter
+}
+
+/// How many blocks of a day may hold events of the span.
+///
+/// # Errors
+/// When the database is away.
+pub async fn count_blocks(store: &Store, tenant: &Tenant, day: Day, span: Span) -> Result<u64, Error> {
+    let count = super::collection(store, day)
+        .count_documents(filter(tenant, span))
+        .await?;
+    Ok(count)
+}
+
+/// The terms of at most `limit` blocks of a day that may hold events of the span, in the order of their ids, behind
+/// `after`.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn terms(
+    store: &Store,
+    tenant: &Tenant,
+    day: Day,
+    span: Span,
+    after: Option<BlockId>,
+    limit: u32,
+) -> Result<Vec<BlockTerms>, Error> {
+    let mut filter = filter(tenant, span);
+    if let Some(after) = after {
+        filter.insert("_id", doc! { "$gt": after.object_id() });
+    }
+    let mut cursor = store
+        .collection::<RawDocumentBuf>(&day.collection())
+        .find(filter)
+        .sort(doc! { "_id": 1 })
+        .projection(doc! { "ips": 1, "tf": 1 })
+        .limit(i64::from(limit.max(1)))
+        .await?;
+    let mut found = Vec::new();
+    while let Some(raw) = cursor.try_next().await? {
+        found.push(read(&raw)?);
+    }
+    Ok(found)
+}
+
+fn read(raw: &RawDocument) -> Result<BlockTerms, Error> {
+    let id = raw
+        .get_object_id("_id")
+        .map_err(|_| Error::invalid("blocks._id", "an object id"))?;
+    let ips = raw.get_array("ips").ok().map(|list| {
+        list.into_iter()
+            .filter_map(|ip| ip.ok().and_then(|ip| ip.as_str().and_then(|ip| ip.parse().ok())))
+            .collect()
+    });
+    Ok(BlockTerms {
+        id: BlockId(id.bytes()),
+        ips,
+        token_filter: super::document::token_filter(raw).to_vec(),
+    })
+}
