@@ -56,11 +56,14 @@ fn difference(left: &BTreeSet<String>, right: &BTreeSet<String>) -> Vec<String> 
     left.symmetric_difference(right).cloned().collect()
 }
 
+/// `PROPTEST_CASES` overrides the number of cases.
 fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let overridden = std::env::var_os("PROPTEST_CASES").is_some();
     ProptestConfig {
-        cases,
+        cases: if overridden { default.cases } else { cases },
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..default
     }
 }
 
