@@ -5,7 +5,8 @@ use crate::error::{Fault, RuleError};
 use crate::filter::{self, Filter};
 use crate::metadata::{Entries, Metadata};
 use crate::rule::{self, Rule};
-use crate::yaml;
+use crate::simple;
+use crate::yaml::{self, Node};
 
 /// Most documents in one file.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -106,7 +107,12 @@ pub fn parse_documents(path: &str, yaml: &str) -> Vec<Result<Document, RuleError
     }
     documents
         .into_iter()
-        .map(|document| parse_document(path, document).map_err(|fault| fault.at(path, document.lines_before)))
+        .flat_map(|document| {
+            let parsed = parse_document(path, document);
+            parsed
+                .into_iter()
+                .map(move |one| one.map_err(|fault| fault.at(path, document.lines_before)))
+        })
         .collect()
 }
 
@@ -127,11 +133,22 @@ pub fn parse_rules(path: &str, yaml: &str) -> Vec<Result<Rule, RuleError>> {
         .collect()
 }
 
-fn parse_document(path: &str, document: yaml::Document<'_>) -> Result<Document, Fault> {
-    let root = yaml::parse(document.text)?;
+/// What a document holds: one thing, or the rules of a list in the simple format.
+fn parse_document(path: &str, document: yaml::Document<'_>) -> Vec<Result<Document, Fault>> {
+    let root = match yaml::parse(document.text) {
+        Ok(root) => root,
+        Err(fault) => return vec![Err(fault)],
+    };
+    match simple::parse(path, document, &root) {
+        Some(rules) => rules.into_iter().map(|rule| rule.map(Document::Rule)).collect(),
+        None => vec![parse_sigma(path, document, &root)],
+    }
+}
+
+fn parse_sigma(path: &str, document: yaml::Document<'_>, root: &Node) -> Result<Document, Fault> {
     let Some(entries) = root.as_map() else {
         return Err(Fault::of(
-            &root,
+            root,
             "document",
             format!("expected a map, got {}", root.kind_name()),
         ));

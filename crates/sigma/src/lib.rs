@@ -58,6 +58,7 @@ pub mod pattern;
 mod pipeline;
 mod rule;
 pub mod ruletest;
+mod simple;
 mod value;
 mod yaml;
 

@@ -20,6 +20,7 @@ mod pipelines;
 #[allow(dead_code, reason = "this test always names the catalog")]
 mod reference;
 mod refusals;
+mod simple;
 
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
