@@ -115,12 +115,18 @@ pub struct AlertCorrelation {
     pub window_start: Timestamp,
     /// Its end.
     pub window_end: Timestamp,
-    /// How many events (or alerts of other correlations) are known in it; at least so many when `overflowed`.
+    /// How many events (or alerts of other correlations) are known in it; see `at_least`.
     pub count: u64,
-    /// What was compared with the condition, where that is another number than `count`.
+    /// There are more than `count`: not all were kept, as they make no difference.
+    #[serde(default)]
+    pub at_least: bool,
+    /// The number that met the condition: of events, of different values or rules, or the field's sum, mean, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// Ids of events (or of other correlations' alerts) that contribute, at most 100.
+    /// Some of the different values that were counted.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Ids of some events (or other correlations' alerts) that contribute: the first and the last ones.
     pub event_ids: Vec<String>,
     /// Time of the earliest that contributes.
     pub first_event: Timestamp,

@@ -21,6 +21,7 @@ pub mod leases;
 pub mod nodes;
 pub mod rule_versions;
 pub mod rules;
+pub mod states;
 pub mod stats;
 mod store;
 pub mod suppressions;

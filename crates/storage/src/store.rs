@@ -9,7 +9,7 @@ use mongodb::{Client, Collection, Database};
 
 use crate::{
     Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, hunts, idempotency,
-    indicators, leases, nodes, rule_versions, rules, suppressions, users,
+    indicators, leases, nodes, rule_versions, rules, states, suppressions, users,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -60,6 +60,7 @@ impl Store {
         rule_versions::ensure_indexes(self).await?;
         exceptions::ensure_indexes(self).await?;
         suppressions::ensure_indexes(self).await?;
+        states::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
         feeds::ensure_indexes(self).await?;
         hunts::ensure_indexes(self).await?;

@@ -221,3 +221,91 @@ async fn a_watch_outlives_the_database_it_watches() {
     let mut resumed = alerts::watch(&store, &Tenant::default(), Some(&cursor)).await.unwrap();
     assert_eq!(next(&mut resumed).await.unwrap().0, alert(2));
 }
+
+#[tokio::test]
+async fn an_alert_that_knows_more_replaces_what_knows_less_and_keeps_what_others_added() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let versions = |n: i64| {
+        let mut alert = alert(1);
+        alert.event = serde_json::json!({"n": n, "$where": {"a.b": [{"$set": 1}]}});
+        alert.processed_at = Timestamp(n * 1_000_000);
+        alert
+    };
+    let tenant = versions(1).tenant;
+    let id = versions(1).id;
+    let put = async |n: i64, version: u64| {
+        let put = alerts::put_versioned(store, &[(versions(n), version)]).await.unwrap();
+        put[0]
+    };
+    assert_eq!(put(1, 5).await, alerts::Put::Inserted);
+    assert_eq!(put(2, 5).await, alerts::Put::Unchanged);
+    assert_eq!(put(3, 4).await, alerts::Put::Unchanged);
+    assert_eq!(put(4, 6).await, alerts::Put::Changed);
+    let found = alerts::get(store, &tenant, &id).await.unwrap().unwrap();
+    assert_eq!(found.event, versions(4).event);
+    assert_eq!(found.processed_at, Timestamp(1_000_000), "when it was made first");
+}
+
+#[tokio::test]
+async fn states_change_by_compare_and_swap_and_wait_for_their_time() {
+    use storage::states::{self, About, Kind, Write};
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let about = About {
+        tenant: model::Tenant::default(),
+        rule_id: "$rule".to_owned(),
+        revision: "r".to_owned(),
+        group: "g".to_owned(),
+        window: -7,
+    };
+    let later = Timestamp(Timestamp::now().0 + 3_600_000_000);
+    let write = async |key: &str, expected: i64, state: &str, due: Option<Timestamp>| {
+        let state = state.to_owned();
+        let write = Write {
+            key,
+            expected,
+            about: about.clone(),
+            state: &state,
+            due,
+            expires: later,
+        };
+        states::write(store, Kind::Correlations, &[write]).await.unwrap()[0]
+    };
+    let past = Timestamp::from_millis(Timestamp::now().as_millis() - 1000);
+    assert!(write("a", 0, "one", None).await);
+    assert!(!write("a", 0, "two", None).await, "somebody else made it");
+    assert!(write("a", 1, "three", Some(past)).await);
+    assert!(!write("a", 1, "four", None).await);
+    let keys = ["a", "b"].map(str::to_owned);
+    let read = states::read::<String>(store, Kind::Correlations, &keys).await.unwrap();
+    assert_eq!(
+        (read["a"].version, read["a"].state.as_deref(), read.len()),
+        (2, Some("three"), 1)
+    );
+
+    let all: Vec<model::Partition> = model::Partition::all().collect();
+    let due = async || {
+        states::due(store, Kind::Correlations, &all, Timestamp::now(), 10)
+            .await
+            .unwrap()
+    };
+    let found = due().await;
+    assert_eq!((found.len(), &found[0].about, found[0].due), (1, &about, past));
+    let again = Timestamp(past.0 + 500_000);
+    states::arm(
+        store,
+        Kind::Correlations,
+        &[("a".to_owned(), again), ("b".to_owned(), again)],
+    )
+    .await
+    .unwrap();
+    states::settle(store, Kind::Correlations, &[("a".to_owned(), past)])
+        .await
+        .unwrap();
+    assert_eq!(due().await.len(), 1, "it was armed again meanwhile");
+    states::settle(store, Kind::Correlations, &[("a".to_owned(), again)])
+        .await
+        .unwrap();
+    assert!(due().await.is_empty());
+}
