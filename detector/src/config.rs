@@ -27,6 +27,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Detection rules.
     pub rules: RulesConfig,
+    /// Correlations.
+    pub correlation: CorrelationConfig,
     /// Feeds of threat intelligence.
     pub feeds: FeedsConfig,
     /// Threat intelligence.
@@ -41,6 +43,31 @@ pub struct RulesConfig {
     pub dir: PathBuf,
     /// Whose rules the directory holds.
     pub tenant: Tenant,
+}
+
+/// How findings of more than one event are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorrelationConfig {
+    /// How late events may come and still count, in hours: 1 to 720. States of windows are kept so long after the last
+    /// event that came in for them.
+    pub lateness_hours: u32,
+}
+
+impl CorrelationConfig {
+    /// Longest lateness in hours.
+    const MAX_HOURS: u32 = 720;
+
+    /// How late events may come, in microseconds.
+    pub(crate) fn lateness_micros(&self) -> i64 {
+        i64::from(self.lateness_hours) * 3_600_000_000
+    }
+}
+
+impl Default for CorrelationConfig {
+    fn default() -> Self {
+        Self { lateness_hours: 24 }
+    }
 }
 
 /// How feeds of threat intelligence are fetched.
@@ -90,6 +117,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             log: LogConfig::default(),
             rules: RulesConfig::default(),
+            correlation: CorrelationConfig::default(),
             feeds: FeedsConfig::default(),
             intel: IntelConfig::default(),
         }
@@ -106,6 +134,15 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        let hours = self.correlation.lateness_hours;
+        if hours == 0 || hours > CorrelationConfig::MAX_HOURS {
+            return Err(ConfigError::Value {
+                key: "correlation.lateness_hours".to_owned(),
+                expected: format!("1 to {} (hours)", CorrelationConfig::MAX_HOURS),
+                got: hours.to_string(),
+                origin: None,
+            });
+        }
         validate_node(&self.node, &self.tls, &self.grpc)
     }
 }

@@ -10,6 +10,7 @@
 //! are swapped as a whole while blocks are being evaluated.
 
 mod config;
+mod correlate;
 mod feeds;
 mod hunt;
 mod intel;
@@ -19,7 +20,7 @@ mod pipeline;
 mod rules;
 mod service;
 
-pub use config::{Config, FeedsConfig, RulesConfig};
+pub use config::{Config, CorrelationConfig, FeedsConfig, RulesConfig};
 pub use feeds::{Preview, preview};
 pub use intel::alerting::IntelConfig;
 pub use service::{main, main_with, start};

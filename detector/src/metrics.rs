@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use proto::detection::v1::SubmitOutcome;
+use sigma::correlation::Lost;
 
 use crate::pipeline::evaluate::Outcome;
 use crate::pipeline::queue::Way;
@@ -58,6 +59,33 @@ pub(crate) fn evaluated(outcome: &Outcome) {
 
 pub(crate) fn alerts(new: usize) {
     counter!("picket_detector_alerts_stored_total").increment(new as u64);
+}
+
+pub(crate) fn correlation_alerts(new: usize) {
+    counter!("picket_detector_correlation_alerts_total").increment(new as u64);
+}
+
+/// A limit was hit that can make a correlation's numbers too low.
+pub(crate) fn correlation_overflowed() {
+    counter!("picket_detector_correlation_overflows_total").increment(1);
+}
+
+/// Findings that the database refused.
+pub(crate) fn correlation_lost() {
+    counter!("picket_detector_correlation_findings_dropped_total", "reason" => "refused_by_database").increment(1);
+}
+
+/// What correlations could not use of events that their rules matched.
+pub(crate) fn correlation_unused(lost: &Lost) {
+    for (reason, count) in [
+        ("no_group", lost.no_group),
+        ("no_value", lost.no_value),
+        ("too_many_values", lost.cut),
+    ] {
+        if count > 0 {
+            counter!("picket_detector_correlation_events_unused_total", "reason" => reason).increment(count as u64);
+        }
+    }
 }
 
 pub(crate) fn alert_lost() {

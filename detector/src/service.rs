@@ -18,11 +18,15 @@ use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use proto::intel::v1::feed_service_server::FeedServiceServer;
 use proto::intel::v1::hunt_service_server::HuntServiceServer;
 use proto::rules::v1::rule_service_server::RuleServiceServer;
+use rustc_hash::FxHashMap;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
+use crate::correlate::due::DueWindows;
+use crate::correlate::settle::Settler;
+use crate::correlate::stage::Stage;
 use crate::feeds::Scheduler;
 use crate::feeds::service::Feeds;
 use crate::hunt;
@@ -112,6 +116,19 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let renewals = tls::follow_files(files, tls, ClientAuth::Required, revoked, ctx.shutdown.clone());
     ctx.tasks.spawn("certificate", renewals);
 
+    let settler = || Settler {
+        store: store.clone(),
+        lateness: config.correlation.lateness_micros(),
+        announced: FxHashMap::default(),
+    };
+    let (stage, settling) = Stage::start(settler());
+    ctx.tasks.spawn("correlation", settling);
+    let due = DueWindows {
+        settler: settler(),
+        rules: Arc::clone(&content.rules),
+        ownership: Arc::clone(&ownership),
+    };
+    ctx.tasks.spawn("correlation windows", due.run(ctx.shutdown.clone()));
     let workers = Arc::new(Workers {
         store: store.clone(),
         node: node.clone(),
@@ -119,6 +136,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         rules: Arc::clone(&content.rules),
         indicators: Arc::clone(&content.indicators),
         intel: Arc::new(config.intel.clone()),
+        stage,
         cores: Arc::new(Semaphore::new(cores())),
         scratches: Mutex::default(),
         away: false.into(),

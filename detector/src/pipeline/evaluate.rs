@@ -10,6 +10,7 @@ use model::{AlertId, Event, Tenant, Timestamp, Value, ecs};
 use serde_json::Value as Json;
 use sigma::Scratch;
 
+use crate::correlate::findings::Findings;
 use crate::intel::alerting::{IntelConfig, alert_indicator};
 use crate::rules::compiled::{Compiled, Heading, TenantRules};
 use crate::rules::exceptions::Holding;
@@ -49,6 +50,8 @@ pub(crate) struct Working {
     positions: Vec<usize>,
     holding: Holding,
     excepted: usize,
+    /// What came of the block beside alerts that stand alone.
+    pub(crate) findings: Findings,
 }
 
 /// Why a block was not evaluated to its end.
@@ -86,6 +89,7 @@ impl Evaluator {
             is_refused: false,
         };
         work.excepted = 0;
+        work.findings = Findings::default();
         let mut find = Find::new();
         for event in &events {
             let mut detections = Detections {
@@ -194,11 +198,12 @@ struct Detections<'a, 't> {
     sink: &'a mut Sink<'t>,
 }
 
-struct Shared {
-    event: Json,
+/// What alerts take from their event.
+pub(crate) struct Shared {
+    pub(crate) event: Json,
     bytes: usize,
-    ips: Vec<String>,
-    agent: AlertAgent,
+    pub(crate) ips: Vec<String>,
+    pub(crate) agent: AlertAgent,
 }
 
 impl Detections<'_, '_> {
@@ -220,6 +225,19 @@ impl Detections<'_, '_> {
                 continue;
             }
             found += 1;
+            if rules.correlations.uses(*position) {
+                let keep = |correlation| !exceptions.keep_from(&work.holding, correlation, rule.logsource);
+                work.findings
+                    .contribute(&rules.correlations, *position, self.event, keep);
+            }
+            if rules.correlations.silenced(*position) {
+                continue;
+            }
+            if let Some(folding) = &rule.folding {
+                let fold = folding.fold(self.tenant, self.event);
+                work.findings.fold(fold, &rule.heading, self.event);
+                continue;
+            }
             let id = AlertId::single(self.tenant, &rule.heading.rule.id, &self.event.id);
             self.add(id, rule.heading.clone(), None);
         }
@@ -288,7 +306,7 @@ impl Detections<'_, '_> {
 }
 
 impl Shared {
-    fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event) -> Self {
         let text = |name| event.fields.str(name).map(str::to_owned);
         let mut bytes = 0;
         for (name, value) in event.fields.iter() {

@@ -18,6 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::evaluate::{EvaluateError, Evaluator, Outcome, Working};
 use super::queue::{Claimed, Jobs};
+use crate::correlate::settle::SettleError;
+use crate::correlate::stage::Stage;
 use crate::intel::alerting::IntelConfig;
 use crate::metrics::{self, BlockEnd};
 use crate::partitions::Ownership;
@@ -36,6 +38,8 @@ pub(crate) struct Workers {
     pub(crate) rules: Arc<ArcSwap<Compiled>>,
     pub(crate) indicators: Arc<ArcSwap<IndicatorSet>>,
     pub(crate) intel: Arc<IntelConfig>,
+    /// Where findings of more than one event go.
+    pub(crate) stage: Stage,
     /// One for each block that may be evaluated at a time: as many as there are cores.
     pub(crate) cores: Arc<Semaphore>,
     /// Working memories that nobody uses at the moment.
@@ -89,7 +93,7 @@ impl Workers {
         metrics::block(way, end);
     }
 
-    async fn try_work(&self, claimed: Claimed) -> Result<BlockEnd, storage::Error> {
+    async fn try_work(&self, claimed: Claimed) -> Result<BlockEnd, Interrupted> {
         let partition = claimed.job.partition;
         let Some(fence) = self.ownership.fence(partition) else {
             return Ok(BlockEnd::NotOwned);
@@ -129,12 +133,13 @@ impl Workers {
     }
 
     /// Evaluates on a thread of its own and stores alerts as they come.
-    async fn evaluate(&self, claimed: &Arc<Claimed>) -> Result<Result<Outcome, Fault>, storage::Error> {
+    async fn evaluate(&self, claimed: &Arc<Claimed>) -> Result<Result<Outcome, Fault>, Interrupted> {
         let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
             return Ok(Err(Fault::GivenUp));
         };
+        let rules = self.rules.load_full();
         let evaluator = Evaluator {
-            rules: self.rules.load_full(),
+            rules: Arc::clone(&rules),
             indicators: self.indicators.load_full(),
             intel: Arc::clone(&self.intel),
         };
@@ -159,18 +164,29 @@ impl Workers {
                 break;
             }
         }
-        let outcome = match evaluating.await {
-            Ok((scratch, outcome)) => {
+        let (outcome, findings) = match evaluating.await {
+            Ok((mut scratch, outcome)) => {
+                let findings = std::mem::take(&mut scratch.findings);
                 self.scratches().push(scratch);
-                outcome
+                (outcome, findings)
             }
             Err(error) => return Ok(Err(Fault::NotEvaluable(note(&error)))),
         };
         stored?;
-        Ok(outcome.map_err(|error| match error {
-            EvaluateError::Decode(error) => Fault::NotEvaluable(note(&error)),
-            EvaluateError::GivenUp => Fault::GivenUp,
-        }))
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(EvaluateError::Decode(error)) => return Ok(Err(Fault::NotEvaluable(note(&error)))),
+            Err(EvaluateError::GivenUp) => return Ok(Err(Fault::GivenUp)),
+        };
+        metrics::correlation_unused(&findings.lost);
+        if !findings.is_empty() {
+            match self.stage.settle(rules, claimed.job.tenant.clone(), findings).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(Interrupted::Unsettled(error)),
+                None => return Ok(Err(Fault::GivenUp)),
+            }
+        }
+        Ok(Ok(outcome))
     }
 
     async fn store_alerts(&self, chunk: &[Alert]) -> Result<(), storage::Error> {
@@ -201,7 +217,7 @@ impl Workers {
         self.scratches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn database_failed(&self, error: &storage::Error, block: blocks::BlockId) {
+    fn database_failed(&self, error: &Interrupted, block: blocks::BlockId) {
         let error: &dyn std::error::Error = error;
         if self.away.swap(true, std::sync::atomic::Ordering::Relaxed) {
             tracing::debug!(block.id = %block, error, "block stays pending");
@@ -219,6 +235,15 @@ impl Workers {
 
 fn note(error: &dyn std::fmt::Display) -> String {
     error.to_string().chars().take(MAX_NOTE_CHARS).collect()
+}
+
+/// Why a block stays pending; it is taken up again in a moment.
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error("findings not settled")]
+    Unsettled(#[source] Arc<SettleError>),
 }
 
 enum Fault {

@@ -6,7 +6,8 @@ use model::alert::{AlertRule, Attack};
 use model::exception::{Exception, Suppression};
 use model::{Level, Tenant};
 use rustc_hash::FxHashMap;
-use sigma::{Catalog, Document, Filter, LogSource, Metadata, Rule, RuleError, RuleSet};
+use sigma::correlation::Correlations;
+use sigma::{Catalog, Correlation, Document, Filter, LogSource, Metadata, Rule, RuleError, RuleSet};
 
 use super::engine;
 use super::exceptions::{Exceptions, Target};
@@ -26,6 +27,10 @@ pub(crate) struct TenantRules {
     pub(crate) set: RuleSet,
     /// What is known of each, at the same positions.
     pub(crate) rules: Vec<InUse>,
+    /// Sets of events that rules find.
+    pub(crate) correlations: Correlations,
+    /// What alerts of each say, at the same positions.
+    pub(crate) correlation_headings: Vec<Heading>,
     /// What keeps rules from alerting.
     pub(crate) exceptions: Exceptions,
 }
@@ -83,7 +88,10 @@ impl Compiled {
 
     /// How many rules and correlations are in use.
     pub(crate) fn len(&self) -> usize {
-        self.tenants.values().map(|rules| rules.set.len()).sum()
+        self.tenants
+            .values()
+            .map(|rules| rules.set.len() + rules.correlations.all().len())
+            .sum()
     }
 
     /// The content of a tenant; `None` when it has none.
@@ -101,6 +109,7 @@ impl TenantRules {
         let mut problems = Problems::default();
         let mut rules: Vec<Rule> = Vec::new();
         let mut filters: Vec<Filter> = Vec::new();
+        let mut correlations: Vec<Correlation> = Vec::new();
         let mut pipelines: Vec<&Pipeline> = Vec::new();
         for parsed in &content.documents {
             match parsed {
@@ -110,18 +119,31 @@ impl TenantRules {
                     Document::Filter(filter) => {
                         filters.push(named_by_id(filter.clone(), |filter| &mut filter.metadata));
                     }
-                    Document::Correlation(_) => {}
+                    Document::Correlation(correlation) => {
+                        correlations.push(named_by_id(correlation.clone(), |correlation| {
+                            &mut correlation.metadata
+                        }));
+                    }
                 },
             }
         }
         let catalog = catalog(&pipelines, &mut problems);
-        for error in sigma::filter::check(&filters, &rules) {
-            note(&mut problems, error);
-        }
-        let (set, errors) = engine::compile_set(rules, catalog, &filters);
+        let (set, errors) = RuleSet::compile_with(rules, &catalog, &filters);
         for error in errors {
             note(&mut problems, error);
         }
+        let (correlations, errors) = Correlations::compile_with(correlations, set.rules(), &catalog);
+        for error in errors {
+            note(&mut problems, error);
+        }
+        let correlation_headings = correlations
+            .all()
+            .iter()
+            .map(|compiled| Heading {
+                level: compiled.level(),
+                ..Heading::of(&compiled.definition().metadata)
+            })
+            .collect();
         let mut logsources: Vec<LogSource> = Vec::new();
         let mut in_use: Vec<InUse> = set
             .rules()
@@ -138,11 +160,23 @@ impl TenantRules {
             if let (Some(rule), Some(position)) = (rule, position(&suppression.rule_id))
                 && let Some(in_use) = in_use.get_mut(position)
             {
-                in_use.folding = Some(Folding::new(suppression, rule, catalog));
+                in_use.folding = Some(Folding::new(suppression, rule, &catalog));
             }
         }
-        let target = |id: &str| position(id).map(Target::Rule);
-        let (exceptions, errors) = Exceptions::compile(&content.exceptions, &logsources, &in_use, &target, catalog);
+        let target = |id: &str| {
+            position(id).map(Target::Rule).or_else(|| {
+                let is_meant = |compiled: &sigma::correlation::Compiled| compiled.definition().id == id;
+                let correlation = correlations.all().iter().position(is_meant)?;
+                let references = &correlations.get(correlation)?.definition().rules;
+                let is_over = |rule: &Rule| references.iter().any(|reference| rule.is_meant_by(reference));
+                let over = set.rules().iter().enumerate().filter(|(_, rule)| is_over(rule));
+                Some(Target::Correlation(
+                    correlation,
+                    over.map(|(position, _)| position).collect(),
+                ))
+            })
+        };
+        let (exceptions, errors) = Exceptions::compile(&content.exceptions, &logsources, &in_use, &target, &catalog);
         for (id, error) in errors {
             tracing::warn!(exception.id = id, error = error.reason, "exception not usable");
         }
@@ -150,6 +184,8 @@ impl TenantRules {
             Self {
                 set,
                 rules: in_use,
+                correlations,
+                correlation_headings,
                 exceptions,
             },
             problems,
@@ -179,7 +215,7 @@ fn number_of(logsources: &mut Vec<LogSource>, logsource: &LogSource) -> usize {
 }
 
 /// The catalog with a tenant's pipelines. One that is not usable is left out, and named.
-pub(crate) fn catalog(pipelines: &[&Pipeline], problems: &mut Problems) -> &'static Catalog {
+pub(crate) fn catalog(pipelines: &[&Pipeline], problems: &mut Problems) -> Arc<Catalog> {
     let mut usable: Vec<(String, String)> = Vec::new();
     for pipeline in pipelines {
         usable.push((pipeline.id.clone(), pipeline.yaml.clone()));

@@ -8,7 +8,6 @@ use serde_json::json;
 use sigma::{Catalog, LogSource, Rule, RuleError, RuleSet, Scratch};
 
 use super::compiled::InUse;
-use super::engine;
 use super::parsed::refusal;
 
 /// Largest selection in bytes of JSON.
@@ -105,7 +104,7 @@ impl Exceptions {
                 compiled.push(rule);
             }
         }
-        let (set, refused) = engine::compile_set(compiled, catalog, &[]);
+        let (set, refused) = RuleSet::compile_with(compiled, catalog, &[]);
         errors.extend(refused.into_iter().map(|error| (error.path.clone(), error)));
         let selections: Vec<Selection> = set.rules().iter().filter_map(|rule| known.remove(&rule.id)).collect();
         let is_any_general = selections.iter().any(|selection| selection.target == Target::Every);

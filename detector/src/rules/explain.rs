@@ -53,7 +53,7 @@ pub(crate) async fn explain(
             })
             .collect();
         let catalog = catalog(&pipelines, &mut Problems::default());
-        let explanation = sigma::explain(&rule, catalog, &event)
+        let explanation = sigma::explain(&rule, &catalog, &event)
             .map_err(|error| invalid(format!("rule: {}: {}", error.field, error.reason)))?;
         serde_json::to_string(&explanation).map_err(|error| {
             ServiceError::new(

@@ -31,7 +31,7 @@ impl Folding {
         let names = suppression
             .fields
             .iter()
-            .map(|field| engine::names_of(catalog, rule, field))
+            .map(|field| engine::names_of(catalog, &rule.logsource, field))
             .collect();
         Self {
             suppression: suppression.clone(),

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod content;
+mod correlation;
 mod hunting;
 mod imports;
 mod sandbox;

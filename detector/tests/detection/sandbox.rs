@@ -151,6 +151,13 @@ impl Sandbox {
         }
     }
 
+    /// Makes every block pending again, as after a detector that died before it could mark them done.
+    pub(crate) async fn reopen(&self) {
+        for day in blocks::list_days(&self.store).await.unwrap() {
+            blocks::reopen(&self.store, &Tenant::default(), day).await.unwrap();
+        }
+    }
+
     pub(crate) async fn alerts(&self) -> Vec<Alert> {
         let filter = AlertFilter {
             limit: 1000,

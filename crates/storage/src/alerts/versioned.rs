@@ -3,13 +3,19 @@
 //! `_v` in a document says how much was known. A write that knows less changes nothing, so that it does not matter in
 //! which order writers come.
 
+use std::collections::HashMap;
+
 use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt as _;
 use model::AlertId;
 use model::alert::Alert;
 
 use super::{COLLECTION, document};
 use crate::bulk::{self, Update, Updated};
 use crate::{Error, Store};
+
+/// Most alerts read by one query.
+const READ_AT_ONCE: usize = 1000;
 
 /// What became of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,29 @@ pub async fn put_versioned(store: &Store, alerts: &[(Alert, u64)]) -> Result<Vec
     }
     let updated = bulk::update(store, COLLECTION, updates).await?;
     Ok(updated.into_iter().map(Put::from).collect())
+}
+
+/// How much is known in the alerts with these ids; those that are not there are left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn versions(store: &Store, ids: &[AlertId]) -> Result<HashMap<AlertId, u64>, Error> {
+    let mut versions = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(READ_AT_ONCE) {
+        let ids: Vec<&str> = ids.iter().map(AlertId::as_str).collect();
+        let mut cursor = store
+            .collection::<Document>(COLLECTION)
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "_v": 1 })
+            .await?;
+        while let Some(found) = cursor.try_next().await? {
+            let id = found.get_str("_id").ok().and_then(|id| id.parse().ok());
+            if let (Some(id), Ok(version)) = (id, found.get_i64("_v")) {
+                versions.insert(id, version.cast_unsigned());
+            }
+        }
+    }
+    Ok(versions)
 }
 
 /// Marks alerts of correlations as retracted, each unless what is there knows as much. Alerts that are not there stay

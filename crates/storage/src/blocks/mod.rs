@@ -28,7 +28,7 @@ use crate::{Error, Store};
 pub use count::{CountQuery, count_events, events_per_second, events_total};
 pub use day::Day;
 pub use event::event;
-pub use pending::{PendingStats, mark_done, pending, pending_stats};
+pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
 pub use scan::{ScanQuery, scan};
 pub use terms::{BlockTerms, Span, count_blocks, terms};
 pub use write::{Inserted, Known, Writer, insert};

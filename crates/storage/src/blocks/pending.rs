@@ -2,7 +2,7 @@
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
-use model::{NodeId, Partition, Timestamp};
+use model::{NodeId, Partition, Tenant, Timestamp};
 use serde::Serialize;
 
 use super::{BlockId, Day, StoredBlock, document, list_days};
@@ -113,4 +113,17 @@ pub async fn pending_stats(store: &Store) -> Result<PendingStats, Error> {
         }
     }
     Ok(stats)
+}
+
+/// Makes every block of a tenant and day pending again, so that detectors look at all its events once more, with the
+/// rules and indicators of now. Alerts that are there stay as they are. Answers with how many blocks.
+///
+/// # Errors
+/// When the database is away.
+pub async fn reopen(store: &Store, tenant: &Tenant, day: Day) -> Result<u64, Error> {
+    let filter = doc! { "tenant": tenant.as_str(), "pending": { "$ne": true } };
+    let updated = super::collection(store, day)
+        .update_many(filter, doc! { "$set": { "pending": true } })
+        .await?;
+    Ok(updated.modified_count)
 }

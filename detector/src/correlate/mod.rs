@@ -1,0 +1,15 @@
+//! Findings that are more than one event: correlations, and alerts that stand for others.
+//!
+//! What is known of them is in MongoDB, so that it is one truth for all detectors, whichever of them sees which event.
+//! A block's findings are merged into the stored states by compare-and-swap, windows are judged from fresh reads, and
+//! alerts follow from what was judged; only then is the block done. A state is a set, so a block may be looked at any
+//! number of times, in any order, by any detector. `sigma::correlation` says what states mean; here is who reads and
+//! writes them when.
+
+pub(crate) mod alert;
+pub(crate) mod body;
+pub(crate) mod due;
+pub(crate) mod findings;
+pub(crate) mod fold;
+pub(crate) mod settle;
+pub(crate) mod stage;
