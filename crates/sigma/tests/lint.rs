@@ -47,9 +47,12 @@ fn a_careful_rule_has_no_findings() {
     assert_eq!(codes(CLEAN), []);
 }
 
+/// What is replaced in the clean rule, by what, and the findings: code, line and column.
+type Case = (&'static str, &'static str, &'static [(&'static str, usize, usize)]);
+
 #[test]
 fn every_finding_names_its_place() {
-    let cases: &[(&str, &str, &[(&str, usize, usize)])] = &[
+    let cases: &[Case] = &[
         ("level: low\n", "", &[("missing_level", 1, 0)]),
         (
             "id: 0d1ee4a1-5e5f-4f0c-8f63-4c0f0fb3a4f1\n",
