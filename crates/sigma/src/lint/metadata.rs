@@ -217,17 +217,15 @@ fn is_attack(name: &str) -> bool {
     if TACTICS.contains(&name.replace('_', "-").as_str()) {
         return true;
     }
-    match name.split_at_checked(1) {
-        Some(("t", rest)) => match rest.split_once('.') {
-            Some((technique, part)) => digits(technique, 4) && digits(part, 3),
-            None => digits(rest, 4),
-        },
-        Some(("g" | "s" | "m" | "c", rest)) => digits(rest, 4),
-        _ => name
-            .strip_prefix("ta")
-            .or_else(|| name.strip_prefix("ds"))
-            .is_some_and(|rest| digits(rest, 4)),
+    for prefix in ["ta", "ds", "g", "s", "m", "c"] {
+        if name.strip_prefix(prefix).is_some_and(|rest| digits(rest, 4)) {
+            return true;
+        }
     }
+    name.strip_prefix('t').is_some_and(|rest| match rest.split_once('.') {
+        Some((technique, part)) => digits(technique, 4) && digits(part, 3),
+        None => digits(rest, 4),
+    })
 }
 
 fn misspelled(root: &Node, found: &mut Findings<'_>) {
