@@ -10,6 +10,7 @@ mod audit;
 mod ca;
 mod client;
 mod data_dir;
+mod database;
 mod durations;
 mod enrol;
 mod node;

@@ -32,7 +32,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Args {
     /// The file; `-` reads standard input
     file: PathBuf,
-    /// Parser to use, such as sshd or json; detected when not given
+    /// Parser to use, such as sshd; detected when not given. With json, each line that is an object is an event with its
+    /// members as fields
     #[arg(long, value_name = "TYPE")]
     log_type: Option<String>,
     /// Host the lines come from, for lines that do not say
@@ -151,6 +152,19 @@ fn take_answer(answer: &Value, count: u64, totals: &mut Totals) {
     }
 }
 
+/// A line that is to be taken as JSON and is an object is the event itself.
+fn object(line: &[u8], args: &Args) -> Option<Value> {
+    if args.log_type.as_deref() != Some("json") {
+        return None;
+    }
+    let mut event: Value = serde_json::from_slice(line).ok()?;
+    let fields = event.as_object_mut()?;
+    if let Some(host) = &args.host {
+        fields.entry("host.name").or_insert_with(|| json!(host));
+    }
+    Some(event)
+}
+
 async fn read_batch(
     reader: &mut (dyn AsyncBufRead + Unpin + Send),
     args: &Args,
@@ -170,6 +184,10 @@ async fn read_batch(
         bytes += line.len();
         chain.update(&(line.len() as u64).to_le_bytes());
         chain.update(&line);
+        if let Some(event) = object(&line, args) {
+            batch.push(event);
+            continue;
+        }
         let mut event = json!({ "source": "file", "message": String::from_utf8_lossy(&line) });
         let mut fields = serde_json::Map::new();
         if let Some(log_type) = &args.log_type {

@@ -3,24 +3,41 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use model::Timestamp;
 use model::alert::Attack;
 use serde_json::json;
 use sigma::Metadata;
 
-use super::files;
+use super::files::{self, Parsed};
+use super::history::{self, Blind, Deployed, Span};
 use super::layer::{self, Scored};
-use crate::table::{Cell, Style, Table, Tone, counted};
+use crate::client::Connection;
+use crate::database::Database;
+use crate::durations::parse_ttl;
+use crate::table::{Cell, Style, Table, Tone, counted, thousands};
 
 /// Most rules named in a Navigator comment.
 const MAX_NAMED: usize = 20;
+/// Most kinds of blindness told.
+const MAX_BLIND: usize = 25;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The rules
-    #[arg(long, required = true, value_name = "DIR")]
+    #[arg(long, required_unless_present = "deployed", value_name = "DIR")]
     rules: Vec<PathBuf>,
+    /// The enabled rules of a running system instead, and which of them see no data
+    #[arg(long, conflicts_with = "rules")]
+    deployed: bool,
+    /// With --deployed: how far to look back for data
+    #[arg(long, default_value = "7d", value_name = "DURATION", value_parser = parse_ttl)]
+    since: Duration,
+    /// With --deployed: the latest so many events are looked at
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    max_events: u64,
     /// Write an ATT&CK Navigator layer
     #[arg(long, value_name = "FILE")]
     navigator: Option<PathBuf>,
@@ -30,6 +47,10 @@ pub(crate) struct Args {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Rules by technique and by tactic.
@@ -40,8 +61,13 @@ struct Coverage<'a> {
     untagged: usize,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let parsed = files::collect(&args.rules)?.parse();
+pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (parsed, blind) = if args.deployed {
+        let (parsed, blind, events) = deployed(args).await?;
+        (parsed, Some((blind, events)))
+    } else {
+        (files::collect(&args.rules)?.parse(), None)
+    };
     let errors = parsed.all_errors().count();
     // A filter takes away; it covers nothing.
     let rules: Vec<&Metadata> = parsed
@@ -64,9 +90,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 json!({ "technique": technique, "rules": ids })
             })
             .collect();
-        let report = json!({
+        let mut report = json!({
             "rules": rules.len(), "refused": errors, "untagged": coverage.untagged, "techniques": techniques,
         });
+        if let Some((blind, events)) = &blind {
+            report["events"] = json!(events);
+            report["blind"] = json!(blind);
+        }
         println!("{report}");
     } else {
         print!("{}", coverage.render(args.techniques, Style::stdout()));
@@ -81,11 +111,60 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 format!("; {} refused (picket rules lint says why)", errors)
             }
         );
+        if let Some((blind, events)) = &blind {
+            tell_blind(blind, *events, parsed.rules.len());
+        }
         if let Some(path) = &args.navigator {
             println!("layer written to {}", path.display());
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn deployed(args: &Args) -> anyhow::Result<(Parsed, Vec<Blind>, u64)> {
+    let store = args.database.store(&args.connection).await?;
+    let tenant = &args.database.tenant;
+    let deployed = Deployed::read(&store, tenant).await?;
+    let since = i64::try_from(args.since.as_micros()).unwrap_or(i64::MAX);
+    let span = Span {
+        tenant: tenant.clone(),
+        from: Some(Timestamp(Timestamp::now().0.saturating_sub(since))),
+        to: None,
+    };
+    let (blind, events) = history::find_blind(&store, &deployed, &span, args.max_events).await?;
+    let parsed = Parsed {
+        rules: deployed.rules,
+        correlations: deployed.correlations,
+        filters: deployed.filters,
+        ..Parsed::default()
+    };
+    Ok((parsed, blind, events))
+}
+
+fn tell_blind(blind: &[Blind], events: u64, rules: usize) {
+    let style = Style::stdout();
+    let mut by_reason: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for rule in blind {
+        *by_reason.entry((&rule.logsource, &rule.reason)).or_default() += 1;
+    }
+    let mut rows: Vec<_> = by_reason.into_iter().collect();
+    rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut table = Table::new(&["BLIND", "LOGSOURCE", "WHY"]).right(&[0]);
+    for ((logsource, reason), count) in rows.iter().take(MAX_BLIND) {
+        table.row([count.to_string().into(), (*logsource).into(), (*reason).into()]);
+    }
+    if !blind.is_empty() {
+        print!("\n{}", table.render(style));
+    }
+    if rows.len() > MAX_BLIND {
+        println!("… {} more (--json has all)", rows.len() - MAX_BLIND);
+    }
+    println!(
+        "{} of {} see none of the latest {} events",
+        style.yellow(&counted(blind.len(), "rule")),
+        counted(rules, "rule"),
+        thousands(usize::try_from(events).unwrap_or(usize::MAX))
+    );
 }
 
 fn cover<'a>(rules: &[&'a Metadata]) -> Coverage<'a> {

@@ -143,9 +143,10 @@ impl Parsed {
         self.other_errors.iter().chain(&self.errors)
     }
 
-    /// Compiles the rules together. What cannot be used joins the errors.
+    /// Compiles the rules together, under the pipelines and less the filters. What cannot be used joins the errors.
     pub(crate) fn compile(&mut self) -> RuleSet {
-        let (set, refused) = RuleSet::compile(std::mem::take(&mut self.rules));
+        let catalog = self.catalog();
+        let (set, refused) = RuleSet::compile_with(std::mem::take(&mut self.rules), &catalog, &self.filters);
         self.errors.extend(refused);
         set
     }

@@ -8,6 +8,7 @@ mod diff;
 mod events;
 mod explain;
 mod files;
+mod history;
 mod junit;
 mod layer;
 mod lint;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Diff(diff::Args),
     /// Show which ATT&CK techniques rules cover
     Coverage(coverage::Args),
+    /// Say what rules would have done with stored events
+    Backtest(history::Args),
     /// Store rules in a running system
     Import(remote::import::Args),
     /// Show the rules of a running system
@@ -60,7 +63,8 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(args).await,
         Command::Bench(args) => bench::run(&args),
         Command::Diff(args) => diff::run(&args).await,
-        Command::Coverage(args) => coverage::run(&args),
+        Command::Coverage(args) => coverage::run(&args).await,
+        Command::Backtest(args) => history::run(&args).await,
         Command::Import(args) => remote::import::run(args).await,
         Command::List(args) => remote::list::run(&args).await,
         Command::Show(args) => remote::show::run(&args).await,

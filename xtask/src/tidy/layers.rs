@@ -56,6 +56,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "identity",
             "bootstrap",
             "storage",
+            "block",
             "sigma",
             "parsers",
             "mongod",

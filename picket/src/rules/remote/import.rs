@@ -205,25 +205,26 @@ fn count(outcomes: &[ImportOutcome], wanted: Outcome) -> usize {
 fn report(outcomes: &[ImportOutcome], deprecated: usize, args: &Args) {
     let style = Style::stdout();
     let tell_all = args.all || outcomes.len() <= TELL_ALL;
-    let mut table = Table::new(&["RESULT", "KIND", "FILE", "TITLE OR REASON"]);
+    let is_refused = |outcome: &&ImportOutcome| outcome.outcome() == Outcome::Refused;
+    let mut table = Table::new(&["RESULT", "KIND", "TITLE", "FILE"]);
     let mut told = 0;
-    for outcome in outcomes {
-        let refused = outcome.outcome() == Outcome::Refused;
-        if !refused && !tell_all {
-            continue;
-        }
+    for outcome in outcomes.iter().filter(|outcome| tell_all && !is_refused(outcome)) {
         told += 1;
         let (word, tone) = word(outcome.outcome(), args.dry_run);
-        let text = if refused {
-            format!("{}: {}", outcome.field, outcome.reason)
-        } else {
-            shortened(&outcome.title, 90)
-        };
-        let kind = if outcome.kind.is_empty() { "-" } else { &outcome.kind };
-        table.row([Cell::new(word, tone), kind.into(), place(outcome).into(), text.into()]);
+        table.row([
+            Cell::new(word, tone),
+            outcome.kind.clone().into(),
+            shortened(&outcome.title, 80).into(),
+            Cell::new(place(outcome), Tone::Quiet),
+        ]);
     }
     if told > 0 {
         print!("{}", table.render(style));
+    }
+    // A reason can be long; under its place it can be read.
+    for outcome in outcomes.iter().filter(is_refused) {
+        println!("{}  {}", style.red("REFUSED"), style.bold(&printable(&place(outcome))));
+        println!("         {}: {}", printable(&outcome.field), printable(&outcome.reason));
     }
     for outcome in outcomes {
         for warning in &outcome.warnings {
