@@ -212,6 +212,21 @@ impl Rest {
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         answer(self.request(reqwest::Method::POST, path).json(body)).await
     }
+
+    /// The JSON answer to a request without a body, or with a body of JSON.
+    pub(crate) async fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let request = self.request(method, path);
+        answer(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {

@@ -13,6 +13,7 @@ mod data_dir;
 mod database;
 mod durations;
 mod enrol;
+mod feeds;
 mod node;
 mod rules;
 mod send;
@@ -59,6 +60,9 @@ enum Command {
     /// Fold alerts of a rule that are alike into one
     #[command(subcommand)]
     Suppressions(rules::suppressions::Command),
+    /// Manage feeds of threat intelligence
+    #[command(subcommand)]
+    Feeds(Box<feeds::Command>),
     /// Ship a log file as events
     Send(send::Args),
     /// Show nodes, backlog and rates
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
             Command::Rules(command) => rules::run(command).await,
             Command::Exceptions(command) => rules::exceptions::run(command).await,
             Command::Suppressions(command) => rules::suppressions::run(command).await,
+            Command::Feeds(command) => feeds::run(*command).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Enrol(command) => enrol::run(command).await,

@@ -3,6 +3,7 @@
 mod delivery;
 mod detectors;
 mod enrolment;
+mod feeds;
 mod first_alert;
 mod hostile;
 mod numbered;

@@ -148,7 +148,7 @@ async fn start_in(folder: &str) -> Mongod {
 }
 
 /// `PICKET_TEST_CACHE`, or a directory below the workspace's `target`.
-fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     match std::env::var_os(CACHE_VARIABLE) {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
         Some(_) | None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-cache"),

@@ -120,9 +120,11 @@ impl Runner {
             }
             Ok(reading) => {
                 let is_whole = matches!(reading, Reading::Whole(_));
-                match taking.finish(is_whole).await {
-                    Ok(status) => (End::Read(reading), status),
-                    Err(error) => (End::Failed(error), before),
+                let ended = taking.finish(is_whole).await;
+                let status = taking.into_status();
+                match ended {
+                    Ok(()) => (End::Read(reading), status),
+                    Err(error) => (End::Failed(error), keep_counts(before, status)),
                 }
             }
             Err(error) => (End::Failed(error), keep_counts(before, taking.into_status())),
@@ -222,6 +224,7 @@ fn must_read_again(claim: &Claim, status: &FeedStatus, now: Timestamp) -> bool {
 fn keep_counts(before: FeedStatus, run: FeedStatus) -> FeedStatus {
     FeedStatus {
         added_after: run.added_after,
+        hunt_since: run.hunt_since,
         ..before
     }
 }

@@ -10,6 +10,7 @@ use model::feed::{FeedCounts, FeedSpec, FeedStatus, MAX_REASONS};
 use model::indicator::{DEFAULT_CONFIDENCE, Indicator, IndicatorType};
 use storage::Store;
 use storage::feeds::{self as records, Claim};
+use storage::hunts::{self, NewHunt};
 use storage::indicators::{self, Selector};
 
 use super::error::Error;
@@ -199,8 +200,8 @@ impl<'a> Taking<'a> {
         })
     }
 
-    /// Stores what is left, removes what is missing if that is wanted, and says what was found.
-    pub(crate) async fn finish(mut self, is_whole: bool) -> Result<FeedStatus, Error> {
+    /// Stores what is left, removes what is missing and looks for what is new in stored events, if that is wanted.
+    pub(crate) async fn finish(&mut self, is_whole: bool) -> Result<(), Error> {
         self.flush().await?;
         let spec = &self.claim.feed.spec;
         let counts = &self.intake.counts;
@@ -220,8 +221,21 @@ impl<'a> Taking<'a> {
                 self.count_removed(removed);
             }
         }
-        self.fill_status();
-        Ok(self.status)
+        self.hunt().await
+    }
+
+    /// Has stored events looked through for what is new, of an earlier run that did not come to its end too.
+    async fn hunt(&mut self) -> Result<(), Error> {
+        let Some(since) = self.status.hunt_since else {
+            return Ok(());
+        };
+        if self.intake.counts.new > 0 || since < self.intake.now {
+            let feed = &self.claim.feed;
+            let hunt = NewHunt::of_feed(feed.tenant.clone(), &feed.spec.name, since, &feed.updated_by);
+            hunts::enqueue(self.store, &hunt).await?;
+        }
+        self.status.hunt_since = None;
+        Ok(())
     }
 
     fn failed(&self, what: &str) -> Error {
@@ -231,7 +245,7 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// What was found so far, for a run that failed.
+    /// What was found, so far or at the end.
     pub(crate) fn into_status(mut self) -> FeedStatus {
         self.fill_status();
         self.status
@@ -267,6 +281,11 @@ impl<'a> Taking<'a> {
         let run = self.run_of_batch();
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
+            if spec.options.hunt && self.status.hunt_since.is_none() {
+                // Before anything is stored: what a run that dies has stored is not new to the next.
+                self.status.hunt_since = Some(self.intake.now);
+                self.note().await?;
+            }
             let new = indicators::upsert_in_run(self.store, &pending, Some(&run)).await?;
             self.intake.counts.seen += pending.len() as u64;
             self.intake.counts.new += new.len() as u64;

@@ -9,6 +9,7 @@
 mod alerts;
 mod content;
 mod correlation;
+mod feeds;
 mod hunting;
 mod imports;
 mod sandbox;

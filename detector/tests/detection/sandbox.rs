@@ -77,6 +77,12 @@ impl Sandbox {
 
     /// With a rules directory of its own.
     pub(crate) async fn start_with(&self, name: &str, rules: &std::path::Path) -> Detector {
+        let rules = rules.to_owned();
+        self.start_changed(name, |config| config.rules.dir = rules).await
+    }
+
+    /// With a configuration of its own.
+    pub(crate) async fn start_changed(&self, name: &str, change: impl FnOnce(&mut Config)) -> Detector {
         let mut config = Config {
             node: name.to_owned(),
             tls: self.authority.issue(Role::Detector, name),
@@ -84,7 +90,8 @@ impl Sandbox {
         };
         config.mongodb.uri = self.uri.as_str().into();
         config.mongodb.database.clone_from(&self.database);
-        config.rules.dir = rules.to_owned();
+        config.rules.dir = self.rules.path().to_owned();
+        change(&mut config);
         let ctx = Context::new();
         let Running { addr, .. } = detector::start(config, ctx.clone()).await.unwrap();
         Detector {

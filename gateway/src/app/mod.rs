@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod agents;
 pub mod alerts;
 pub mod events;
+pub mod feeds;
 pub mod indicators;
 pub mod ingest;
 pub mod peers;

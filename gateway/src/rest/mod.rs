@@ -7,6 +7,7 @@ mod body;
 mod docs;
 mod envelope;
 mod events;
+mod feeds;
 mod guard;
 mod health;
 mod indicators;

@@ -8,8 +8,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::{
-    agents, alerts, audit, docs, envelope, events, guard, health, indicators, ingest, nodes, rule_changes, rules,
-    security, stats, tuning,
+    agents, alerts, audit, docs, envelope, events, feeds, guard, health, indicators, ingest, nodes, rule_changes,
+    rules, security, stats, tuning,
 };
 use crate::state::App;
 
@@ -117,6 +117,11 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Get, "/metrics", VIEWER, || routes!(stats::metrics)),
     route(Verb::Get, "/ti/iocs", VIEWER, || routes!(indicators::list)),
     route(Verb::Post, "/ti/iocs", ANALYST, || routes!(indicators::put)),
+    route(Verb::Get, "/ti/feeds", VIEWER, || routes!(feeds::list)),
+    route(Verb::Get, "/ti/feeds/{name}", VIEWER, || routes!(feeds::get)),
+    route(Verb::Put, "/ti/feeds/{name}", ADMIN, || routes!(feeds::put)),
+    route(Verb::Delete, "/ti/feeds/{name}", ADMIN, || routes!(feeds::delete)),
+    route(Verb::Post, "/ti/feeds/{name}/run", ADMIN, || routes!(feeds::run)),
     route(Verb::Get, "/rules", VIEWER, || routes!(rules::list)),
     route(Verb::Post, "/rules", ANALYST, || routes!(rule_changes::import)),
     route(Verb::Post, "/rules/validate", VIEWER, || {

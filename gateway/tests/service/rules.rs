@@ -179,6 +179,7 @@ async fn store_rule(store: &Store, id: &str, level: Level, error: Option<RulePro
         tags: vec!["attack.t1110".to_owned()],
         logsource: "linux//sshd".to_owned(),
         enabled: true,
+        vanished: false,
         note: String::new(),
         updated_at: Timestamp(0),
         updated_by: "user:ana".to_owned(),

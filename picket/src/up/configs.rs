@@ -63,6 +63,8 @@ fn node(shared: &Shared<'_>, plan: &Plan) -> Value {
         }
         Role::Detector => {
             table.insert("rules".to_owned(), json!({ "dir": shared.rules }));
+            let feeds = json!({ "files_dir": shared.place.feed_files(), "secrets_dir": shared.place.feed_secrets() });
+            table.insert("feeds".to_owned(), feeds);
         }
         Role::Gateway => {
             table.insert("http".to_owned(), json!({ "addr": ports.http }));

@@ -27,7 +27,11 @@ impl Dirs {
         let lock = lock(&data)?;
         let dirs = Self { data, _lock: lock };
         dirs.remove_up_file();
-        for dir in [dirs.logs(), dirs.agent(), dirs.try_file().with_file_name("")] {
+        let feeds = [dirs.feed_files(), dirs.feed_secrets()];
+        for dir in feeds
+            .into_iter()
+            .chain([dirs.logs(), dirs.agent(), dirs.try_file().with_file_name("")])
+        {
             make(&dir)?;
         }
         OpenOptions::new()
@@ -74,6 +78,16 @@ impl Dirs {
 
     pub(crate) fn rules(&self) -> PathBuf {
         self.data.join("rules")
+    }
+
+    /// Feeds of threat intelligence that are files.
+    pub(crate) fn feed_files(&self) -> PathBuf {
+        self.data.join("feeds").join("files")
+    }
+
+    /// Secrets of feeds' publishers.
+    pub(crate) fn feed_secrets(&self) -> PathBuf {
+        self.data.join("feeds").join("secrets")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {

@@ -63,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "agentd",
             "collector",
             "detector",
+            "feeds",
             "responder",
             "gateway",
         ],

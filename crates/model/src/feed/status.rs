@@ -76,6 +76,8 @@ pub struct FeedStatus {
     pub failures: u32,
     /// When content was last read to its end.
     pub last_read: Option<Timestamp>,
+    /// Since when new indicators were stored that stored events were not looked through for yet.
+    pub hunt_since: Option<Timestamp>,
     /// Why the last run failed.
     pub error: Option<String>,
     /// What the last run with content found.

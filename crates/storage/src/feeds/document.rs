@@ -8,7 +8,7 @@ use super::Feed;
 use crate::Error;
 
 /// Fields of a status that are dates.
-const DATES: [&str; 3] = ["last_run", "last_success", "last_read"];
+const DATES: [&str; 4] = ["last_run", "last_success", "last_read", "hunt_since"];
 
 pub(super) fn date(time: Timestamp) -> DateTime {
     DateTime::from_millis(time.as_millis())
@@ -24,7 +24,12 @@ pub(super) fn status(status: &FeedStatus) -> Result<Document, Error> {
     for field in ["next_run", "running_on"] {
         document.remove(field);
     }
-    let times = [status.last_run, status.last_success, status.last_read];
+    let times = [
+        status.last_run,
+        status.last_success,
+        status.last_read,
+        status.hunt_since,
+    ];
     for (field, time) in DATES.into_iter().zip(times) {
         document.insert(field, time.map(date));
     }
@@ -48,7 +53,12 @@ pub(super) fn read(document: &Document) -> Result<Feed, Error> {
         date
     });
     let mut status: FeedStatus = bson::deserialize_from_document(plain)?;
-    [status.last_run, status.last_success, status.last_read] = dates;
+    [
+        status.last_run,
+        status.last_success,
+        status.last_read,
+        status.hunt_since,
+    ] = dates;
     status.next_run = time(document, "next_run").filter(|at| at.0 > 0);
     let lease = document.get_document("lease").ok();
     let owner = lease
