@@ -5,6 +5,7 @@ pub mod agents;
 pub mod alerts;
 pub mod events;
 pub mod feeds;
+pub mod hunts;
 pub mod indicators;
 pub mod ingest;
 pub mod peers;

@@ -10,6 +10,7 @@ mod events;
 mod feeds;
 mod guard;
 mod health;
+mod hunts;
 mod indicators;
 mod ingest;
 mod leftover;

@@ -8,7 +8,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::{
-    agents, alerts, audit, docs, envelope, events, feeds, guard, health, indicators, ingest, nodes, rule_changes,
+    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes, rule_changes,
     rules, security, stats, tuning,
 };
 use crate::state::App;
@@ -122,6 +122,14 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Put, "/ti/feeds/{name}", ADMIN, || routes!(feeds::put)),
     route(Verb::Delete, "/ti/feeds/{name}", ADMIN, || routes!(feeds::delete)),
     route(Verb::Post, "/ti/feeds/{name}/run", ADMIN, || routes!(feeds::run)),
+    route(Verb::Delete, "/ti/iocs", ANALYST, || routes!(indicators::delete)),
+    route(Verb::Get, "/ti/iocs/lookup", VIEWER, || routes!(indicators::lookup)),
+    route(Verb::Get, "/ti/iocs/stats", VIEWER, || routes!(indicators::stats)),
+    route(Verb::Get, "/ti/hunts", VIEWER, || routes!(hunts::list)),
+    route(Verb::Post, "/ti/hunts", ANALYST, || routes!(hunts::start)),
+    route(Verb::Get, "/ti/hunts/{id}", VIEWER, || routes!(hunts::get)),
+    route(Verb::Delete, "/ti/hunts/{id}", ANALYST, || routes!(hunts::cancel)),
+    route(Verb::Get, "/ti/hunts/{id}/matches", VIEWER, || routes!(hunts::matches)),
     route(Verb::Get, "/rules", VIEWER, || routes!(rules::list)),
     route(Verb::Post, "/rules", ANALYST, || routes!(rule_changes::import)),
     route(Verb::Post, "/rules/validate", VIEWER, || {

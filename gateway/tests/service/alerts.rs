@@ -142,8 +142,54 @@ async fn indicators_are_added_and_listed() {
     let domains = gateway.get("/ti/iocs?type=domain").await;
     assert_eq!(domains["items"][0]["value"], "evil.example");
 
+    let more = json!([
+        { "type": "url", "value": "hxxp://Evil[.]example/a", "source": "demo", "tags": ["phish"], "tlp": "TLP:AMBER", "confidence": 90 },
+        { "type": "ip", "value": "198.51.100.77/24", "source": "demo" },
+    ]);
+    assert_eq!(gateway.post("/ti/iocs", more).await["stored"], 2);
+    let count = async |query: &str| {
+        let page = gateway.get(&format!("/ti/iocs?{query}")).await;
+        page["items"].as_array().unwrap().len()
+    };
+    for (query, expected) in [
+        ("tag=phish", 1),
+        ("min_confidence=90", 1),
+        ("source=demo", 3),
+        ("value=http://evil.example/a", 1),
+        ("type=ip&value=198.51.100.0/24", 1),
+        ("feed=none", 0),
+    ] {
+        assert_eq!(count(query).await, expected, "{query}");
+    }
+    let first = gateway.get("/ti/iocs?limit=3").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = gateway.get(&format!("/ti/iocs?limit=3&cursor={cursor}")).await;
+    assert_eq!(second["items"].as_array().unwrap().len(), 1);
+    assert!(second["next_cursor"].is_null());
+    let found = gateway.get("/ti/iocs/lookup?value=198.51.100.9").await;
+    assert_eq!(found["items"][0]["value"], "198.51.100.0/24");
+    let stats = gateway.get("/ti/iocs/stats").await;
+    assert_eq!(stats["total"], 4);
+    let gone = gateway
+        .request(Method::DELETE, "/ti/iocs?value=198.51.100.0/24")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(gone.json::<Value>().await.unwrap(), json!({ "deleted": 1 }));
+    for (query, start) in [
+        ("", "value: "),
+        ("type=ip", "value: "),
+        ("value=x", "value: "),
+        ("other=1", "\"other\""),
+    ] {
+        let path = format!("/ti/iocs?{query}");
+        let response = gateway.request(Method::DELETE, &path).send().await.unwrap();
+        let detail = problem(response, 400).await;
+        assert!(detail.starts_with(start), "{query}: {detail}");
+    }
+
     for (body, start) in [
-        (json!({ "type": "url", "value": "x" }), "type: "),
+        (json!({ "type": "uri", "value": "x" }), "type: "),
         (json!([]), "body: "),
         (json!({ "type": "ip" }), "body: missing field `value`"),
         (
@@ -158,6 +204,39 @@ async fn indicators_are_added_and_listed() {
             .await
             .unwrap();
         let detail = problem(response, 400).await;
+        assert!(detail.starts_with(start), "{body}: {detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hunts_are_started_followed_and_stopped() {
+    let gateway = support::start().await;
+    let body = json!({ "indicators": ["evil.example", "ip:198.51.100.77"], "alert": true });
+    let id = gateway.post("/ti/hunts", body).await["id"].as_str().unwrap().to_owned();
+    let hunt = gateway.get(&format!("/ti/hunts/{id}")).await;
+    assert_eq!(hunt["state"], "waiting");
+    assert_eq!(hunt["indicators"], json!(["domain:evil.example", "ip:198.51.100.77"]));
+    let listed = gateway.get("/ti/hunts").await;
+    assert_eq!(listed["items"][0]["id"], id.as_str());
+    let matches = gateway.get(&format!("/ti/hunts/{id}/matches")).await;
+    assert_eq!(matches, json!({ "items": [] }));
+    for expected in [true, false] {
+        let path = format!("/ti/hunts/{id}");
+        let answer = gateway.request(Method::DELETE, &path).send().await.unwrap();
+        assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "cancelled": expected }));
+    }
+    let response = gateway.request(Method::GET, "/ti/hunts/none").send().await.unwrap();
+    problem(response, 404).await;
+    for (body, start) in [
+        (json!({}), "indicators: expected either"),
+        (
+            json!({ "indicators": ["x"], "feed": "f" }),
+            "indicators[0]: value: expected",
+        ),
+        (json!({ "feed": "f", "from": "yesterday" }), "from: expected"),
+    ] {
+        let request = gateway.request(Method::POST, "/ti/hunts").json(&body);
+        let detail = problem(request.send().await.unwrap(), 400).await;
         assert!(detail.starts_with(start), "{body}: {detail}");
     }
 }

@@ -23,8 +23,11 @@ use proto::detection::v1::{
 };
 use proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use proto::ingest::v1::{Batch, Record, Records, StreamRequest, StreamResponse, SubmitRequest, SubmitResponse, record};
+use proto::intel::v1::hunt_service_server::{HuntService, HuntServiceServer};
+use proto::intel::v1::{CancelHuntRequest, CancelHuntResponse, StartHuntRequest, StartHuntResponse};
 use proto::rules::v1::rule_service_server::RuleServiceServer;
 use storage::blocks::{self, BlockBatch, Day, Inserted, NewBlock};
+use storage::hunts::{self, NewHunt, Quarry};
 use storage::{Store, indicators};
 use testkit::Authority;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +68,7 @@ pub(crate) async fn start(authority: &Authority, store: &Store, stop: &Cancellat
         serve(authority, store, stop, Role::Collector, name, routes).await;
     }
     let routes = Routes::new(IndicatorServiceServer::new(fakes.clone()))
+        .add_service(HuntServiceServer::new(fakes.clone()))
         .add_service(RuleServiceServer::new(fakes.rules.clone()));
     serve(authority, store, stop, Role::Detector, "detector-1", routes).await;
     fakes
@@ -222,6 +226,36 @@ impl AgentAdminService for Fakes {
 }
 
 #[tonic::async_trait]
+impl HuntService for Fakes {
+    async fn start_hunt(&self, request: Request<StartHuntRequest>) -> Result<Response<StartHuntResponse>, Status> {
+        bootstrap::grpc::require_role(&request, &[Role::Gateway])?;
+        let request = request.into_inner();
+        let values = request.indicators.iter();
+        let new = NewHunt {
+            tenant: request.tenant.parse().unwrap(),
+            quarry: Quarry::Indicators(
+                values
+                    .map(|one| (one.r#type.parse().unwrap(), one.value.clone()))
+                    .collect(),
+            ),
+            from: None,
+            to: None,
+            alert: request.alert,
+            requested_by: request.requested_by,
+        };
+        let id = hunts::enqueue(&self.store, &new).await.unwrap();
+        Ok(Response::new(StartHuntResponse { id }))
+    }
+
+    async fn cancel_hunt(&self, request: Request<CancelHuntRequest>) -> Result<Response<CancelHuntResponse>, Status> {
+        let request = request.into_inner();
+        let tenant = request.tenant.parse().unwrap();
+        let cancelled = hunts::cancel(&self.store, &tenant, &request.id).await.unwrap();
+        Ok(Response::new(CancelHuntResponse { cancelled }))
+    }
+}
+
+#[tonic::async_trait]
 impl IndicatorService for Fakes {
     async fn put_indicators(
         &self,
@@ -238,6 +272,9 @@ impl IndicatorService for Fakes {
                 "value": indicator.value,
                 "source": indicator.source,
                 "note": indicator.note,
+                "tags": indicator.tags,
+                "confidence": indicator.confidence.unwrap_or(75),
+                "tlp": (!indicator.tlp.is_empty()).then_some(&indicator.tlp),
                 "created_at": now,
                 "updated_at": now,
                 "valid_until": null,
@@ -251,8 +288,20 @@ impl IndicatorService for Fakes {
 
     async fn delete_indicators(
         &self,
-        _request: Request<DeleteIndicatorsRequest>,
+        request: Request<DeleteIndicatorsRequest>,
     ) -> Result<Response<DeleteIndicatorsResponse>, Status> {
-        Ok(Response::new(DeleteIndicatorsResponse { deleted: 0 }))
+        bootstrap::grpc::require_role(&request, &[Role::Gateway])?;
+        let request = request.into_inner();
+        let tenant = request.tenant.parse().unwrap();
+        let values = request.values.iter();
+        let selector = indicators::Selector {
+            values: values
+                .map(|one| (one.r#type.parse().unwrap(), one.value.clone()))
+                .collect(),
+            source: request.source,
+            feed: request.feed,
+        };
+        let deleted = indicators::remove(&self.store, &tenant, &selector).await.unwrap();
+        Ok(Response::new(DeleteIndicatorsResponse { deleted }))
     }
 }
