@@ -208,6 +208,11 @@ impl Rest {
         answer(self.request(reqwest::Method::DELETE, path)).await.map(|_| ())
     }
 
+    /// The JSON answer to a DELETE.
+    pub(crate) async fn delete_for(&self, path: &str) -> anyhow::Result<Value> {
+        answer(self.request(reqwest::Method::DELETE, path)).await
+    }
+
     /// The JSON answer to a POST of JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         answer(self.request(reqwest::Method::POST, path).json(body)).await

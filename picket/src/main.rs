@@ -14,6 +14,7 @@ mod database;
 mod durations;
 mod enrol;
 mod feeds;
+mod intel;
 mod node;
 mod rules;
 mod send;
@@ -63,6 +64,11 @@ enum Command {
     /// Manage feeds of threat intelligence
     #[command(subcommand)]
     Feeds(Box<feeds::Command>),
+    /// Work with indicators of threat intelligence
+    #[command(subcommand)]
+    Intel(intel::Command),
+    /// Look for indicators in events that are stored already
+    Hunt(Box<intel::hunt::Args>),
     /// Ship a log file as events
     Send(send::Args),
     /// Show nodes, backlog and rates
@@ -112,6 +118,8 @@ fn main() -> ExitCode {
             Command::Exceptions(command) => rules::exceptions::run(command).await,
             Command::Suppressions(command) => rules::suppressions::run(command).await,
             Command::Feeds(command) => feeds::run(*command).await,
+            Command::Intel(command) => intel::run(command).await,
+            Command::Hunt(args) => intel::hunt::run(*args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Enrol(command) => enrol::run(command).await,
