@@ -132,7 +132,7 @@ async fn bad_parameters_are_refused_by_name() {
         ("/alerts?cursor=zzz", "cursor: "),
         ("/alerts/nonsense", "id: "),
         ("/stats?hours=0", "hours: "),
-        ("/ti/iocs?type=url", "type: "),
+        ("/ti/iocs?type=uri", "type: "),
     ] {
         let response = gateway.request(Method::GET, path).send().await.unwrap();
         let detail = problem(response, 400).await;
