@@ -8,8 +8,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::{
-    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes, rule_changes,
-    rules, security, stats, tuning,
+    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes,
+    rule_changes, rules, security, stats, tuning,
 };
 use crate::state::App;
 
