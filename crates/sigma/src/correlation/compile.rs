@@ -121,7 +121,7 @@ impl Correlations {
         let (Some(base), Some(uses)) = (rules.get(rule), self.by_rule.get_mut(rule)) else {
             return;
         };
-        let field = |name: &String| catalog.field(&base.logsource, resolve::aliased(correlation, name, &base.metadata));
+        let field = |name: &String| catalog.field_of(base, resolve::aliased(correlation, name, &base.metadata));
         let measured: Vec<Field> = measured_fields(correlation).iter().map(field).collect();
         uses.push(RuleUse {
             correlation: position,

@@ -152,6 +152,33 @@ impl Tree {
     }
 }
 
+impl Search {
+    /// A search that only asks whether a field is there, to see what becomes of its name.
+    pub(crate) fn of_field(name: &str) -> Self {
+        let value = Value {
+            written: Written::Bool(true),
+            line: 0,
+            column: 0,
+            question: Question::Exists(true),
+        };
+        Self {
+            name: String::new(),
+            line: 0,
+            column: 0,
+            body: Body::Item(Item {
+                key: format!("{name}|exists"),
+                field: Some(Field::named(name)),
+                values: vec![value],
+                all: false,
+                negated: false,
+                line: 0,
+                column: 0,
+                applied: Vec::new(),
+            }),
+        }
+    }
+}
+
 impl Body {
     /// Calls `visit` with every item.
     pub fn items<'a>(&'a self, visit: &mut impl FnMut(&'a Item)) {

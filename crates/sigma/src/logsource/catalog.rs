@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::view::{self, View};
 use crate::ast::{Expr, Field};
-use crate::detection::{Detection, Question};
+use crate::detection::{Detection, Question, Search};
 use crate::error::{Fault, RuleError};
 use crate::pipeline::{self, Alternatives, Events, Pipeline, ProcessingItem, Run, Transformation};
 use crate::rule::{LogSource, Rule};
@@ -28,7 +28,7 @@ const BUILTIN: [(&str, &str); 6] = [
 
 /// What logsources and field names mean, and what pipelines make of rules. Share it: it only remembers what it was
 /// asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Catalog {
     steps: Vec<ProcessingItem>,
     vars: FxHashMap<String, Vec<String>>,
@@ -58,11 +58,18 @@ pub struct Resolved {
     pub detection: Expr,
 }
 
+impl Default for Catalog {
+    /// What Picket knows by itself.
+    fn default() -> Self {
+        Self::of(builtin_pipelines(), Vec::new())
+    }
+}
+
 impl Catalog {
     /// What Picket knows by itself.
     #[must_use]
     pub fn builtin() -> &'static Self {
-        static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| Catalog::of(builtin_pipelines(), Vec::new()));
+        static BUILTIN: LazyLock<Catalog> = LazyLock::new(Catalog::default);
         &BUILTIN
     }
 
@@ -92,7 +99,13 @@ impl Catalog {
     }
 
     fn of(builtin: Vec<Pipeline>, users: Vec<Pipeline>) -> Self {
-        let mut catalog = Self::default();
+        let mut catalog = Self {
+            steps: Vec::new(),
+            vars: FxHashMap::default(),
+            events: Vec::new(),
+            alternatives: Vec::new(),
+            views: RwLock::default(),
+        };
         // Events of users come last, so that they can replace; names of fields first, so that they go before.
         let mut later = Vec::new();
         for (is_builtin, pipeline) in builtin
@@ -170,6 +183,41 @@ impl Catalog {
     #[must_use]
     pub fn field(&self, logsource: &LogSource, name: &str) -> Field {
         self.view(logsource, false).field(&Field::named(name))
+    }
+
+    /// A field that is named outside of a rule's detection but looked up in its events, such as what a correlation
+    /// groups by: renamed as the rule's own fields are. Of several names a pipeline gives it, each is tried.
+    #[must_use]
+    pub fn field_of(&self, rule: &Rule, name: &str) -> Field {
+        if self.steps.is_empty() {
+            return self.field(&rule.logsource, name);
+        }
+        let asked = rule.detection.searches.len();
+        let mut rule = rule.clone();
+        rule.detection.searches.push(Search::of_field(name));
+        let mut run = Run::new(&rule, &self.vars);
+        // A rule that a pipeline refuses has no events; the name does not matter then.
+        let _ = run.steps(&self.steps);
+        let view = self.view(&run.logsource, run.has_condition);
+        let mut names: Vec<Arc<str>> = Vec::new();
+        if let Some(search) = run.detection.searches.get(asked) {
+            search.body.items(&mut |item| {
+                let field = item.field.as_ref().map(|field| view.field(field));
+                names.extend(
+                    field
+                        .iter()
+                        .flat_map(|field| [&field.name].into_iter().chain(field.others.iter()).cloned()),
+                );
+            });
+        }
+        let mut names = names.into_iter();
+        match names.next() {
+            None => view.field(&Field::named(name)),
+            Some(name) => Field {
+                name,
+                others: names.collect(),
+            },
+        }
     }
 
     /// Whether it is known which events belong to a logsource. Rules of any other see the events that name it.

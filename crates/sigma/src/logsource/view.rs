@@ -1,7 +1,7 @@
 //! What the catalog knows about one logsource.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
@@ -10,6 +10,8 @@ use crate::ast::{Expr, Field};
 use crate::pipeline::{Alternatives, Events};
 use crate::rule::LogSource;
 
+/// Most fields whose names are remembered.
+const MAX_MADE: usize = 10_000;
 /// Most names one field has.
 const MAX_NAMES: usize = 64;
 
@@ -21,6 +23,8 @@ pub(super) struct View {
     fields: FxHashMap<String, Arc<[Arc<str>]>>,
     /// Other names of every field, with a star in the place of its own.
     every: Vec<Arc<str>>,
+    /// What was made of `every`, by field.
+    made: RwLock<FxHashMap<String, Arc<[Arc<str>]>>>,
 }
 
 /// Stands for every field in a mapping, and for the field's name in what it maps to.
@@ -69,6 +73,7 @@ impl View {
             gate: Arc::new(Expr::And(Vec::new())),
             fields: fields(logsource, alternatives),
             every: Vec::new(),
+            made: RwLock::default(),
         };
         if let Some(every) = view.fields.remove(EVERY) {
             view.every = every.to_vec();
@@ -92,17 +97,38 @@ impl View {
         let others = if self.every.is_empty() {
             known.cloned().unwrap_or_default()
         } else {
-            let every = self.every.iter().map(|form| Arc::from(form.replace(EVERY, &name)));
-            known
-                .iter()
-                .flat_map(|known| known.iter().cloned())
-                .chain(every)
-                .collect()
+            self.with_every(&name, known)
         };
         Field {
             name: field.name.clone(),
             others,
         }
+    }
+}
+
+impl View {
+    /// The names of a field and those every field has. Made once a field, as most rules ask for the same few.
+    fn with_every(&self, name: &str, known: Option<&Arc<[Arc<str>]>>) -> Arc<[Arc<str>]> {
+        let made = self
+            .made
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned();
+        if let Some(made) = made {
+            return made;
+        }
+        let every = self.every.iter().map(|form| Arc::from(form.replace(EVERY, name)));
+        let others: Arc<[Arc<str>]> = known
+            .iter()
+            .flat_map(|known| known.iter().cloned())
+            .chain(every)
+            .collect();
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        if made.len() < MAX_MADE {
+            made.insert(name.to_owned(), others.clone());
+        }
+        others
     }
 }
 

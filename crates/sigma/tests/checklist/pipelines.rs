@@ -661,3 +661,26 @@ fn pipelines_that_multiply_without_end_are_refused() {
     let step = format!("- {{type: field_name_mapping, mapping: {{{mapping}}}}}\n");
     check_rule_refused("{s: {f0: x}, condition: s}", &step.repeat(12), "expected");
 }
+
+#[test]
+fn fields_of_correlations_are_renamed_as_those_of_their_rules() {
+    let pipeline = "
+transformations:
+  - type: field_name_mapping
+    mapping: {User: [account, who], IpAddress: client}
+    rule_conditions: [{type: logsource, product: windows}]
+";
+    let names = |field: &str| {
+        let field = catalog(pipeline).field_of(&parse(RULE), field);
+        let others: Vec<String> = field.others.iter().map(ToString::to_string).collect();
+        (field.name.to_string(), others)
+    };
+    let (first, others) = names("User");
+    assert!(
+        first == "account" && others.iter().any(|name| name == "who"),
+        "{others:?}"
+    );
+    assert_eq!(names("IpAddress").0, "client");
+    assert!(names("CommandLine").1.iter().any(|name| name == "process.command_line"));
+    assert_eq!(Catalog::default().field_of(&parse(RULE), "User").name.as_ref(), "User");
+}
