@@ -13,6 +13,10 @@ const MAX_DOCUMENTS: usize = 10_000;
 
 /// One document of a file.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most documents are rules, and each is moved once to where it stays"
+)]
 pub enum Document {
     /// Finds single events.
     Rule(Rule),
