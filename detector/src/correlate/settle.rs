@@ -223,18 +223,11 @@ impl Settler {
                     judged.insert(key.clone(), this.body);
                 }
             }
-            let is_written = {
-                let states = changed.iter().map(|(key, known)| (*key, known));
-                self.write(with, states).await?
-            };
-            open = Vec::new();
-            for ((key, known), is_written) in changed.into_iter().zip(is_written) {
-                if is_written {
-                    judged.insert(key.clone(), known.body);
-                } else {
-                    open.push(key);
-                }
-            }
+            let states = changed.iter().map(|(key, known)| (*key, known));
+            self.write(with, states).await?;
+            // Whether written or not: a neighbour may have changed since it was read, by somebody who found nothing to
+            // take back yet. It ends when a fresh look says the same as what is stored.
+            open = changed.into_iter().map(|(key, _)| key).collect();
         }
         Err(SettleError::Contended)
     }
