@@ -21,7 +21,7 @@ enum State {
     Start,
     Short(Vec<u8>),
     Plain,
-    Packed(GzDecoder<Vec<u8>>),
+    Packed(Box<GzDecoder<Vec<u8>>>),
 }
 
 /// The body cannot be unpacked.
@@ -64,7 +64,7 @@ impl Gunzip {
             return Err(GunzipError::Zip);
         }
         if start.starts_with(&MAGIC) {
-            self.state = State::Packed(GzDecoder::new(Vec::new()));
+            self.state = State::Packed(Box::new(GzDecoder::new(Vec::new())));
             return self.unpack(&start, each);
         }
         self.state = State::Plain;

@@ -147,10 +147,12 @@ fn not_found(name: &str) -> Status {
 }
 
 fn from_storage(error: storage::Error) -> Status {
-    let code = match &error {
-        storage::Error::Invalid { .. } => ErrorCode::Conflict,
-        error if error.is_retryable() => ErrorCode::Unavailable,
-        _ => ErrorCode::Internal,
+    let code = if matches!(error, storage::Error::Invalid { .. }) {
+        ErrorCode::Conflict
+    } else if error.is_retryable() {
+        ErrorCode::Unavailable
+    } else {
+        ErrorCode::Internal
     };
     tracing::warn!(error = &error as &dyn std::error::Error, "feeds not changed");
     ServiceError::new(code, error.to_string()).into()

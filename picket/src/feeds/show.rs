@@ -22,8 +22,8 @@ pub(super) async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!(
-        "{:<24} {:<14} {:<10} {:>9} {:>7} {:>7} {:>7}  {:<20} {}",
-        "NAME", "KIND", "STATE", "SEEN", "NEW", "REMOVED", "REFUSED", "LAST RUN", "ERROR"
+        "{:<24} {:<14} {:<10} {:>9} {:>7} {:>7} {:>7}  {:<20} ERROR",
+        "NAME", "KIND", "STATE", "SEEN", "NEW", "REMOVED", "REFUSED", "LAST RUN"
     );
     for feed in &feeds {
         let status = &feed["status"];
