@@ -4,10 +4,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use model::Event;
+use model::{Event, Timestamp};
 use sigma::{Rule, RuleError, RuleSet, Scratch};
 
-use super::input;
 use crate::report::median;
 
 /// How often a reload is timed.
@@ -87,8 +86,7 @@ impl Ours {
         let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
         for line in lines {
             hits.clear();
-            if let Ok(event) = input::event(line, 0) {
-                self.set.evaluate(&event, &mut scratch, &mut hits);
+            if self.set.evaluate_json(line, Timestamp(0), &mut scratch, &mut hits).is_ok() {
                 count += hits.len();
             }
         }
@@ -109,7 +107,7 @@ impl Ours {
     /// The rules that match a line.
     pub(super) fn matches(&self, line: &[u8], scratch: &mut Scratch) -> anyhow::Result<Vec<&Rule>> {
         let mut hits = Vec::new();
-        self.set.evaluate(&input::event(line, 0)?, scratch, &mut hits);
+        self.set.evaluate_json(line, Timestamp(0), scratch, &mut hits)?;
         Ok(hits.iter().filter_map(|hit| self.set.rules().get(*hit)).collect())
     }
 

@@ -1,5 +1,7 @@
 //! The rules that see the same events, compiled together.
 
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -53,6 +55,8 @@ pub(crate) struct Bucket {
     pub(crate) bindings: Bindings,
     /// By slot.
     pub(crate) fields: Box<[FieldIndex]>,
+    /// Names of the fields in the slots, from the first behind that of keywords.
+    pub(crate) slot_names: Box<[Arc<str>]>,
     posting_starts: Box<[u32]>,
     postings: Box<[Posting]>,
     /// Searches for the texts that raw filters look for.
@@ -238,6 +242,7 @@ impl Layout {
             code,
             bindings: interner.slots.bindings(),
             predicates: interner.predicates.into_boxed_slice(),
+            slot_names: interner.slots.names().into(),
             fields,
             literals: finders,
             posting_starts: posting_starts.into_boxed_slice(),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::ast::{FieldRef, Op};
 use crate::engine::bucket::{Bucket, FieldIndex, Posting};
+use crate::engine::observer::Observer;
 use crate::engine::predicate::{Kind, Predicate};
 use crate::engine::program::{ACCEPT, COUNT, REJECT};
 use crate::engine::scratch::{Bound, Found, ItemInfo, Range, Texts, Work};
@@ -21,14 +22,15 @@ pub(crate) struct Evaluation<'a, S> {
 
 impl<S: Source> Evaluation<'_, S> {
     /// Calls `hit` with the number of each rule that matches, in any order.
-    pub(crate) fn run(&mut self, mut hit: impl FnMut(u32)) {
+    pub(crate) fn run(&mut self, observer: &mut impl Observer, mut hit: impl FnMut(u32)) {
         self.bind();
+        observer.event(&self.work.slots);
         self.find_candidates();
         let mut position = 0;
         while let Some(rule) = self.work.found.candidates.get(position) {
             position += 1;
             if let Some((number, start)) = self.bucket.rules.get(*rule as usize).copied()
-                && self.holds(start)
+                && observer.candidate(number, || self.holds(start))
             {
                 hit(number);
             }

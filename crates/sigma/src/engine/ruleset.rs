@@ -14,6 +14,8 @@ use crate::engine::evaluate::Evaluation;
 use crate::engine::event::DecodedEvent;
 use crate::engine::gates::{Gates, Verdict};
 use crate::engine::layout::ROOT;
+use crate::engine::observer::Nothing;
+use crate::engine::profile::Profile;
 use crate::engine::scratch::{ItemInfo, Scratch};
 use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
 use crate::engine::source::Source;
@@ -205,12 +207,30 @@ impl RuleSet {
         Ok(())
     }
 
+    /// What evaluations with this scratch cost and met since [`Scratch::start_profile`] or the last call. Nothing when it
+    /// was last used with another rule set.
+    #[must_use]
+    pub fn take_profile(&self, scratch: &mut Scratch) -> Profile {
+        let mut profile = Profile::new(self.rules.len());
+        if let Some(counters) = &mut scratch.counters
+            && scratch.owner == self.id
+        {
+            let fields = |rule: usize| self.parts.get(rule).map(|parts| &parts.detection);
+            profile.add(counters, &scratch.keys, fields);
+            counters.reset();
+        }
+        profile
+    }
+
     /// Prepares for the next event.
     fn begin(&self, scratch: &mut Scratch) {
         if scratch.owner != self.id {
             scratch.layout.reset(seed());
             scratch.keys.reset(&self.gates);
             scratch.owner = self.id;
+            if let Some(counters) = &mut scratch.counters {
+                counters.reset();
+            }
         }
         scratch.layout.begin();
         scratch.items.clear();
@@ -224,7 +244,13 @@ impl RuleSet {
                 searched: false,
             });
         }
-        let Scratch { items, keys, work, .. } = scratch;
+        let Scratch {
+            items,
+            keys,
+            work,
+            counters,
+            ..
+        } = scratch;
         let position = keys.find(&self.gates, source, items, |answers| {
             self.bucket(match answers {
                 Some(answers) => self.gates.verdicts(answers),
@@ -239,7 +265,14 @@ impl RuleSet {
             items,
             work,
         };
-        evaluation.run(|rule| hits.push(rule as usize));
+        let hit = |rule| hits.push(rule as usize);
+        match counters {
+            None => evaluation.run(&mut Nothing, hit),
+            Some(counters) => {
+                counters.begin(position, bucket);
+                evaluation.run(counters.as_mut(), hit);
+            }
+        }
         if let Some(new) = hits.get_mut(first..) {
             new.sort_unstable();
         }

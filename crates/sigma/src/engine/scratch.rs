@@ -5,6 +5,7 @@ use crate::engine::bucket::Bucket;
 use crate::engine::index::PatternId;
 use crate::engine::keys::Keys;
 use crate::engine::layout::Layout;
+use crate::engine::profile::Counters;
 use crate::engine::slots::{Name, Slot};
 use crate::engine::source::Item;
 use crate::json::Line;
@@ -25,6 +26,7 @@ pub struct Scratch {
     pub(crate) line: Line,
     pub(crate) keys: Keys,
     pub(crate) work: Work,
+    pub(crate) counters: Option<Box<Counters>>,
 }
 
 impl Scratch {
@@ -32,6 +34,17 @@ impl Scratch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From here on counts what each rule costs, for [`RuleSet::take_profile`](crate::RuleSet::take_profile): one of
+    /// `sample` evaluations of candidates is timed (at least 1). Costs some of the speed.
+    pub fn start_profile(&mut self, sample: u32) {
+        self.counters = Some(Box::new(Counters::new(sample)));
+    }
+
+    /// Stops counting.
+    pub fn stop_profile(&mut self) {
+        self.counters = None;
     }
 }
 

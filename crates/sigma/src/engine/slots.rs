@@ -111,6 +111,11 @@ impl Slots {
             .map(|name| name.as_ref())
     }
 
+    /// The names of all fields, by slot, from the first behind that of keywords.
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.fields
+    }
+
     /// How many slots there are, with the one of keywords.
     pub(crate) fn len(&self) -> usize {
         self.by_field.len() + 1
