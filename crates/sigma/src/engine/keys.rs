@@ -14,6 +14,10 @@ use crate::engine::source::{Item, Source};
 
 /// Cells for remembered values of a slot; a power of two.
 const CELLS: usize = 64;
+/// Cells for remembered combinations of values; a power of two.
+const RECENT: usize = 512;
+/// Longest combination that is remembered, in bytes.
+const MAX_RECENT: usize = 512;
 /// Most classes of one slot; the event of a further one is evaluated against all rules.
 const MAX_CLASSES: usize = 4096;
 /// Most keys that are remembered.
@@ -47,6 +51,8 @@ pub(crate) struct Keys {
     by_key: FxHashMap<Box<[u16]>, usize>,
     buckets: Vec<Arc<Bucket>>,
     identity: Vec<u8>,
+    /// The values of all gate fields of events seen lately, and the positions of their buckets.
+    recent: Vec<(Box<[u8]>, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +67,7 @@ impl Keys {
         *self = Self {
             key: vec![ABSENT; gates.slots()],
             bound: vec![Bound::default(); gates.slots()],
+            recent: vec![(Box::default(), 0); RECENT],
             ..Self::default()
         };
         for slot in 0..gates.slots() {
@@ -84,6 +91,53 @@ impl Keys {
     /// `None`, that of an event nothing is known of.
     #[inline]
     pub(crate) fn find(
+        &mut self,
+        gates: &Gates,
+        source: &impl Source,
+        items: &[ItemInfo],
+        make: impl FnOnce(Option<&[Arc<[u16]>]>) -> Arc<Bucket>,
+    ) -> usize {
+        self.identity.clear();
+        let mut is_short = true;
+        for (item, info) in (0..).zip(items) {
+            if gates.bindings.of(info.name).is_empty() {
+                continue;
+            }
+            let start = self.identity.len();
+            self.identity.extend_from_slice(&info.name.to_le_bytes());
+            self.identity.extend_from_slice(&[0; 2]);
+            is_short &= source.identity(item, &mut self.identity);
+            let length = self.identity.len() - start;
+            // With its length before it, no value is taken for part of another.
+            if let (Some(place), Ok(length)) = (self.identity.get_mut(start + 4..start + 6), u16::try_from(length)) {
+                place.copy_from_slice(&length.to_le_bytes());
+            } else {
+                is_short = false;
+            }
+        }
+        is_short &= self.identity.len() <= MAX_RECENT;
+        if !is_short {
+            return self.by_classes(gates, source, items, make);
+        }
+        // An event without any gate field has an identity of its own, too.
+        self.identity.push(0);
+        #[allow(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        let at = hash(&self.identity, 0) as usize % RECENT;
+        if let Some((identity, position)) = self.recent.get(at)
+            && same(identity, &self.identity)
+        {
+            return *position;
+        }
+        let identity: Box<[u8]> = self.identity.as_slice().into();
+        let position = self.by_classes(gates, source, items, make);
+        if let Some(cell) = self.recent.get_mut(at) {
+            *cell = (identity, position);
+        }
+        position
+    }
+
+    /// The same by the classes of the values.
+    fn by_classes(
         &mut self,
         gates: &Gates,
         source: &impl Source,
@@ -126,7 +180,7 @@ impl Keys {
     fn add(&mut self, is_known: bool, make: impl FnOnce(Option<&[Arc<[u16]>]>) -> Arc<Bucket>) -> usize {
         if self.by_key.len() >= MAX_KEYS {
             self.by_key.clear();
-            self.buckets.clear();
+            self.recent.fill((Box::default(), 0));
         }
         let bucket = if is_known {
             let answers: Option<Vec<Arc<[u16]>>> = self

@@ -8,7 +8,7 @@ use crate::pattern::{fold, fold_char};
 /// Most alternatives that are worth looking for.
 const MAX_LITERALS: usize = 64;
 /// Shortest text that is worth looking for in a regular expression.
-const MIN_LENGTH: usize = 3;
+const MIN_LENGTH: usize = 1;
 
 /// Folded texts of which at least one is in the folded form of every text that passes; `None` when there are none.
 pub(crate) fn required_literals(op: &Op) -> Option<Vec<String>> {
@@ -127,11 +127,12 @@ mod tests {
             ("(?i)aBk", Some(vec!["abk"])),
             (r"^\s*foobar\d+$", Some(vec!["foobar"])),
             ("(foo|barbaz)x?", Some(vec!["barbaz", "foo"])),
-            ("(?:foo|b)", None),
+            ("(?:foo|b)", Some(vec!["b", "foo"])),
             ("a*b?", None),
             ("(abcd){2,}", Some(vec!["abcd"])),
             ("(abcd){0,2}", None),
             (r"\bword\b", Some(vec!["word"])),
+            ("[a-z]{4}`", Some(vec!["`"])),
             ("[a-z]+longer[0-9]short", Some(vec!["longer"])),
             (".", None),
         ] {

@@ -12,7 +12,7 @@ use crate::engine::slots::{ANY, Slot};
 /// Share of events that have a field, for want of anything better.
 const PRESENT: f64 = 0.9;
 /// Time it takes to evaluate a candidate in vain, in nanoseconds, roughly.
-const EVALUATION: f64 = 60.0;
+const EVALUATION: f64 = 90.0;
 
 /// How fast texts of a length are looked for in a field: all as fast as the shortest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,9 +37,9 @@ impl Level {
     /// Time it takes to look for such texts in a field, beyond what longer ones take, in nanoseconds, roughly.
     fn cost(self) -> f64 {
         match self {
-            Self::Short => 150.0,
-            Self::Middle => 60.0,
-            Self::Long => 80.0,
+            Self::Short => 120.0,
+            Self::Middle => 40.0,
+            Self::Long => 40.0,
         }
     }
 }
