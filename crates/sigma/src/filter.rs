@@ -163,9 +163,9 @@ pub(crate) fn parse(path: &str, document: yaml::Document<'_>, top: &Entries<'_>)
     Ok(Filter {
         rules: parse_rules(rules)?,
         events: Rule {
-            metadata: metadata.clone(),
+            metadata: metadata.clone().into(),
             logsource,
-            detection,
+            detection: detection.into(),
         },
         metadata,
     })

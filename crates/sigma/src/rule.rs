@@ -8,6 +8,7 @@ use model::Level;
 use crate::detection::{self, Detection};
 use crate::error::Fault;
 use crate::metadata::{Entries, MAX_ID_LENGTH, Metadata, Status};
+use crate::shared::Shared;
 use crate::yaml::{self, Kind};
 
 /// Which events a rule is about.
@@ -59,11 +60,11 @@ pub(crate) enum Attribute {
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// What it says about itself; also there as the rule's own fields.
-    pub metadata: Metadata,
+    pub metadata: Shared<Metadata>,
     /// Which events it is about.
     pub logsource: LogSource,
     /// What must hold, apart from the logsource.
-    pub detection: Detection,
+    pub detection: Shared<Detection>,
 }
 
 impl Rule {
@@ -131,9 +132,9 @@ pub(crate) fn parse(path: &str, document: yaml::Document<'_>, top: &Entries<'_>)
         .get("detection")
         .ok_or_else(|| top.fault("detection", "expected searches and a condition, got nothing"))?;
     Ok(Rule {
-        metadata,
+        metadata: metadata.into(),
         logsource: logsource(top)?,
-        detection: detection::parse(section)?,
+        detection: detection::parse(section)?.into(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use model::{Event, Timestamp};
-use sigma::{Rule, RuleError, RuleSet, Scratch};
+use sigma::{Catalog, Rule, RuleError, RuleSet, Scratch};
 
 use crate::report::median;
 
@@ -66,12 +66,8 @@ impl Ours {
             let yaml = format!("{}\n# edited\n", rule.yaml.trim_end());
             let start = Instant::now();
             let edited: Result<Vec<Rule>, RuleError> = sigma::parse_rules(&rule.path, &yaml).into_iter().collect();
-            let mut rules = self.set.rules().to_vec();
-            for edited in edited.context("parse an edited rule")? {
-                rules.retain(|rule| rule.id != edited.id);
-                rules.push(edited);
-            }
-            let (next, errors) = RuleSet::compile(rules);
+            let edited = edited.context("parse an edited rule")?;
+            let (next, errors) = self.set.updated(edited, &[], Catalog::builtin(), &[]);
             times.push(start.elapsed().as_secs_f64());
             if let Some(error) = errors.first() {
                 bail!("reload of {}: {error}", rule.path);
@@ -86,7 +82,11 @@ impl Ours {
         let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
         for line in lines {
             hits.clear();
-            if self.set.evaluate_json(line, Timestamp(0), &mut scratch, &mut hits).is_ok() {
+            if self
+                .set
+                .evaluate_json(line, Timestamp(0), &mut scratch, &mut hits)
+                .is_ok()
+            {
                 count += hits.len();
             }
         }

@@ -25,7 +25,7 @@ pub(crate) fn resolve(correlations: Vec<Correlation>, rules: &[Rule]) -> (Resolv
     let rule_names = rules
         .iter()
         .enumerate()
-        .map(|(position, rule)| (&rule.metadata, Target::Rule(position)));
+        .map(|(position, rule)| (&*rule.metadata, Target::Rule(position)));
     let correlation_names = correlations
         .iter()
         .enumerate()

@@ -19,7 +19,7 @@ use crate::pattern::{Pattern, Shape};
 const MAX_SLOTS: usize = 96;
 
 /// Whether rules behind a gate see an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     No,
     Yes,
@@ -121,6 +121,71 @@ impl Gates {
     /// As if nothing were known of the event.
     pub(crate) fn all_open(&self) -> Box<[Verdict]> {
         vec![Verdict::Open; self.nodes.len()].into_boxed_slice()
+    }
+}
+
+/// Most kinds of events that are expected for one gate.
+const MAX_EXPECTED: usize = 24;
+
+/// Questions answered with yes, by slot.
+type Answers = Vec<(Slot, u16)>;
+
+impl Gates {
+    /// The verdicts on the events that gates are about, as far as gates say what these look like; each once.
+    pub(crate) fn expected(&self) -> Vec<Box<[Verdict]>> {
+        let mut found = vec![self.verdicts(&self.answered(&Vec::new()))];
+        for node in &self.nodes {
+            for answers in ways(node) {
+                found.push(self.verdicts(&self.answered(&answers)));
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Answers by slot, with what follows from them: a field that has a value exists, one that has none is null.
+    fn answered(&self, answers: &Answers) -> Vec<Arc<[u16]>> {
+        let of_slot = |(slot, questions): (Slot, &Questions)| {
+            let mut yes: Vec<u16> = answers
+                .iter()
+                .filter(|(of, _)| *of == slot)
+                .map(|(_, yes)| *yes)
+                .collect();
+            let is_null = yes.iter().all(|number| Some(*number) == questions.null);
+            yes.extend(if is_null { questions.null } else { questions.exists });
+            yes.sort_unstable();
+            yes.dedup();
+            yes.into()
+        };
+        (0..).zip(&self.questions).map(of_slot).collect()
+    }
+}
+
+/// Answers that let an event through, each with as few as possible.
+fn ways(node: &Node) -> Vec<Answers> {
+    match node {
+        Node::Known(slot, number) => vec![vec![(*slot, *number)]],
+        Node::Open | Node::Not(_) => vec![Vec::new()],
+        Node::Or(terms) | Node::AtLeast(_, terms) => terms.iter().flat_map(ways).take(MAX_EXPECTED).collect(),
+        Node::And(terms) => {
+            let mut all: Vec<Answers> = vec![Vec::new()];
+            for term in terms {
+                let ways = ways(term);
+                let mut next = Vec::new();
+                for (before, way) in all.iter().flat_map(|before| ways.iter().map(move |way| (before, way))) {
+                    // A field has one value.
+                    let is_possible = before
+                        .iter()
+                        .all(|(slot, number)| way.iter().all(|(other, answer)| other != slot || answer == number));
+                    if is_possible && next.len() < MAX_EXPECTED {
+                        next.push([before.as_slice(), way].concat());
+                    }
+                }
+                all = next;
+            }
+            all
+        }
     }
 }
 

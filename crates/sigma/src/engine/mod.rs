@@ -10,6 +10,7 @@ pub(crate) mod index;
 mod keys;
 pub(crate) mod layout;
 mod observer;
+mod part;
 mod predicate;
 pub(crate) mod profile;
 mod program;

@@ -125,26 +125,29 @@ impl Profile {
         }
     }
 
-    /// Adds what was counted. `detection` gives the detection of a rule.
+    /// Adds what was counted. `place` gives the position of a rule and its detection.
     pub(crate) fn add<'e>(
         &mut self,
         counters: &Counters,
         keys: &Keys,
-        detection: impl Fn(usize) -> Option<&'e Expr>,
+        place: impl Fn(u32) -> Option<(usize, &'e Expr)>,
     ) {
+        let mut events = 0;
         for (position, of_bucket) in counters.buckets.iter().enumerate() {
             let Some(bucket) = keys.bucket(position).filter(|_| of_bucket.events > 0) else {
                 continue;
             };
-            self.events += of_bucket.events;
+            events += of_bucket.events;
             let mut present: FxHashMap<&str, u64> = FxHashMap::default();
             for (name, count) in bucket.slot_names.iter().zip(of_bucket.present.iter().skip(1)) {
                 let most = present.entry(name).or_default();
                 *most = (*most).max(*count);
             }
             for (rule, _) in &bucket.rules {
-                let (Some(profile), Some(detection)) = (self.rules.get_mut(*rule as usize), detection(*rule as usize))
-                else {
+                let Some((position, detection)) = place(*rule) else {
+                    continue;
+                };
+                let Some(profile) = self.rules.get_mut(position) else {
                     continue;
                 };
                 profile.seen += of_bucket.events;
@@ -163,8 +166,11 @@ impl Profile {
                 }
             }
         }
+        // Every part of a rule set sees every event.
+        self.events = self.events.max(events);
         for (rule, counters) in &counters.rules {
-            if let Some(profile) = self.rules.get_mut(*rule as usize) {
+            let place = place(*rule);
+            if let Some(profile) = place.and_then(|(position, _)| self.rules.get_mut(position)) {
                 profile.candidates += counters.candidates;
                 profile.hits += counters.hits;
                 let mean = counters.nanoseconds.checked_div(counters.timed).unwrap_or(0);

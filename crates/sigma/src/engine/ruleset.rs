@@ -1,36 +1,31 @@
 //! Rules compiled together.
 
 use std::collections::HashSet;
+use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Event, Fields, Timestamp};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 
-use crate::ast::Expr;
-use crate::engine::bucket::{self, Bucket};
-use crate::engine::evaluate::Evaluation;
 use crate::engine::event::DecodedEvent;
-use crate::engine::gates::{Gates, Verdict};
 use crate::engine::layout::ROOT;
-use crate::engine::observer::Nothing;
-use crate::engine::profile::Profile;
+use crate::engine::part::Part;
+use crate::engine::profile::{Counters, Profile};
 use crate::engine::scratch::{ItemInfo, Scratch};
 use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
 use crate::engine::source::Source;
-use crate::engine::statistics::Statistics;
 use crate::error::{LineError, RuleError};
 use crate::filter::{self, Filter};
 use crate::json::JsonEvent;
-use crate::logsource::Catalog;
+use crate::logsource::{Catalog, Resolved};
 use crate::rule::Rule;
 
-/// Rules in all buckets together, as a multiple of the rules in the set: events of ever new kinds do not fill the
-/// memory.
-const MAX_COPIES: usize = 24;
-/// The same for small rule sets.
-const MIN_COPIES: usize = 20_000;
+/// Most rules that are exchanged before all are compiled again.
+const MAX_EXCHANGED: usize = 128;
+/// Most threads that compile.
+const MAX_THREADS: usize = 8;
 
 /// Rules compiled together: what they share is looked for once per event. Immutable, so it can be swapped as a whole
 /// and used by any number of threads, each with its own [`Scratch`].
@@ -39,32 +34,28 @@ pub struct RuleSet {
     /// Unlike that of any other rule set of this process.
     id: u64,
     rules: Vec<Rule>,
-    parts: Vec<Parts>,
-    gate_exprs: Vec<Arc<Expr>>,
-    gates: Gates,
-    names: Names,
+    names: Arc<Names>,
     time: Name,
-    statistics: Statistics,
-    buckets: Mutex<Buckets>,
+    /// Most rules.
+    base: Placed,
+    /// Rules exchanged since.
+    recent: Option<Placed>,
 }
 
-/// A rule as the engine sees it.
-#[derive(Debug)]
-struct Parts {
-    gate: usize,
-    detection: Expr,
+/// A part and where its rules are in the set.
+#[derive(Clone, Debug)]
+struct Placed {
+    part: Arc<Part>,
+    /// Position of each rule of the part; [`GONE`] for one that was exchanged or removed.
+    positions: Vec<u32>,
 }
 
-/// Buckets made so far: one for each set of rules that some event sees.
-#[derive(Debug, Default)]
-struct Buckets {
-    by_verdicts: FxHashMap<Box<[Verdict]>, Arc<Bucket>>,
-    rules: usize,
-}
+/// No position.
+const GONE: u32 = u32::MAX;
 
 impl Default for RuleSet {
     fn default() -> Self {
-        Self::build(Vec::new(), Vec::new(), Vec::new())
+        Self::build(Vec::new(), Vec::new())
     }
 }
 
@@ -78,17 +69,11 @@ impl RuleSet {
     /// Compiles rules. A rule that cannot be part of the set is left out and said why; the others are not affected.
     /// Of two rules with one id, the first is taken. Filters that are for no rule are said as well.
     #[must_use]
-    #[allow(
-        clippy::mutable_key_type,
-        reason = "a regular expression is compared by its source, not by its cache"
-    )]
     pub fn compile_with(rules: Vec<Rule>, catalog: &Catalog, filters: &[Filter]) -> (Self, Vec<RuleError>) {
         let mut errors = filter::check(filters, &rules);
         let mut ids = HashSet::new();
         let mut kept = Vec::with_capacity(rules.len());
-        let mut parts = Vec::with_capacity(rules.len());
-        let mut gates = Vec::new();
-        let mut gate_numbers: FxHashMap<Arc<Expr>, usize> = FxHashMap::default();
+        let mut resolved = Vec::with_capacity(rules.len());
         for rule in rules {
             if !ids.insert(rule.id.clone()) {
                 let reason = format!("expected an id of its own, got {} again", rule.id);
@@ -96,38 +81,140 @@ impl RuleSet {
                 continue;
             }
             match filter::resolve(filters, &rule, catalog) {
-                Ok(resolved) => {
-                    let gate = *gate_numbers.entry(resolved.gate.clone()).or_insert_with(|| {
-                        gates.push(resolved.gate.clone());
-                        gates.len() - 1
-                    });
-                    parts.push(Parts {
-                        gate,
-                        detection: resolved.detection,
-                    });
+                Ok(asked) => {
+                    resolved.push(asked);
                     kept.push(rule);
                 }
                 Err(error) => errors.push(error),
             }
         }
-        (Self::build(kept, parts, gates), errors)
+        let set = Self::build(kept, resolved);
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        set.base.part.prepare(&set.names, threads.min(MAX_THREADS));
+        (set, errors)
     }
 
-    fn build(rules: Vec<Rule>, parts: Vec<Parts>, gate_exprs: Vec<Arc<Expr>>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+    fn build(rules: Vec<Rule>, resolved: Vec<Resolved>) -> Self {
         let mut names = Names::default();
-        gate_exprs.iter().for_each(|gate| names.add(gate));
-        parts.iter().for_each(|parts| names.add(&parts.detection));
+        let part = Arc::new(Part::build(resolved, &mut names));
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            gates: Gates::build(&gate_exprs, &names),
-            statistics: Statistics::of(parts.iter().map(|parts| &parts.detection)),
+            id: next_id(),
             time: names.get(TIMESTAMP),
+            names: Arc::new(names),
+            base: Placed {
+                positions: (0..).take(part.len()).collect(),
+                part,
+            },
+            recent: None,
             rules,
-            parts,
-            gate_exprs,
+        }
+    }
+
+    /// The set after some rules were changed or added and others (by id) removed, with the same catalog and filters the
+    /// set was compiled with. A changed rule keeps its position, added ones come last. Rules that cannot be part of the
+    /// set are left out and said why. What did not change is not compiled again, as long as the changes since the last
+    /// full compilation are few.
+    #[must_use]
+    pub fn updated(
+        &self,
+        changed: Vec<Rule>,
+        removed: &[&str],
+        catalog: &Catalog,
+        filters: &[Filter],
+    ) -> (Self, Vec<RuleError>) {
+        let mut errors = Vec::new();
+        let mut by_id: FxHashMap<String, usize> = FxHashMap::default();
+        let mut next: Vec<(Option<Rule>, Option<Resolved>)> = Vec::with_capacity(self.rules.len() + changed.len());
+        for (position, rule) in self.rules.iter().enumerate() {
+            by_id.insert(rule.id.clone(), position);
+            next.push((Some(rule.clone()), None));
+        }
+        for id in removed {
+            if let Some(place) = by_id.get(*id).and_then(|position| next.get_mut(*position)) {
+                *place = (None, None);
+            }
+        }
+        for rule in changed {
+            let asked = filter::resolve(filters, &rule, catalog).map_err(|error| errors.push(error));
+            let entry = match asked {
+                Ok(asked) => (Some(rule.clone()), Some(asked)),
+                Err(()) => (None, None),
+            };
+            match by_id.get(&rule.id).and_then(|position| next.get_mut(*position)) {
+                Some(place) => *place = entry,
+                None => {
+                    by_id.insert(rule.id.clone(), next.len());
+                    next.push(entry);
+                }
+            }
+        }
+        let exchanged = next.iter().filter(|(_, asked)| asked.is_some()).count();
+        let earlier = self.recent.as_ref().map_or(0, |recent| recent.part.len());
+        if exchanged + earlier > MAX_EXCHANGED.min(self.rules.len() / 4) {
+            let rules = next.into_iter().filter_map(|(rule, _)| rule).collect();
+            let (set, more) = Self::compile_with(rules, catalog, filters);
+            errors.extend(more);
+            return (set, errors);
+        }
+        (self.exchange(next), errors)
+    }
+
+    /// The set of these rules; those with an expression are new, the others are at their position in this set.
+    fn exchange(&self, next: Vec<(Option<Rule>, Option<Resolved>)>) -> Self {
+        let mut rules = Vec::with_capacity(next.len());
+        let mut base = vec![GONE; self.base.positions.len()];
+        // Where each position of this set comes from: the part and the number there.
+        let mut origin = vec![None; self.rules.len()];
+        let parts = [Some(&self.base), self.recent.as_ref()];
+        for (is_recent, placed) in [false, true].into_iter().zip(parts) {
+            for (number, position) in placed.iter().flat_map(|placed| placed.positions.iter().enumerate()) {
+                if let Some(place) = origin.get_mut(*position as usize) {
+                    *place = Some((is_recent, number));
+                }
+            }
+        }
+        let (mut resolved, mut positions) = (Vec::new(), Vec::new());
+        for (old, (rule, asked)) in next.into_iter().enumerate() {
+            let Some(rule) = rule else { continue };
+            let position = u32::try_from(rules.len()).unwrap_or(GONE);
+            rules.push(rule);
+            let asked = match (asked, origin.get(old).copied().flatten()) {
+                (Some(asked), _) => asked,
+                (None, Some((false, number))) => {
+                    if let Some(place) = base.get_mut(number) {
+                        *place = position;
+                    }
+                    continue;
+                }
+                (None, Some((true, number))) => {
+                    let recent = self.recent.as_ref().and_then(|recent| recent.part.asked(number));
+                    let Some(asked) = recent else { continue };
+                    asked
+                }
+                (None, None) => continue,
+            };
+            resolved.push(asked);
+            positions.push(position);
+        }
+        let mut names = Names::clone(&self.names);
+        let recent = (!resolved.is_empty()).then(|| Placed {
+            part: Arc::new(Part::build(resolved, &mut names)),
+            positions,
+        });
+        let names = Arc::new(names);
+        if let Some(recent) = &recent {
+            recent.part.prepare(&names, 1);
+        }
+        Self {
+            id: next_id(),
+            rules,
+            time: names.get(TIMESTAMP),
             names,
-            buckets: Mutex::default(),
+            base: Placed {
+                part: self.base.part.clone(),
+                positions: base,
+            },
+            recent,
         }
     }
 
@@ -212,28 +299,52 @@ impl RuleSet {
     #[must_use]
     pub fn take_profile(&self, scratch: &mut Scratch) -> Profile {
         let mut profile = Profile::new(self.rules.len());
-        if let Some(counters) = &mut scratch.counters
-            && scratch.owner == self.id
-        {
-            let fields = |rule: usize| self.parts.get(rule).map(|parts| &parts.detection);
-            profile.add(counters, &scratch.keys, fields);
-            counters.reset();
+        if scratch.owner != self.id {
+            return profile;
+        }
+        for (placed, memory) in self.parts().zip(&mut scratch.parts) {
+            if let Some(counters) = &mut memory.counters {
+                let rule = |number: u32| {
+                    let position = placed
+                        .positions
+                        .get(number as usize)
+                        .filter(|position| **position != GONE)?;
+                    Some((*position as usize, placed.part.detection(number as usize)?))
+                };
+                profile.add(counters, &memory.keys, rule);
+                counters.reset();
+            }
         }
         profile
     }
 
+    fn parts(&self) -> impl Iterator<Item = &Placed> {
+        std::iter::once(&self.base).chain(&self.recent)
+    }
+
     /// Prepares for the next event.
+    #[inline]
     fn begin(&self, scratch: &mut Scratch) {
         if scratch.owner != self.id {
-            scratch.layout.reset(seed());
-            scratch.keys.reset(&self.gates);
-            scratch.owner = self.id;
-            if let Some(counters) = &mut scratch.counters {
-                counters.reset();
-            }
+            self.adopt(scratch);
         }
         scratch.layout.begin();
         scratch.items.clear();
+    }
+
+    #[cold]
+    fn adopt(&self, scratch: &mut Scratch) {
+        scratch.layout.reset(seed());
+        scratch.owner = self.id;
+        let sample = scratch.sample;
+        for (placed, memory) in self.parts().zip(&mut scratch.parts) {
+            memory.counters = sample.map(|sample| Box::new(Counters::new(sample)));
+            // After an exchange of single rules, what was learnt for the others still holds.
+            if memory.owner != placed.part.id {
+                memory.keys.reset(&placed.part.gates);
+                memory.owner = placed.part.id;
+            }
+        }
     }
 
     /// Evaluates an event whose fields are in `scratch.items`.
@@ -244,71 +355,29 @@ impl RuleSet {
                 searched: false,
             });
         }
-        let Scratch {
-            items,
-            keys,
-            work,
-            counters,
-            ..
-        } = scratch;
-        let position = keys.find(&self.gates, source, items, |answers| {
-            self.bucket(match answers {
-                Some(answers) => self.gates.verdicts(answers),
-                None => self.gates.all_open(),
-            })
-        });
-        let Some(bucket) = keys.bucket(position) else { return };
         let first = hits.len();
-        let mut evaluation = Evaluation {
-            source,
-            bucket,
-            items,
-            work,
-        };
-        let hit = |rule| hits.push(rule as usize);
-        match counters {
-            None => evaluation.run(&mut Nothing, hit),
-            Some(counters) => {
-                counters.begin(position, bucket);
-                evaluation.run(counters.as_mut(), hit);
-            }
+        let Scratch { items, work, parts, .. } = scratch;
+        for (placed, memory) in self.parts().zip(parts) {
+            let memory = (&mut memory.keys, &mut memory.counters);
+            placed.part.run(&self.names, source, items, memory, work, |number| {
+                if let Some(position) = placed
+                    .positions
+                    .get(number as usize)
+                    .filter(|position| **position != GONE)
+                {
+                    hits.push(*position as usize);
+                }
+            });
         }
         if let Some(new) = hits.get_mut(first..) {
             new.sort_unstable();
         }
     }
+}
 
-    /// The bucket of the rules that these verdicts let in.
-    #[cold]
-    fn bucket(&self, verdicts: Box<[Verdict]>) -> Arc<Bucket> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.by_verdicts.get(&verdicts) {
-            return bucket.clone();
-        }
-        let mut sources = Vec::new();
-        for (rule, parts) in (0..).zip(&self.parts) {
-            let gate = match verdicts.get(parts.gate) {
-                None | Some(Verdict::No) => continue,
-                Some(Verdict::Yes) => None,
-                Some(Verdict::Open) => self.gate_exprs.get(parts.gate).map(AsRef::as_ref),
-            };
-            sources.push(bucket::Source {
-                rule,
-                detection: &parts.detection,
-                gate,
-            });
-        }
-        let all_open = self.gates.all_open();
-        let limit = (self.parts.len() * MAX_COPIES).max(MIN_COPIES);
-        if verdicts != all_open && buckets.rules + sources.len() > limit {
-            drop(buckets);
-            return self.bucket(all_open);
-        }
-        let bucket = Arc::new(Bucket::build(&sources, &self.names, &self.statistics));
-        buckets.rules += sources.len();
-        buckets.by_verdicts.insert(verdicts, bucket.clone());
-        bucket
-    }
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Other in every process.

@@ -24,8 +24,18 @@ pub struct Scratch {
     pub(crate) layout: Layout,
     pub(crate) items: Vec<ItemInfo>,
     pub(crate) line: Line,
-    pub(crate) keys: Keys,
+    /// One for each part of the rule set.
+    pub(crate) parts: [PartMemory; 2],
     pub(crate) work: Work,
+    /// One of how many evaluations is timed, while costs are counted.
+    pub(crate) sample: Option<u32>,
+}
+
+/// What is remembered for one part of a rule set.
+#[derive(Debug, Default)]
+pub(crate) struct PartMemory {
+    pub(crate) owner: u64,
+    pub(crate) keys: Keys,
     pub(crate) counters: Option<Box<Counters>>,
 }
 
@@ -39,12 +49,18 @@ impl Scratch {
     /// From here on counts what each rule costs, for [`RuleSet::take_profile`](crate::RuleSet::take_profile): one of
     /// `sample` evaluations of candidates is timed (at least 1). Costs some of the speed.
     pub fn start_profile(&mut self, sample: u32) {
-        self.counters = Some(Box::new(Counters::new(sample)));
+        self.sample = Some(sample);
+        for part in &mut self.parts {
+            part.counters = Some(Box::new(Counters::new(sample)));
+        }
     }
 
     /// Stops counting.
     pub fn stop_profile(&mut self) {
-        self.counters = None;
+        self.sample = None;
+        for part in &mut self.parts {
+            part.counters = None;
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl Marks {
         self.is_ascii = high == 0;
         self.has_numeric_escapes = has_numeric_escapes;
         controls == 0
+            && escaped_from_before == 0
             && all_escapes_are_fine
             && low_surrogate.is_none()
             && (high == 0 || std::str::from_utf8(line).is_ok())
@@ -240,14 +241,15 @@ mod tests {
         found
     }
 
-    /// Whether no byte is escaped that must not be.
+    /// Whether no byte is escaped that must not be, and none is missing.
     fn escapes_are_fine(line: &[u8]) -> bool {
         let mut is_escaped = false;
-        line.iter().all(|byte| {
+        let all = line.iter().all(|byte| {
             let is_fine = !is_escaped || b"\"\\/bfnrt".contains(byte);
             is_escaped = !is_escaped && *byte == b'\\';
             is_fine
-        })
+        });
+        all && !is_escaped
     }
 
     proptest! {

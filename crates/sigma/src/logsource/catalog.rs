@@ -139,7 +139,7 @@ impl Catalog {
     /// When a pipeline refuses the rule.
     pub fn apply(&self, rule: &Rule) -> Result<Applied, RuleError> {
         let (mut detection, view) = if self.steps.is_empty() {
-            (rule.detection.clone(), self.view(&rule.logsource, false))
+            (Detection::clone(&rule.detection), self.view(&rule.logsource, false))
         } else {
             let mut run = Run::new(rule, &self.vars);
             let fault = |reason| Fault::new(0, "pipeline", reason).at(&rule.path, rule.lines_before);

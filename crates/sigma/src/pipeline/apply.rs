@@ -46,7 +46,7 @@ impl<'a> Run<'a> {
             rule,
             vars,
             logsource: rule.logsource.clone(),
-            detection: rule.detection.clone(),
+            detection: Detection::clone(&rule.detection),
             has_condition: false,
             state: FxHashMap::default(),
             attributes: FxHashMap::default(),
