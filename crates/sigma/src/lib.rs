@@ -65,6 +65,7 @@ mod yaml;
 
 pub use correlation::Correlation;
 pub use document::{Document, DocumentKind, parse_documents, parse_rules};
+pub use engine::columns::Columns;
 pub use engine::profile::{Profile, RuleProfile};
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;

@@ -122,9 +122,9 @@ fn parse_rule(path: &str, document: yaml::Document<'_>, node: &Node) -> Result<R
         return Err(top.fault("match", reason));
     }
     Ok(Rule {
-        metadata,
+        metadata: metadata.into(),
         logsource,
-        detection: tests.detection(node, terms.join(" and "))?,
+        detection: tests.detection(node, terms.join(" and "))?.into(),
     })
 }
 

@@ -11,73 +11,81 @@ use crate::engine::source::{Item, Source};
 use crate::engine::text;
 
 /// An event with its fields as values.
+pub(crate) trait Values {
+    /// The value of a field; `None` behind the last.
+    fn value(&self, item: Item) -> Option<&Value>;
+
+    /// When it happened.
+    fn time(&self) -> Timestamp;
+}
+
+/// An event in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DecodedEvent<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) time: Timestamp,
 }
 
-impl Source for DecodedEvent<'_> {
+impl Values for DecodedEvent<'_> {
+    #[inline]
+    fn value(&self, item: Item) -> Option<&Value> {
+        self.fields.at(item as usize).map(|(_, value)| value)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.time
+    }
+}
+
+impl<T: Values> Source for T {
     fn fold(&self, item: Item, arena: &mut Arena, spans: &mut Vec<Span>) {
-        match self.fields.at(item as usize) {
-            Some((_, value)) => text::fold_texts(value, arena, spans),
-            None => spans.push(arena.push(self.time.to_string().as_bytes())),
+        match self.value(item) {
+            Some(value) => text::fold_texts(value, arena, spans),
+            None => spans.push(arena.push(self.time().to_string().as_bytes())),
         }
     }
 
     fn any_text(&self, item: Item, buffer: &mut String, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        match self.fields.at(item as usize) {
-            Some((_, value)) => text::any_text(value, buffer, &mut |text| visit(text)),
-            None => visit(&self.time.to_string()),
+        match self.value(item) {
+            Some(value) => text::any_text(value, buffer, &mut |text| visit(text)),
+            None => visit(&self.time().to_string()),
         }
     }
 
     fn is_null(&self, item: Item) -> bool {
-        self.fields
-            .at(item as usize)
-            .is_some_and(|(_, value)| text::is_null(value))
+        self.value(item).is_some_and(text::is_null)
     }
 
     fn exists(&self, item: Item) -> bool {
-        self.fields
-            .at(item as usize)
-            .is_none_or(|(_, value)| text::exists(value))
+        self.value(item).is_none_or(text::exists)
     }
 
     fn any_number(&self, item: Item, accept: &dyn Fn(Number) -> bool) -> bool {
-        self.fields
-            .at(item as usize)
-            .is_some_and(|(_, value)| text::any_number(value, &accept))
+        self.value(item).is_some_and(|value| text::any_number(value, &accept))
     }
 
     fn any_time(&self, item: Item, accept: &dyn Fn(DateTime<Utc>) -> bool) -> bool {
-        match self.fields.at(item as usize) {
-            Some((_, value)) => text::any_time(value, &accept),
-            None => accept(self.time.to_utc()),
+        match self.value(item) {
+            Some(value) => text::any_time(value, &accept),
+            None => accept(self.time().to_utc()),
         }
     }
 
     fn scan(&self, item: Item, filter: &RawFilter, mut hit: impl FnMut(PatternId)) -> bool {
-        let Some((_, value)) = self.fields.at(item as usize) else {
-            return false;
-        };
-        scan_value(value, filter, &mut String::new(), &mut hit)
+        let value = self.value(item);
+        value.is_some_and(|value| scan_value(value, filter, &mut String::new(), &mut hit))
     }
 
     fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId)) -> bool {
         let mut buffer = String::new();
-        (0..)
-            .zip(self.fields.iter().zip(items))
-            .all(|(item, ((_, value), info))| {
-                !info.searched || scan_value(value, filter, &mut buffer, &mut |pattern| hit(item, pattern))
-            })
+        (0..).zip(items).filter(|(_, info)| info.searched).all(|(item, _)| {
+            let value = self.value(item);
+            value.is_none_or(|value| scan_value(value, filter, &mut buffer, &mut |pattern| hit(item, pattern)))
+        })
     }
 
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool {
-        match self.fields.at(item as usize) {
-            Some((_, value)) => identify(value, out),
-            None => false,
-        }
+        self.value(item).is_some_and(|value| identify(value, out))
     }
 }
 

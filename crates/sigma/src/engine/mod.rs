@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 mod bucket;
+pub(crate) mod columns;
 mod evaluate;
 mod event;
 mod gates;

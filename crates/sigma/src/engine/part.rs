@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::ast::Expr;
+use crate::ast::{Expr, Subject};
 use crate::engine::bucket::{self, Bucket};
 use crate::engine::evaluate::Evaluation;
 use crate::engine::gates::{Gates, Verdict};
@@ -33,6 +33,8 @@ pub(crate) struct Part {
     pub(crate) id: u64,
     rules: Vec<Asked>,
     gate_exprs: Vec<Arc<Expr>>,
+    /// Whether a rule asks all fields of an event.
+    pub(crate) asks_keywords: bool,
     pub(crate) gates: Gates,
     statistics: Statistics,
     buckets: Mutex<Buckets>,
@@ -86,6 +88,8 @@ impl Part {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             gates: Gates::build(&gate_exprs, names),
             statistics: Statistics::of(rules.iter().map(|rule| &rule.detection)),
+            asks_keywords: rules.iter().any(|rule| asks_keywords(&rule.detection))
+                || gate_exprs.iter().any(|gate| asks_keywords(gate)),
             rules,
             gate_exprs,
             buckets: Mutex::default(),
@@ -203,5 +207,13 @@ impl Part {
         buckets.rules += sources.len();
         buckets.by_verdicts.insert(verdicts, bucket.clone());
         bucket
+    }
+}
+
+fn asks_keywords(expr: &Expr) -> bool {
+    match expr {
+        Expr::And(terms) | Expr::Or(terms) | Expr::AtLeast(_, terms) => terms.iter().any(asks_keywords),
+        Expr::Not(inner) => asks_keywords(inner),
+        Expr::Test(test) => test.subject == Subject::Any,
     }
 }

@@ -9,6 +9,7 @@ use model::{Event, Fields, Timestamp};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 
+use crate::engine::columns::{Columns, Known, Row};
 use crate::engine::event::DecodedEvent;
 use crate::engine::layout::ROOT;
 use crate::engine::part::Part;
@@ -292,6 +293,50 @@ impl RuleSet {
         fields.insert_json("", &object);
         self.evaluate_fields(&fields, time, scratch, hits);
         Ok(())
+    }
+
+    /// The same for all events of a block, whose names are resolved once. Calls `found` with the row of each event that
+    /// some rule matches, and the positions of these rules in ascending order.
+    pub fn evaluate_columns(
+        &self,
+        columns: &impl Columns,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(usize, &[usize]),
+    ) {
+        self.begin(scratch);
+        let needs_all = self.parts().any(|placed| placed.part.asks_keywords);
+        let known: Known = (0..columns.columns())
+            .filter_map(|column| {
+                let name = columns.name(column);
+                let info = ItemInfo {
+                    name: self.names.get(name),
+                    searched: is_searched_by_keywords(name),
+                };
+                let is_asked = info.name != UNKNOWN || (needs_all && info.searched);
+                is_asked.then_some((u32::try_from(column).ok()?, info))
+            })
+            .collect();
+        let (mut present, mut hits) = (Vec::new(), Vec::new());
+        for row in 0..columns.rows() {
+            self.begin(scratch);
+            present.clear();
+            for (column, info) in &known {
+                if columns.value(*column as usize, row).is_some() {
+                    present.push(*column);
+                    scratch.items.push(*info);
+                }
+            }
+            let source = Row {
+                columns,
+                row,
+                present: &present,
+            };
+            hits.clear();
+            self.run(&source, scratch, &mut hits);
+            if !hits.is_empty() {
+                found(row, &hits);
+            }
+        }
     }
 
     /// What evaluations with this scratch cost and met since [`Scratch::start_profile`] or the last call. Nothing when it

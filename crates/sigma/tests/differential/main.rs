@@ -6,11 +6,52 @@ mod generate;
 mod json;
 mod reference;
 
+use model::{Event, Timestamp, Value};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use sigma::{RuleSet, Scratch};
+use sigma::{Columns, RuleSet, Scratch};
 
 use generate::{event, rules};
+
+/// Events by column.
+struct Table<'a> {
+    events: &'a [Event],
+    names: Vec<&'a str>,
+}
+
+impl<'a> Table<'a> {
+    fn of(events: &'a [Event]) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in events.iter().flat_map(|event| event.fields.iter()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Self { events, names }
+    }
+}
+
+impl Columns for Table<'_> {
+    fn rows(&self) -> usize {
+        self.events.len()
+    }
+
+    fn time(&self, row: usize) -> Timestamp {
+        self.events[row].timestamp
+    }
+
+    fn columns(&self) -> usize {
+        self.names.len()
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.names[column]
+    }
+
+    fn value(&self, column: usize, row: usize) -> Option<&Value> {
+        self.events[row].fields.get(self.names[column])
+    }
+}
 
 #[test]
 fn the_engine_agrees_with_the_reference() {
@@ -26,9 +67,14 @@ fn the_engine_agrees_with_the_reference() {
             let (set, refused) = RuleSet::compile(rules);
             prop_assert!(refused.is_empty());
             let mut scratch = Scratch::new();
-            for event in &events {
+            let mut by_columns = vec![Vec::new(); events.len()];
+            set.evaluate_columns(&Table::of(&events), &mut scratch, |row, hits| {
+                by_columns[row] = hits.to_vec()
+            });
+            for (event, by_columns) in events.iter().zip(by_columns) {
                 let mut hits = Vec::new();
                 set.evaluate(event, &mut scratch, &mut hits);
+                prop_assert_eq!(&hits, &by_columns, "as columns: {:?}", event.fields);
                 let all = || set.rules().iter().enumerate();
                 let expected: Vec<usize> = all()
                     .filter_map(|(number, rule)| reference::matches(rule, event).then_some(number))
