@@ -121,7 +121,7 @@ impl Parsed {
 
     /// What every rule, correlation and filter says about itself.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = &Metadata> {
-        let rules = self.rules.iter().map(|rule| &rule.metadata);
+        let rules = self.rules.iter().map(|rule| &*rule.metadata);
         let correlations = self.correlations.iter().map(|correlation| &correlation.metadata);
         rules
             .chain(correlations)

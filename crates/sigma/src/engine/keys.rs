@@ -37,7 +37,7 @@ struct Classes {
 
 #[derive(Clone, Debug, Default)]
 struct Cell {
-    identity: Box<[u8]>,
+    identity: Vec<u8>,
     class: u16,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Keys {
     buckets: Vec<Arc<Bucket>>,
     identity: Vec<u8>,
     /// The values of all gate fields of events seen lately, and the positions of their buckets.
-    recent: Vec<(Box<[u8]>, usize)>,
+    recent: Vec<(Vec<u8>, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +67,7 @@ impl Keys {
         *self = Self {
             key: vec![ABSENT; gates.slots()],
             bound: vec![Bound::default(); gates.slots()],
-            recent: vec![(Box::default(), 0); RECENT],
+            recent: vec![(Vec::new(), 0); RECENT],
             ..Self::default()
         };
         for slot in 0..gates.slots() {
@@ -128,7 +128,14 @@ impl Keys {
         {
             return *position;
         }
-        let identity: Box<[u8]> = self.identity.as_slice().into();
+        // The memory of the value that is forgotten is used again, so that nothing is allocated.
+        let mut identity = self
+            .recent
+            .get_mut(at)
+            .map(|(identity, _)| std::mem::take(identity))
+            .unwrap_or_default();
+        identity.clear();
+        identity.extend_from_slice(&self.identity);
         let position = self.by_classes(gates, source, items, make);
         if let Some(cell) = self.recent.get_mut(at) {
             *cell = (identity, position);
@@ -180,7 +187,7 @@ impl Keys {
     fn add(&mut self, is_known: bool, make: impl FnOnce(Option<&[Arc<[u16]>]>) -> Arc<Bucket>) -> usize {
         if self.by_key.len() >= MAX_KEYS {
             self.by_key.clear();
-            self.recent.fill((Box::default(), 0));
+            self.recent.fill((Vec::new(), 0));
         }
         let bucket = if is_known {
             let answers: Option<Vec<Arc<[u16]>>> = self
@@ -220,10 +227,10 @@ impl Keys {
             return Some(cell.class);
         }
         let class = classes.of(&gates.answers(slot, Some((source, item))))?;
-        *classes.cells.get_mut(at)? = Cell {
-            identity: self.identity.as_slice().into(),
-            class,
-        };
+        let cell = classes.cells.get_mut(at)?;
+        cell.identity.clear();
+        cell.identity.extend_from_slice(&self.identity);
+        cell.class = class;
         Some(class)
     }
 }

@@ -172,7 +172,13 @@ impl Source for JsonEvent<'_> {
     }
 
     fn any_number(&self, item: Item, accept: &dyn Fn(Number) -> bool) -> bool {
-        self.any_value(item, &|value| text::any_number(value, &accept))
+        let mut buffer = String::new();
+        self.values(item).unwrap_or_default().iter().any(|raw| match raw {
+            Raw::Text { .. } => self.text(*raw, &mut buffer, &mut |text| Number::parse(text).is_some_and(accept)),
+            Raw::Int { .. } | Raw::Float(_) | Raw::Bool(_) | Raw::Null | Raw::List { .. } => {
+                text::any_number(&self.number(*raw), &accept)
+            }
+        })
     }
 
     fn any_time(&self, item: Item, accept: &dyn Fn(DateTime<Utc>) -> bool) -> bool {
