@@ -14,6 +14,8 @@ use crate::pattern::Token;
 use crate::rule::{LogSource, Rule};
 use crate::value::Filling;
 
+/// Deepest nesting of items that pipelines make.
+const MAX_DEPTH: usize = 48;
 /// Most values pipelines make for one rule.
 const MAX_PRODUCED: usize = 50_000;
 
@@ -109,7 +111,7 @@ impl<'a> Run<'a> {
         let mut result = Ok(());
         for search in &mut searches {
             let body = std::mem::replace(&mut search.body, Body::Any(Vec::new()));
-            match self.body(body, step) {
+            match self.body(body, step, 0) {
                 // A search without items is left out of the conditions.
                 Ok(changed) => search.body = changed.unwrap_or_else(|| Body::All(Vec::new())),
                 Err(reason) => {
@@ -123,11 +125,16 @@ impl<'a> Run<'a> {
     }
 
     /// The body with its items changed; `None` when none is left.
-    fn body(&mut self, body: Body, step: &ProcessingItem) -> Result<Option<Body>, String> {
+    fn body(&mut self, body: Body, step: &ProcessingItem, depth: usize) -> Result<Option<Body>, String> {
+        if depth > MAX_DEPTH {
+            return Err(format!(
+                "expected pipelines to nest items at most {MAX_DEPTH} levels deep"
+            ));
+        }
         let mut all = |terms: Vec<Body>| -> Result<Vec<Body>, String> {
             let mut kept = Vec::with_capacity(terms.len());
             for term in terms {
-                kept.extend(self.body(term, step)?);
+                kept.extend(self.body(term, step, depth + 1)?);
             }
             Ok(kept)
         };

@@ -660,6 +660,12 @@ fn pipelines_that_multiply_without_end_are_refused() {
         .join(", ");
     let step = format!("- {{type: field_name_mapping, mapping: {{{mapping}}}}}\n");
     check_rule_refused("{s: {f0: x}, condition: s}", &step.repeat(12), "expected");
+    let deeper = "- {type: extract_fields, regex: '(?P<a>x(?P<b>y))'}\n";
+    check_rule_refused(
+        "{s: {a: xy}, condition: s}",
+        &deeper.repeat(4_000),
+        "expected pipelines to nest items at most 48 levels deep",
+    );
 }
 
 #[test]
