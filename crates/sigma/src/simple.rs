@@ -157,7 +157,9 @@ fn level(node: &Node) -> Result<Node, Fault> {
                 )
             })?,
         Kind::Str(word) if word.eq_ignore_ascii_case("info") => "informational".to_owned(),
-        _ => return Ok(node.clone()),
+        Kind::Null | Kind::Bool(_) | Kind::Float(_) | Kind::Str(_) | Kind::List(_) | Kind::Map(_) => {
+            return Ok(node.clone());
+        }
     };
     Ok(Node {
         kind: Kind::Str(word),

@@ -217,7 +217,11 @@ impl Settler {
                 if verdict.overflowed() {
                     self.announce_limit(compiled);
                 }
-                if this.body.window.announce(windows.version(), &verdict) {
+                if this
+                    .body
+                    .window
+                    .announce(compiled.version(key.window, windows), &verdict)
+                {
                     changed.push((key, this));
                 } else if !matches!(verdict, Verdict::Open { .. }) {
                     judged.insert(key.clone(), this.body);

@@ -138,25 +138,40 @@ impl Compiled {
         match self.due(window) {
             Some(due) if now < due => Verdict::Open { due },
             Some(_) | None => {
-                let needed = self.needed_for(window);
-                let windows = Neighbours {
-                    previous: windows.previous.filter(|_| *needed.start() < window),
-                    next: windows.next.filter(|_| *needed.end() > window),
-                    ..windows
-                };
+                let windows = self.needed(window, windows);
                 judge::judge(&self.question, self.timespan(), windows, self.overflowed(windows))
             }
+        }
+    }
+
+    /// How much is known of a window: what [`WindowState::announce`] wants beside the verdict.
+    #[must_use]
+    pub fn version(&self, window: i64, windows: Neighbours<'_>) -> u64 {
+        self.needed(window, windows).version()
+    }
+
+    /// Without what may or may not be at hand, but does not matter: it would make versions incomparable.
+    fn needed<'s>(&self, window: i64, windows: Neighbours<'s>) -> Neighbours<'s> {
+        let needed = self.needed_for(window);
+        Neighbours {
+            previous: windows.previous.filter(|_| *needed.start() < window),
+            next: windows.next.filter(|_| *needed.end() > window),
+            ..windows
         }
     }
 
     /// Whether contributions that could matter were left out of these states.
     #[must_use]
     pub fn overflowed(&self, windows: Neighbours<'_>) -> bool {
-        let mut states = [windows.previous, windows.this, windows.next].into_iter().flatten();
-        states.any(|state| {
-            state.dropped
-                && (!self.exact || (matches!(self.keep, Keep::Sum(_)) && (is_signed(state) || state.len() >= MAX_KEPT)))
-        })
+        let states = || [windows.previous, windows.this, windows.next].into_iter().flatten();
+        if !states().any(|state| state.dropped) {
+            return false;
+        }
+        // What lies between enough numbers at both ends of a window does matter when another number, also one of a
+        // neighbouring window, takes some of their sum away.
+        let sum_is_open =
+            matches!(self.keep, Keep::Sum(_)) && states().any(|state| is_signed(state) || state.len() >= MAX_KEPT);
+        !self.exact || sum_is_open
     }
 
     fn timespan(&self) -> i64 {

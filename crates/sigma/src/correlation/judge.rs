@@ -25,9 +25,8 @@ pub struct Neighbours<'a> {
 }
 
 impl Neighbours<'_> {
-    /// How much is known: what [`WindowState::announce`] wants beside the verdict.
-    #[must_use]
-    pub fn version(&self) -> u64 {
+    /// How much is known.
+    pub(crate) fn version(&self) -> u64 {
         [self.previous, self.this, self.next]
             .into_iter()
             .flatten()

@@ -9,7 +9,9 @@
 //! 1. [`Correlations::contributions`] for each hit, [`Correlations::gather`] for the whole block;
 //! 2. [`Compiled::merge`] of each gathered state into the stored one, by compare-and-swap;
 //! 3. for each window of [`Compiled::judged_with`]: read its [`Compiled::needed_for`] afresh, [`Compiled::judge`],
-//!    [`WindowState::announce`], and when that changed something store the state, by compare-and-swap;
+//!    [`WindowState::announce`], and when that changed something store the state, by compare-and-swap, **and do 3 again
+//!    for this window** until it changes nothing: a neighbour may have changed since it was read, and whoever changed it
+//!    may have found nothing to take back yet;
 //! 4. from the state as it is stored now: make, change or take back the alert ([`Compiled::alert_id`], unless
 //!    [`Compiled::is_silenced`]) and go on at 2 with [`Correlations::chained`];
 //! 5. mark the block done. A [`Verdict::Open`] is judged again when its time has come.

@@ -167,7 +167,7 @@ impl WindowState {
         replaces
     }
 
-    /// Notes a verdict reached with `version` ([`Judged::version`](crate::correlation::Judged)). Says whether anything
+    /// Notes a verdict reached with `version` ([`Compiled::version`](crate::correlation::Compiled::version)). Says whether anything
     /// changed, so that the state must be written and the alert made, changed or taken back.
     pub fn announce(&mut self, version: u64, verdict: &Verdict) -> bool {
         let finding = match verdict {

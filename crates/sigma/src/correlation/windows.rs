@@ -185,7 +185,8 @@ impl<'c> Windows<'c> {
             this: state(Some(key.window)),
             next: state(key.window.checked_add(1)),
         };
-        let (version, verdict) = (windows.version(), compiled.judge(key.window, windows, self.now));
+        let version = compiled.version(key.window, windows);
+        let verdict = compiled.judge(key.window, windows, self.now);
         if let Verdict::Open { due } = verdict {
             self.waiting.insert((due, key.clone()));
         }

@@ -382,10 +382,15 @@ fn timed(list: &str, node: &Node, out: &mut Vec<TimedInput>) -> Result<(), Fault
                 line: line.replace("{n}", &number),
                 log_type: log_type.clone(),
             },
-            (None, Some(fields)) if log_type.is_none() => match filled(fields, &number) {
-                Json::Object(fields) if !fields.is_empty() => Input::Fields(fields),
-                _ => return Err(Fault::of(node, path, "expected at least one field")),
-            },
+            (None, Some(fields)) if log_type.is_none() => {
+                let Json::Object(fields) = filled(fields, &number) else {
+                    return Err(Fault::of(node, path, "expected fields as a map"));
+                };
+                if fields.is_empty() {
+                    return Err(Fault::of(node, path, "expected at least one field"));
+                }
+                Input::Fields(fields)
+            }
             _ => {
                 let reason = "expected either line, with or without log_type, or fields";
                 return Err(Fault::of(node, path, reason));

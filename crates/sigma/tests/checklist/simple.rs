@@ -203,7 +203,7 @@ fn mistakes_name_line_and_field() {
         ),
         ("soon", "match: expected a map or a list of tests, got text"),
     ] {
-        check_refused(&rule(tests), &format!("folder/test.yml:3:"));
+        check_refused(&rule(tests), "folder/test.yml:3:");
         check_refused(&rule(tests), expected);
     }
     check_refused(

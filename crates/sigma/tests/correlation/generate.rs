@@ -7,9 +7,9 @@ use sigma::correlation::Correlations;
 use sigma::{Document, Rule, parse_documents};
 
 /// Names of the rules; an event's field `kind` lists those that match it.
-pub const RULES: [&str; 3] = ["ra", "rb", "rc"];
+pub(crate) const RULES: [&str; 3] = ["ra", "rb", "rc"];
 
-pub fn event(seq: u64, seconds: i64, kinds: &[usize], host: &Value, user: &Value, bytes: &Value) -> Event {
+pub(crate) fn event(seq: u64, seconds: i64, kinds: &[usize], host: &Value, user: &Value, bytes: &Value) -> Event {
     let mut fields = Fields::new();
     fields.insert(
         "kind",
@@ -32,7 +32,7 @@ pub fn event(seq: u64, seconds: i64, kinds: &[usize], host: &Value, user: &Value
 }
 
 /// The rules that match an event.
-pub fn kinds(event: &Event) -> Vec<usize> {
+pub(crate) fn kinds(event: &Event) -> Vec<usize> {
     match event.fields.get("kind") {
         Some(Value::List(kinds)) => kinds
             .iter()
@@ -43,7 +43,7 @@ pub fn kinds(event: &Event) -> Vec<usize> {
     }
 }
 
-pub fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
+pub(crate) fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
     let kinds = proptest::sample::subsequence(vec![0_usize, 1, 2], 1..=2);
     let text = |values: &[&'static str]| proptest::sample::select(values.to_vec()).prop_map(Value::from);
     let host = prop_oneof![8 => text(&["x", "X", "y"]), 1 => Just(Value::Null), 1 => Just(Value::List(vec!["x".into(), "y".into()]))];
@@ -150,7 +150,7 @@ fn section(
 }
 
 /// Two correlations over rules, one of which others can be over, and one over that one.
-pub fn documents() -> impl Strategy<Value = String> {
+pub(crate) fn documents() -> impl Strategy<Value = String> {
     let group = || proptest::sample::select(vec!["", "group-by: [host], ", "group-by: [host, user], "]);
     let outer = proptest::sample::select(vec!["", "group-by: [host], "]);
     (section(&RULES, group(), true), section(&RULES, Just("group-by: [host, user], "), true), section(&["inner", "rc"], outer, false))
@@ -162,7 +162,7 @@ pub fn documents() -> impl Strategy<Value = String> {
         })
 }
 
-pub fn rules() -> Vec<Rule> {
+pub(crate) fn rules() -> Vec<Rule> {
     RULES
         .iter()
         .enumerate()
@@ -176,7 +176,7 @@ pub fn rules() -> Vec<Rule> {
 }
 
 /// Those of the documents that make sense.
-pub fn compile(documents: &str) -> Correlations {
+pub(crate) fn compile(documents: &str) -> Correlations {
     let correlations = parse_documents("c.yml", documents)
         .into_iter()
         .filter_map(|document| match document {

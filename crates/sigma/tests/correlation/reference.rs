@@ -12,7 +12,7 @@ use crate::generate::{RULES, kinds};
 const SECOND: i64 = 1_000_000;
 
 /// What an alert says: correlation, group, window, trigger in microseconds, the number.
-pub type Seen = (String, Vec<String>, i64, i64, u64);
+pub(crate) type Seen = (String, Vec<String>, i64, i64, u64);
 
 #[derive(Clone, Debug)]
 struct Item {
@@ -61,7 +61,7 @@ fn is_numeric(correlation: &Correlation) -> bool {
 }
 
 /// Alerts of every correlation, silent ones included.
-pub fn alerts(correlations: &Correlations, events: &[Event]) -> BTreeSet<Seen> {
+pub(crate) fn alerts(correlations: &Correlations, events: &[Event]) -> BTreeSet<Seen> {
     let (keys, no_key) = (keys(correlations, events), serde_json::from_str("\"none\"").unwrap());
     let mut all = BTreeSet::new();
     let mut by_id: BTreeMap<String, Vec<(Origin, Vec<String>, i64)>> = BTreeMap::new();
@@ -83,7 +83,7 @@ pub fn alerts(correlations: &Correlations, events: &[Event]) -> BTreeSet<Seen> {
                     .iter()
                     .map(|values| Value::Str(values.join(" | ")))
                     .collect(),
-                _ => vec![Value::Null],
+                Condition::Bounds { .. } | Condition::Rules(_) => vec![Value::Null],
             };
             if rules.is_empty() || values.is_empty() {
                 continue;

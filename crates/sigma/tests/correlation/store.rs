@@ -9,22 +9,22 @@ use sigma::correlation::{Contribution, Correlations, Neighbours, StateKey, Verdi
 use crate::generate::kinds;
 
 /// What a worker has read and judged, but not written yet.
-pub struct Read {
+pub(crate) struct Read {
     key: StateKey,
     this: Option<String>,
     version: u64,
     verdict: Verdict,
 }
 
-pub struct Store<'c> {
+pub(crate) struct Store<'c> {
     correlations: &'c Correlations,
     documents: BTreeMap<StateKey, String>,
     waiting: BTreeSet<(Timestamp, StateKey)>,
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl<'c> Store<'c> {
-    pub fn new(correlations: &'c Correlations) -> Self {
+    pub(crate) fn new(correlations: &'c Correlations) -> Self {
         Self {
             correlations,
             documents: BTreeMap::new(),
@@ -39,7 +39,7 @@ impl<'c> Store<'c> {
     }
 
     /// Merges what a batch gives; returns what is to be judged.
-    pub fn merge(&mut self, contributions: Vec<Contribution>) -> Vec<StateKey> {
+    pub(crate) fn merge(&mut self, contributions: Vec<Contribution>) -> Vec<StateKey> {
         let mut touched = BTreeSet::new();
         for (key, theirs) in self.correlations.gather(contributions) {
             let compiled = self.correlations.get(key.correlation).unwrap();
@@ -57,11 +57,13 @@ impl<'c> Store<'c> {
         touched.into_iter().collect()
     }
 
-    pub fn read(&self, key: &StateKey) -> Read {
+    pub(crate) fn read(&self, key: &StateKey) -> Read {
         let compiled = self.correlations.get(key.correlation).unwrap();
         let needed = compiled.needed_for(key.window);
+        // What is not needed may be at hand or not.
+        let at_hand = |window: i64| needed.contains(&window) || self.documents.len().is_multiple_of(2);
         let states: Vec<Option<WindowState>> = [key.window - 1, key.window, key.window + 1]
-            .map(|window| needed.contains(&window).then(|| self.state(key, window)).flatten())
+            .map(|window| at_hand(window).then(|| self.state(key, window)).flatten())
             .into_iter()
             .collect();
         let neighbours = Neighbours {
@@ -71,14 +73,14 @@ impl<'c> Store<'c> {
         };
         Read {
             this: self.documents.get(key).cloned(),
-            version: neighbours.version(),
+            version: compiled.version(key.window, neighbours),
             verdict: compiled.judge(key.window, neighbours, self.now),
             key: key.clone(),
         }
     }
 
     /// Writes a verdict, or judges again when the state has changed since; then tells the correlations over this one.
-    pub fn write(&mut self, read: Read) {
+    pub(crate) fn write(&mut self, read: Read) {
         let key = read.key.clone();
         if self.documents.get(&key) != read.this.as_ref() {
             let again = self.read(&key);
@@ -93,6 +95,9 @@ impl<'c> Store<'c> {
         if state.announce(read.version, &read.verdict) {
             self.documents
                 .insert(key.clone(), serde_json::to_string(&state).unwrap());
+            // A neighbour may have changed since it was read, and whoever judged then found nothing to take back.
+            let again = self.read(&key);
+            return self.write(again);
         }
         let mut contributions = Vec::new();
         self.correlations
@@ -104,7 +109,7 @@ impl<'c> Store<'c> {
     }
 
     /// Judges what time has made due.
-    pub fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         let due: Vec<(Timestamp, StateKey)> = self
             .waiting
             .iter()
@@ -118,7 +123,7 @@ impl<'c> Store<'c> {
         }
     }
 
-    pub fn contributions(&self, batch: &[Event]) -> Vec<Contribution> {
+    pub(crate) fn contributions(&self, batch: &[Event]) -> Vec<Contribution> {
         let mut contributions = Vec::new();
         for event in batch {
             for kind in kinds(event) {
@@ -129,7 +134,7 @@ impl<'c> Store<'c> {
     }
 
     /// Alerts as the documents have them: correlation, window, group, and what was found.
-    pub fn alerts(&self) -> BTreeSet<String> {
+    pub(crate) fn alerts(&self) -> BTreeSet<String> {
         self.documents
             .iter()
             .filter_map(|(key, text)| {
