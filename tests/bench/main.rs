@@ -7,6 +7,7 @@
 
 mod baseline;
 mod ingest;
+mod intel;
 mod latency;
 mod memory;
 mod report;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Events per second from a followed file to durable and detected, beside plain insert_many into the same mongod
     Ingest(ingest::Args),
+    /// A million indicators in memory: bytes, lookups and changes, beside a plain map
+    Intel(intel::Args),
     /// Time from a line in a followed file to its alert on the Watch stream
     Latency(latency::Args),
     /// Resident memory of agentd, idle and at 5,000 events/s
@@ -40,6 +43,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ingest(args) => ingest::run(&args).await,
+        Command::Intel(args) => intel::run(&args),
         Command::Latency(args) => latency::run(&args).await,
         Command::Memory(args) => memory::run(&args).await,
         Command::Sigma(args) => sigma::run(&args),

@@ -7,6 +7,7 @@ mod enrolment;
 mod feeds;
 mod first_alert;
 mod hostile;
+mod intel;
 mod numbered;
 mod operator;
 mod rotation;

@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::problem::{Problem, internal, invalid};
 use crate::state::App;
 
-const MAX_LIMIT: usize = 9999;
+const MAX_LIMIT: usize = 10_000;
 
 /// An indicator.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -153,8 +153,8 @@ pub(super) struct ListParams {
     /// Only with at least this confidence.
     #[param(minimum = 0, maximum = 100)]
     min_confidence: Option<u8>,
-    /// Indicators in the answer, 1 to 9999.
-    #[param(minimum = 1, maximum = 9999, default = 50)]
+    /// Indicators in the answer, 1 to 10000.
+    #[param(minimum = 1, maximum = 10000, default = 50)]
     limit: Option<u64>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

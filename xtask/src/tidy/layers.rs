@@ -79,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "testkit",
             "parsers",
             "sigma",
+            "intel",
             "block",
             "bootstrap",
         ],
