@@ -32,7 +32,7 @@ impl Pack {
     }
 
     fn metadata(&self) -> impl Iterator<Item = (&PathBuf, &Metadata)> {
-        let rules = self.rules.iter().map(|(path, rule)| (path, &rule.metadata));
+        let rules = self.rules.iter().map(|(path, rule)| (path, &*rule.metadata));
         let correlations = self.correlations.iter();
         rules.chain(correlations.map(|(path, correlation)| (path, &correlation.metadata)))
     }

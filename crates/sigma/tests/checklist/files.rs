@@ -18,7 +18,7 @@ fn multi_document_files_with_either_line_end() {
     for text in [file.clone(), file.replace('\n', "\r\n")] {
         let ids: Vec<String> = parse_rules("f.yml", &text)
             .into_iter()
-            .map(|rule| rule.unwrap().metadata.id)
+            .map(|rule| rule.unwrap().metadata.id.clone())
             .collect();
         assert_eq!(ids, ["r1", "r2"]);
     }
@@ -156,6 +156,7 @@ fn a_document_without_an_id_gets_one_that_stays() {
             .unwrap()
             .metadata
             .id
+            .clone()
     };
     assert_eq!(id("One"), id("One"));
     assert_ne!(id("One"), id("Two"));
@@ -207,7 +208,7 @@ fn level_defaults_to_medium() {
 
 #[test]
 fn the_revision_is_the_hash_of_the_document() {
-    let revision = |text: &str| parse_rules("f.yml", text).remove(0).unwrap().metadata.revision;
+    let revision = |text: &str| parse_rules("f.yml", text).remove(0).unwrap().metadata.revision.clone();
     let first = revision(&rule_text("s: {a: b}\ncondition: s"));
     assert_eq!(first.len(), 16);
     assert_eq!(first, revision(&rule_text("s: {a: b}\ncondition: s")));
