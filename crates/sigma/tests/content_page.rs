@@ -60,9 +60,9 @@ fn what_is_only_part_of_correlations_makes_no_alerts_of_its_own_and_all_else_doe
     let (compiled, refused) = Correlations::compile(correlations, set.rules());
     assert!(refused.is_empty(), "{refused:?}");
     let rules = set.rules().iter().enumerate();
-    let rules = rules.map(|(position, rule)| (&rule.metadata, rule.level, compiled.silenced(position)));
+    let rules = rules.map(|(position, rule)| (&*rule.metadata, rule.level, compiled.silenced(position)));
     let correlations = compiled.all().iter();
-    let correlations = correlations.map(|one| (&*one.definition().metadata, one.level(), one.is_silenced()));
+    let correlations = correlations.map(|one| (&one.definition().metadata, one.level(), one.is_silenced()));
     for (metadata, level, is_silenced) in rules.chain(correlations) {
         // These two are worth a look in investigations, but there are far too many of them.
         let is_frequent = ["dns_long_name", "firewall_blocked"].contains(&metadata.name.as_deref().unwrap_or(""));
