@@ -9,7 +9,7 @@ use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
 use sigma::correlation::Correlations;
 use sigma::ruletest::{ParseLine, Pool, Report, RuleTest, SequenceTest};
-use sigma::{Correlation, Document, Filter, Metadata, Rule, RuleSet, parse_documents};
+use sigma::{Catalog, Correlation, Document, Filter, Metadata, Rule, RuleSet, parse_documents};
 
 /// What the pack holds, each with its file.
 #[derive(Default)]
@@ -93,7 +93,7 @@ fn every_rule_has_an_own_uuid_a_level_a_tag_and_a_status() {
             path.display()
         );
     }
-    let (set, refused) = RuleSet::compile(pack.rules());
+    let (set, refused) = RuleSet::compile_with(pack.rules(), Catalog::builtin(), &pack.filters);
     assert!(refused.is_empty() && !set.is_empty(), "{refused:?}");
     let (correlations, refused) = Correlations::compile(pack.correlations(), set.rules());
     assert!(refused.is_empty(), "{refused:?}");
