@@ -35,14 +35,30 @@ pub struct Config {
     pub intel: IntelConfig,
 }
 
-/// Where rules come from.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Where rules come from, and what they may cost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RulesConfig {
     /// Directory of Sigma rules, taken into MongoDB whenever it changes; empty: MongoDB's rules are used as they are.
     pub dir: PathBuf,
     /// Whose rules the directory holds.
     pub tenant: Tenant,
+    /// What a rule may cost in nanoseconds per event, on the average over all events; 0: as much as it likes. One that
+    /// costs more is flagged.
+    pub cost_budget_nanos: u64,
+    /// Whether a rule that costs more is disabled, with a note that says so.
+    pub disable_over_budget: bool,
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            tenant: Tenant::default(),
+            cost_budget_nanos: 20_000,
+            disable_over_budget: false,
+        }
+    }
 }
 
 /// How findings of more than one event are kept.

@@ -132,6 +132,10 @@ pub(crate) fn rules_reloaded(took: Duration) {
     histogram!("picket_detector_rules_reload_seconds").record(took.as_secs_f64());
 }
 
+pub(crate) fn rules_over_budget(count: usize) {
+    gauge!("picket_detector_rules_over_budget").set(count as f64);
+}
+
 pub(crate) fn indicators_in_use(count: usize) {
     gauge!("picket_detector_indicators").set(count as f64);
 }

@@ -18,7 +18,7 @@ use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use proto::intel::v1::feed_service_server::FeedServiceServer;
 use proto::intel::v1::hunt_service_server::HuntServiceServer;
 use proto::rules::v1::rule_service_server::RuleServiceServer;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ use crate::pipeline::worker::Workers;
 use crate::rules::cache::ParsedRules;
 use crate::rules::compiled::Compiled;
 use crate::rules::import::Importer;
+use crate::rules::usage::{self, Budget, Usage};
 use crate::rules::{self};
 
 /// Pause between two tries to reach the database at the start.
@@ -116,6 +117,19 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let renewals = tls::follow_files(files, tls, ClientAuth::Required, revoked, ctx.shutdown.clone());
     ctx.tasks.spawn("certificate", renewals);
 
+    let usage = Arc::new(Usage::default());
+    let usage_writer = usage::Writer {
+        store: store.clone(),
+        node: node.clone(),
+        usage: Arc::clone(&usage),
+        budget: Budget {
+            nanos: config.rules.cost_budget_nanos,
+            disables: config.rules.disable_over_budget,
+        },
+        flagged: FxHashSet::default(),
+    };
+    ctx.tasks
+        .spawn("rule statistics", usage_writer.run(ctx.shutdown.clone()));
     let settler = || Settler {
         store: store.clone(),
         lateness: config.correlation.lateness_micros(),
@@ -136,6 +150,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         rules: Arc::clone(&content.rules),
         indicators: Arc::clone(&content.indicators),
         intel: Arc::new(config.intel.clone()),
+        usage,
         stage,
         cores: Arc::new(Semaphore::new(cores())),
         scratches: Mutex::default(),

@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod indicators;
 pub mod leases;
 pub mod nodes;
+pub mod rule_stats;
 pub mod rule_versions;
 pub mod rules;
 pub mod states;

@@ -9,7 +9,7 @@ use mongodb::{Client, Collection, Database};
 
 use crate::{
     Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, hunts, idempotency,
-    indicators, leases, nodes, rule_versions, rules, states, suppressions, users,
+    indicators, leases, nodes, rule_stats, rule_versions, rules, states, suppressions, users,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -58,6 +58,7 @@ impl Store {
         leases::ensure_indexes(self).await?;
         rules::ensure_indexes(self).await?;
         rule_versions::ensure_indexes(self).await?;
+        rule_stats::ensure_indexes(self).await?;
         exceptions::ensure_indexes(self).await?;
         suppressions::ensure_indexes(self).await?;
         states::ensure_indexes(self).await?;

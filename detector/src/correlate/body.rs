@@ -28,14 +28,6 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// What is gathered for a window.
-    pub(crate) fn of(window: WindowState) -> Self {
-        Self {
-            window,
-            ..Self::default()
-        }
-    }
-
     /// Notes where an event happened.
     pub(crate) fn see(&mut self, event: &Event) {
         let text = |name| event.fields.str(name);

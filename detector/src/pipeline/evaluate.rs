@@ -8,12 +8,13 @@ use intel::{Find, Hit, IndicatorSet, TenantSet};
 use model::alert::{Alert, AlertAgent};
 use model::{AlertId, Event, Tenant, Timestamp, Value, ecs};
 use serde_json::Value as Json;
-use sigma::Scratch;
+use sigma::{Profile, Scratch};
 
 use crate::correlate::findings::Findings;
 use crate::intel::alerting::{IntelConfig, alert_indicator};
 use crate::rules::compiled::{Compiled, Heading, TenantRules};
 use crate::rules::exceptions::Holding;
+use crate::rules::usage;
 
 /// Most addresses an alert can be found by.
 const MAX_IPS: usize = 64;
@@ -52,6 +53,10 @@ pub(crate) struct Working {
     excepted: usize,
     /// What came of the block beside alerts that stand alone.
     pub(crate) findings: Findings,
+    /// Whether what rules cost and see is to be counted.
+    pub(crate) is_counted: bool,
+    /// What was counted.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Why a block was not evaluated to its end.
@@ -90,6 +95,9 @@ impl Evaluator {
         };
         work.excepted = 0;
         work.findings = Findings::default();
+        if work.is_counted {
+            work.scratch.start_profile(usage::TIMED);
+        }
         let mut find = Find::new();
         for event in &events {
             let mut detections = Detections {
@@ -114,6 +122,10 @@ impl Evaluator {
             }
         }
         outcome.excepted = work.excepted;
+        if work.is_counted {
+            work.profile = rules.map(|rules| rules.set.take_profile(&mut work.scratch));
+            work.scratch.stop_profile();
+        }
         sink.flush();
         if sink.is_refused {
             return Err(EvaluateError::GivenUp);

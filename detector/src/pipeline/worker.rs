@@ -24,6 +24,7 @@ use crate::intel::alerting::IntelConfig;
 use crate::metrics::{self, BlockEnd};
 use crate::partitions::Ownership;
 use crate::rules::compiled::Compiled;
+use crate::rules::usage::Usage;
 
 /// Pause after the database was found to be away, so that blocks are not evaluated in vain all the time.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -38,6 +39,8 @@ pub(crate) struct Workers {
     pub(crate) rules: Arc<ArcSwap<Compiled>>,
     pub(crate) indicators: Arc<ArcSwap<IndicatorSet>>,
     pub(crate) intel: Arc<IntelConfig>,
+    /// What rules cost and see.
+    pub(crate) usage: Arc<Usage>,
     /// Where findings of more than one event go.
     pub(crate) stage: Stage,
     /// One for each block that may be evaluated at a time: as many as there are cores.
@@ -144,6 +147,7 @@ impl Workers {
             intel: Arc::clone(&self.intel),
         };
         let mut scratch = self.scratches().pop().unwrap_or_default();
+        scratch.is_counted = self.usage.is_wanted(&claimed.job.tenant);
         let (sender, mut chunks) = mpsc::channel::<Vec<Alert>>(1);
         let to_evaluate = Arc::clone(claimed);
         let evaluating = tokio::task::spawn_blocking(move || {
@@ -167,6 +171,9 @@ impl Workers {
         let (outcome, findings) = match evaluating.await {
             Ok((mut scratch, outcome)) => {
                 let findings = std::mem::take(&mut scratch.findings);
+                if let (Some(profile), Some(rules)) = (scratch.profile.take(), rules.tenant(&claimed.job.tenant)) {
+                    self.usage.add(&claimed.job.tenant, rules, &profile);
+                }
                 self.scratches().push(scratch);
                 (outcome, findings)
             }

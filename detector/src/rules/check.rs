@@ -94,7 +94,7 @@ fn compile<'a>(stored: impl Iterator<Item = &'a StoredRule>, new: &[&Parsed], ca
         }
     }
     content.documents.extend(new.iter().map(|parsed| (*parsed).clone()));
-    let (_, found) = TenantRules::compile(&content);
+    let (_, found) = TenantRules::compile(&content, None);
     problems.extend(found);
     problems
 }

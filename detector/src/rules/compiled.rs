@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::alert::{AlertRule, Attack};
 use model::exception::{Exception, Suppression};
 use model::{Level, Tenant};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sigma::correlation::Correlations;
 use sigma::{Catalog, Correlation, Document, Filter, LogSource, Metadata, Rule, RuleError, RuleSet};
 
@@ -33,6 +33,16 @@ pub(crate) struct TenantRules {
     pub(crate) correlation_headings: Vec<Heading>,
     /// What keeps rules from alerting.
     pub(crate) exceptions: Exceptions,
+    /// What the rules were compiled with.
+    basis: Basis,
+}
+
+/// What every rule depends on: while it stays as it is, rules can be exchanged one by one.
+#[derive(Debug, Default, PartialEq)]
+struct Basis {
+    /// Ids and revisions.
+    pipelines: Vec<(String, String)>,
+    filters: Vec<(String, String)>,
 }
 
 /// What is known of a rule in use.
@@ -105,7 +115,9 @@ pub(crate) type Shared = Arc<arc_swap::ArcSwap<Compiled>>;
 
 impl TenantRules {
     /// Compiles a tenant's content. What is not usable is left out and named by its id; the rest is not affected.
-    pub(crate) fn compile(content: &Content) -> (Self, Problems) {
+    ///
+    /// Rules that are the same in `before` are not compiled again.
+    pub(crate) fn compile(content: &Content, before: Option<&Self>) -> (Self, Problems) {
         let mut problems = Problems::default();
         let mut rules: Vec<Rule> = Vec::new();
         let mut filters: Vec<Filter> = Vec::new();
@@ -128,7 +140,20 @@ impl TenantRules {
             }
         }
         let catalog = catalog(&pipelines, &mut problems);
-        let (set, errors) = RuleSet::compile_with(rules, &catalog, &filters);
+        let basis = Basis {
+            pipelines: pipelines
+                .iter()
+                .map(|pipeline| (pipeline.id.clone(), pipeline.revision.clone()))
+                .collect(),
+            filters: filters
+                .iter()
+                .map(|filter| (filter.id.clone(), filter.revision.clone()))
+                .collect(),
+        };
+        let (set, errors) = match before.filter(|before| before.basis == basis) {
+            Some(before) => exchange(&before.set, rules, &catalog, &filters),
+            None => RuleSet::compile_with(rules, &catalog, &filters),
+        };
         for error in errors {
             note(&mut problems, error);
         }
@@ -187,10 +212,28 @@ impl TenantRules {
                 correlations,
                 correlation_headings,
                 exceptions,
+                basis,
             },
             problems,
         )
     }
+}
+
+/// The set with these rules instead, compiled as far as they differ.
+fn exchange(before: &RuleSet, rules: Vec<Rule>, catalog: &Catalog, filters: &[Filter]) -> (RuleSet, Vec<RuleError>) {
+    let mut errors = sigma::filter::check(filters, &rules);
+    let known: FxHashMap<&str, &str> = before
+        .rules()
+        .iter()
+        .map(|rule| (rule.id.as_str(), rule.revision.as_str()))
+        .collect();
+    let ids: FxHashSet<String> = rules.iter().map(|rule| rule.id.clone()).collect();
+    let removed: Vec<&str> = known.keys().copied().filter(|id| !ids.contains(*id)).collect();
+    let is_same = |rule: &Rule| known.get(rule.id.as_str()) == Some(&rule.revision.as_str());
+    let changed: Vec<Rule> = rules.into_iter().filter(|rule| !is_same(rule)).collect();
+    let (set, refused) = before.updated(changed, &removed, catalog, filters);
+    errors.extend(refused);
+    (set, errors)
 }
 
 /// Errors name the path of a document, and only its id is unique.
@@ -236,5 +279,63 @@ pub(crate) fn catalog(pipelines: &[&Pipeline], problems: &mut Problems) -> Arc<C
                 note(problems, error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::parsed::parse;
+
+    fn content(rules: &[(&str, &str)]) -> Content {
+        let rule = |(id, value): &(&str, &str)| {
+            format!(
+                "title: T\nid: {id}\nlogsource: {{product: linux}}\ndetection: {{s: {{a: {value}}}, condition: s}}\n"
+            )
+        };
+        Content {
+            documents: rules
+                .iter()
+                .map(|given| parse("a.yml", &rule(given)).remove(0).unwrap())
+                .collect(),
+            ..Content::default()
+        }
+    }
+
+    fn hits(rules: &TenantRules, value: &'static str) -> Vec<String> {
+        let mut fields = model::Fields::new();
+        fields.insert("a", value);
+        let id = model::EventId {
+            source: model::SourceId::named("test", "compiled"),
+            epoch: model::Epoch(1),
+            seq: 1,
+        };
+        let event = model::Event {
+            id,
+            timestamp: model::Timestamp(0),
+            fields,
+        };
+        let mut positions = Vec::new();
+        rules.set.evaluate(&event, &mut sigma::Scratch::new(), &mut positions);
+        let mut ids: Vec<String> = positions
+            .iter()
+            .map(|position| rules.rules[*position].heading.rule.id.clone())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn exchanging_rules_gives_what_compiling_all_of_them_gives() {
+        let (first, _) = TenantRules::compile(&content(&[("one", "x"), ("two", "x"), ("three", "y")]), None);
+        let after = content(&[("four", "y"), ("three", "x"), ("one", "x")]);
+        let (exchanged, problems) = TenantRules::compile(&after, Some(&first));
+        assert!(problems.is_empty(), "{problems:?}");
+        let (anew, _) = TenantRules::compile(&after, None);
+        for value in ["x", "y"] {
+            assert_eq!(hits(&exchanged, value), hits(&anew, value));
+        }
+        assert_eq!(hits(&exchanged, "x"), ["one", "three"]);
+        assert_eq!(exchanged.set.len(), 3);
     }
 }

@@ -118,11 +118,6 @@ impl Exceptions {
         )
     }
 
-    /// Whether there are none at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.selections.is_empty()
-    }
-
     /// Whether any can hold for what indicators find.
     pub(crate) fn is_any_general(&self) -> bool {
         self.is_any_general
@@ -236,7 +231,7 @@ mod tests {
             exceptions,
             suppressions: Vec::new(),
         };
-        let (rules, problems) = TenantRules::compile(&content);
+        let (rules, problems) = TenantRules::compile(&content, None);
         assert!(problems.is_empty(), "{problems:?}");
         let mut fields = Fields::new();
         for (name, value) in [

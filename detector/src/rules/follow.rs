@@ -112,9 +112,9 @@ impl Follower {
             self.seen = Some(version);
             return Ok(());
         }
-        let cache = self.cache.clone();
+        let (cache, before) = (self.cache.clone(), self.shared.load_full());
         let building = tokio::task::spawn_blocking(move || {
-            let built = build(&stored, &fingerprint, &cache);
+            let built = build(&stored, &fingerprint, &cache, &before);
             (built, stored, fingerprint)
         });
         self.seen = Some(version);
@@ -177,7 +177,7 @@ fn problem(error: &RuleError) -> RuleProblem {
     }
 }
 
-fn build(stored: &[StoredRule], fingerprint: &Fingerprint, cache: &ParsedRules) -> Built {
+fn build(stored: &[StoredRule], fingerprint: &Fingerprint, cache: &ParsedRules, before: &Compiled) -> Built {
     let mut contents: FxHashMap<Tenant, Content> = FxHashMap::default();
     let mut problems: FxHashMap<Tenant, Problems> = FxHashMap::default();
     cache.retain(stored);
@@ -200,7 +200,7 @@ fn build(stored: &[StoredRule], fingerprint: &Fingerprint, cache: &ParsedRules) 
     }
     let mut tenants = FxHashMap::default();
     for (tenant, content) in contents {
-        let (rules, found) = TenantRules::compile(&content);
+        let (rules, found) = TenantRules::compile(&content, before.tenant(&tenant));
         problems.entry(tenant.clone()).or_default().extend(found);
         tenants.insert(tenant, rules);
     }
@@ -219,7 +219,7 @@ impl Compiled {
             exceptions: Vec::new(),
             suppressions: Vec::new(),
         };
-        let built = build(stored, &fingerprint, &ParsedRules::default());
+        let built = build(stored, &fingerprint, &ParsedRules::default(), &Compiled::default());
         let errors = built
             .problems
             .into_values()

@@ -12,3 +12,4 @@ pub(crate) mod import;
 pub(crate) mod parsed;
 pub(crate) mod service;
 pub(crate) mod suppression;
+pub(crate) mod usage;

@@ -140,3 +140,37 @@ async fn indicators_match_soon_after_they_were_put() {
     assert!(put.detail.contains("evil.example"), "{}", put.detail);
     detector.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rules_see_is_counted_and_blind_ones_show() {
+    let sandbox = Sandbox::new().await;
+    let blind = FAILED_LOGIN
+        .replace("failed-login", "blind")
+        .replace("product: linux", "product: windows, service: sysmon");
+    let missing = FAILED_LOGIN
+        .replace("failed-login", "missing")
+        .replace("event.action: ssh_login, event.outcome: failure", "nobody.has: this");
+    sandbox.write_rule("blind.yml", &blind);
+    sandbox.write_rule("missing.yml", &missing);
+    let detector = sandbox.start("detector-1").await;
+    let source = SourceId::named("test", "usage");
+    let events: Vec<_> = (0..10).map(|seq| event(source, seq, "failure")).collect();
+    sandbox.store_block(&events).await;
+    sandbox.settle().await;
+    detector.stop().await;
+    let tenant = Tenant::default();
+    let totals = storage::rule_stats::totals(&sandbox.store, &tenant, 1).await.unwrap();
+    let seen = &totals["failed-login"];
+    assert_eq!((seen.events, seen.seen, seen.candidates, seen.hits), (10, 10, 10, 10));
+    assert!(
+        !seen.is_blind() && seen.missing().is_empty() && seen.last_seen.is_some(),
+        "{seen:?}"
+    );
+    assert!(
+        totals["blind"].is_blind() && totals["blind"].last_seen.is_none(),
+        "{:?}",
+        totals["blind"]
+    );
+    assert_eq!(totals["missing"].missing(), ["nobody.has"]);
+    assert!(totals["missing"].is_blind());
+}
