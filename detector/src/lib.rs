@@ -9,6 +9,7 @@
 //! hold them by leases. Rules are read from a directory into MongoDB and from there, like indicators, into memory; both
 //! are swapped as a whole while blocks are being evaluated.
 
+pub mod backtest;
 mod config;
 mod correlate;
 mod feeds;

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
+use crate::backtest::service::Turns;
 use crate::correlate::due::DueWindows;
 use crate::correlate::settle::Settler;
 use crate::correlate::stage::Stage;
@@ -98,6 +99,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let rule_service = RuleServiceServer::new(rules::service::Rules {
         store: store.clone(),
         cache: content.parsed.clone(),
+        backtests: Turns::default(),
     })
     .max_decoding_message_size(limits.max_message_bytes);
     let hunts =

@@ -20,6 +20,7 @@ use super::check::check;
 use super::exceptions::{MAX_SELECTION_BYTES, selection};
 use super::explain;
 use super::parsed::{Parsed, parse};
+use crate::backtest::service::{self as backtest, Answers, Turns};
 
 /// Most files in one import.
 const MAX_FILES: usize = 500;
@@ -44,6 +45,7 @@ const MAX_WARNINGS: usize = 20;
 pub(crate) struct Rules {
     pub(crate) store: Store,
     pub(crate) cache: ParsedRules,
+    pub(crate) backtests: Turns,
 }
 
 /// Who asks, and for whom.
@@ -68,6 +70,21 @@ fn caller<T>(request: &Request<T>, tenant: &str, requested_by: &str) -> Result<C
 
 #[tonic::async_trait]
 impl RuleService for Rules {
+    type BacktestRulesStream = Answers;
+
+    async fn backtest_rules(
+        &self,
+        request: Request<wire::BacktestRulesRequest>,
+    ) -> Result<Response<Self::BacktestRulesStream>, Status> {
+        let caller = caller(&request, &request.get_ref().tenant, &request.get_ref().requested_by)?;
+        let request = request.into_inner();
+        if request.files.is_empty() || request.files.len() > MAX_FILES {
+            return Err(invalid(format!("files: expected 1 to {MAX_FILES}")));
+        }
+        let answers = backtest::begin(&self.store, &self.backtests, caller.tenant, request)?;
+        Ok(Response::new(answers))
+    }
+
     async fn import_rules(
         &self,
         request: Request<wire::ImportRulesRequest>,

@@ -6,17 +6,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use model::node::Role;
-use model::rule::{RuleVersion, StoredRule};
+use model::rule::{RuleKind, RuleVersion, StoredRule};
+use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::{
-    DeleteRulesRequest, ExplainRuleRequest, ImportOutcome, ImportRulesRequest, Outcome, RuleChange, RuleFile,
-    SetRulesEnabledRequest,
+    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainRuleRequest, ImportOutcome,
+    ImportRulesRequest, Outcome, RuleChange, RuleFile, SetRulesEnabledRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::Store;
 use storage::rules::{self, RuleFilter};
 use tonic::transport::Channel;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::peers::Peers;
 use crate::auth::Caller;
@@ -83,6 +84,18 @@ pub async fn get(store: &Store, caller: &Caller, id: &str) -> Result<StoredRule,
         .ok_or_else(|| not_found(id))
 }
 
+/// Rules and correlations that are enabled and can be used.
+///
+/// # Errors
+/// When the database is away.
+pub async fn enabled(store: &Store, caller: &Caller) -> Result<Vec<StoredRule>, ServiceError> {
+    let mut found = rules::list(store, &caller.tenant).await.map_err(from_storage)?;
+    found.retain(|rule| {
+        rule.enabled && rule.error.is_none() && matches!(rule.kind, RuleKind::Rule | RuleKind::Correlation)
+    });
+    Ok(found)
+}
+
 fn not_found(id: &str) -> ServiceError {
     ServiceError::new(ErrorCode::NotFound, format!("no rule {}", crate::problem::quote(id)))
 }
@@ -133,14 +146,7 @@ pub async fn import(
     files: Vec<RuleFile>,
     dry_run: bool,
 ) -> Result<Vec<ImportOutcome>, ServiceError> {
-    if files.is_empty() {
-        return Err(invalid("files: expected at least one"));
-    }
-    let bytes: usize = files.iter().map(|file| file.content.len() + file.path.len()).sum();
-    if files.len() > MAX_FILES || bytes > MAX_BYTES {
-        let detail = format!("files: expected at most {MAX_FILES} with {MAX_BYTES} bytes together");
-        return Err(ServiceError::new(ErrorCode::TooLarge, detail));
-    }
+    check_files(&files)?;
     let request = ImportRulesRequest {
         tenant: caller.tenant.to_string(),
         requested_by: caller.actor.to_string(),
@@ -258,6 +264,55 @@ pub async fn explain(peers: &Peers, caller: &Caller, mut request: ExplainRuleReq
     ask(peers, "explain a rule", request, IMPORT_TIMEOUT, call)
         .await
         .map(|answer| answer.explanation_json)
+}
+
+/// Begins a backtest on some detector.
+///
+/// # Errors
+/// When there are no files or too many, or no detector is free.
+pub async fn backtest(
+    peers: &Peers,
+    caller: &Caller,
+    mut request: BacktestRulesRequest,
+) -> Result<Streaming<BacktestRulesResponse>, ServiceError> {
+    check_files(&request.files)?;
+    request.tenant = caller.tenant.to_string();
+    request.requested_by = caller.actor.to_string();
+    let call = |mut client: RuleServiceClient<Channel>, request| async move { client.backtest_rules(request).await };
+    ask(peers, "backtest rules", request, IMPORT_TIMEOUT, call).await
+}
+
+/// The outcome of a backtest, as JSON.
+///
+/// # Errors
+/// What the detector says is wrong with the rules, or that it went away.
+pub async fn outcome(mut answers: Streaming<BacktestRulesResponse>) -> Result<String, ServiceError> {
+    loop {
+        let gone = || ServiceError::new(ErrorCode::Unavailable, "the detector went away; try again");
+        let answer = answers.message().await.map_err(|status| {
+            if status.code() == Code::InvalidArgument {
+                invalid(status.message())
+            } else {
+                gone()
+            }
+        })?;
+        match answer.ok_or_else(gone)?.body {
+            Some(Body::ResultJson(json)) => return Ok(json),
+            Some(Body::Progress(_)) | None => {}
+        }
+    }
+}
+
+fn check_files(files: &[RuleFile]) -> Result<(), ServiceError> {
+    if files.is_empty() {
+        return Err(invalid("files: expected at least one"));
+    }
+    let bytes: usize = files.iter().map(|file| file.content.len() + file.path.len()).sum();
+    if files.len() > MAX_FILES || bytes > MAX_BYTES {
+        let detail = format!("files: expected at most {MAX_FILES} with {MAX_BYTES} bytes together");
+        return Err(ServiceError::new(ErrorCode::TooLarge, detail));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use model::AccessRole;
 use proto::rules::v1::rule_service_server::RuleService;
 use proto::rules::v1::{
-    DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest, DeleteRulesResponse, DeleteSuppressionRequest,
-    DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse, ImportRulesRequest, ImportRulesResponse,
-    PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, SetRulesEnabledRequest,
-    SetRulesEnabledResponse,
+    BacktestRulesRequest, BacktestRulesResponse, DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest,
+    DeleteRulesResponse, DeleteSuppressionRequest, DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse,
+    ImportRulesRequest, ImportRulesResponse, PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest,
+    PutSuppressionResponse, SetRulesEnabledRequest, SetRulesEnabledResponse,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::query::caller;
 use crate::app::{rules, tuning};
@@ -30,6 +30,17 @@ impl Rules {
 
 #[tonic::async_trait]
 impl RuleService for Rules {
+    type BacktestRulesStream = Streaming<BacktestRulesResponse>;
+
+    async fn backtest_rules(
+        &self,
+        request: Request<BacktestRulesRequest>,
+    ) -> Result<Response<Self::BacktestRulesStream>, Status> {
+        let caller = caller(&request)?;
+        let answers = rules::backtest(&self.app.peers, &caller, request.into_inner()).await?;
+        Ok(Response::new(answers))
+    }
+
     async fn import_rules(
         &self,
         request: Request<ImportRulesRequest>,

@@ -136,6 +136,10 @@ pub static ROUTES: &[Route] = &[
         routes!(rule_changes::validate)
     }),
     route(Verb::Post, "/rules/explain", VIEWER, || routes!(rules::explain_text)),
+    route(Verb::Post, "/rules/backtest", ANALYST, || {
+        routes!(rule_changes::backtest)
+    }),
+    route(Verb::Get, "/rules/coverage", VIEWER, || routes!(rules::coverage)),
     route(Verb::Get, "/rules/exceptions", VIEWER, || {
         routes!(tuning::list_exceptions)
     }),

@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, Uri};
-use proto::rules::v1::{ImportOutcome, Outcome, RuleFile};
+use model::Timestamp;
+use proto::rules::v1::{BacktestRulesRequest, ImportOutcome, Outcome, RuleFile};
 use proto::{ErrorCode, ServiceError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as JsonValue;
 use utoipa::ToSchema;
 
 use super::body::{self, JsonBody};
@@ -13,7 +15,7 @@ use super::params::Params;
 use super::path::PathText;
 use crate::app::rules::{self, MAX_BYTES};
 use crate::auth::Caller;
-use crate::problem::{Place, Problem, invalid, quote};
+use crate::problem::{Place, Problem, internal, invalid, quote};
 use crate::state::App;
 
 /// Most places a problem's `detail` tells in words.
@@ -235,6 +237,65 @@ pub(super) async fn validate(
 ) -> Result<Json<ImportAnswer>, Problem> {
     let outcomes = rules::import(&app.peers, &caller, files, true).await?;
     Ok(Json(ImportAnswer::of(outcomes)))
+}
+
+/// Rules, and over which events.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BacktestBody {
+    /// One or more YAML documents: rules, correlations, filters.
+    yaml: String,
+    /// Events at this RFC 3339 time or later.
+    from: Option<String>,
+    /// Events before this RFC 3339 time.
+    to: Option<String>,
+    /// Replay the deployed versions of the same rules, too.
+    #[serde(default)]
+    diff: bool,
+    /// Alerts shown, at most 1000.
+    #[serde(default = "default_samples")]
+    #[schema(maximum = 1000)]
+    samples: u32,
+}
+
+fn default_samples() -> u32 {
+    10
+}
+
+/// Says what rules would have done with stored events. The answer has to come within the gateway's time for a request;
+/// for more events there are the RPC, which tells its progress, and `picket rules backtest`.
+#[utoipa::path(
+    post,
+    path = "/rules/backtest",
+    tag = "rules",
+    request_body = BacktestBody,
+    responses((status = 200, description = "Alerts by rule, host and day, and samples", body = Object))
+)]
+pub(super) async fn backtest(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(body): JsonBody<BacktestBody>,
+) -> Result<Json<JsonValue>, Problem> {
+    let micros = |name: &str, text: Option<String>| -> Result<i64, Problem> {
+        let time = text.map(|text| text.parse::<Timestamp>()).transpose();
+        let time = time.map_err(|error| invalid(format!("{name}: {error}")))?;
+        Ok(time.map_or(0, |time| time.0))
+    };
+    let request = BacktestRulesRequest {
+        files: vec![RuleFile {
+            path: UNNAMED.to_owned(),
+            content: body.yaml,
+        }],
+        from_micros: micros("from", body.from)?,
+        to_micros: micros("to", body.to)?,
+        diff: body.diff,
+        max_samples: body.samples,
+        ..BacktestRulesRequest::default()
+    };
+    let answers = rules::backtest(&app.peers, &caller, request).await?;
+    let outcome = rules::outcome(answers).await?;
+    let value = serde_json::from_str(&outcome).map_err(|error| internal("backtest", &error))?;
+    Ok(Json(value))
 }
 
 /// Stores the text of one rule. Its `id` must be that of the path.

@@ -1,9 +1,12 @@
 //! `/rules`: detection content, read and explained.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use model::Level;
+use model::alert::Attack;
 use model::rule::{RuleKind, RuleOrigin, StoredRule};
 use proto::rules::v1::ExplainRuleRequest;
 use proto::rules::v1::explain_rule_request::{Event, Rule};
@@ -190,6 +193,54 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     Ok(Json(RulePage {
         items: page.rules.into_iter().map(|rule| RuleAnswer::of(rule, false)).collect(),
         next_cursor: page.next,
+    }))
+}
+
+/// ATT&CK techniques that enabled rules and correlations look for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CoverageAnswer {
+    /// Enabled rules and correlations that can be used.
+    rules: usize,
+    /// Those of them without a technique.
+    untagged: usize,
+    techniques: Vec<TechniqueAnswer>,
+}
+
+/// A technique.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TechniqueAnswer {
+    #[schema(example = "T1110.001")]
+    technique: String,
+    /// Ids of the rules that look for it.
+    rules: Vec<String>,
+}
+
+/// ATT&CK techniques that enabled rules and correlations look for. Which of these see no data, `picket rules coverage
+/// --deployed` says.
+#[utoipa::path(
+    get,
+    path = "/rules/coverage",
+    tag = "rules",
+    responses((status = 200, description = "Techniques", body = CoverageAnswer))
+)]
+pub(super) async fn coverage(State(app): State<App>, caller: Caller) -> Result<Json<CoverageAnswer>, Problem> {
+    let stored = rules::enabled(&app.store, &caller).await?;
+    let mut techniques: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut untagged = 0;
+    for rule in &stored {
+        let attack = Attack::from_tags(&rule.tags);
+        untagged += usize::from(attack.techniques.is_empty());
+        for technique in attack.techniques {
+            techniques.entry(technique).or_default().push(rule.id.clone());
+        }
+    }
+    Ok(Json(CoverageAnswer {
+        rules: stored.len(),
+        untagged,
+        techniques: techniques
+            .into_iter()
+            .map(|(technique, rules)| TechniqueAnswer { technique, rules })
+            .collect(),
     }))
 }
 

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use model::rule::{RuleKind, RuleOrigin, RuleProblem, StoredRule};
 use model::{AccessRole, Level, Tenant, Timestamp};
+use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::rule_service_server::RuleService;
 use proto::rules::v1::{
-    DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest, DeleteRulesResponse, DeleteSuppressionRequest,
-    DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse, ImportOutcome, ImportRulesRequest,
-    ImportRulesResponse, Outcome, PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest,
-    PutSuppressionResponse, RuleChange, SetRulesEnabledRequest, SetRulesEnabledResponse,
+    BacktestProgress, BacktestRulesRequest, BacktestRulesResponse, DeleteExceptionRequest, DeleteExceptionResponse,
+    DeleteRulesRequest, DeleteRulesResponse, DeleteSuppressionRequest, DeleteSuppressionResponse, ExplainRuleRequest,
+    ExplainRuleResponse, ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome, PutExceptionRequest,
+    PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, RuleChange, SetRulesEnabledRequest,
+    SetRulesEnabledResponse,
 };
 use reqwest::{Method, Response as Answer};
 use serde_json::{Value, json};
@@ -36,6 +38,20 @@ impl FakeRules {
 
 #[tonic::async_trait]
 impl RuleService for FakeRules {
+    type BacktestRulesStream = futures_util::stream::Iter<std::vec::IntoIter<Result<BacktestRulesResponse, Status>>>;
+
+    async fn backtest_rules(
+        &self,
+        request: Request<BacktestRulesRequest>,
+    ) -> Result<Response<Self::BacktestRulesStream>, Status> {
+        let request = request.into_inner();
+        self.note(&format!("backtest from {}", request.from_micros), &request.requested_by);
+        let progress = Body::Progress(BacktestProgress { events: 1, total: 2 });
+        let answers = [progress, Body::ResultJson("{\"events\": 2}".to_owned())];
+        let answers = answers.map(|body| Ok(BacktestRulesResponse { body: Some(body) }));
+        Ok(Response::new(futures_util::stream::iter(Vec::from(answers))))
+    }
+
     async fn import_rules(
         &self,
         request: Request<ImportRulesRequest>,
@@ -389,6 +405,21 @@ async fn changes_are_asked_for_in_the_callers_name_and_refusals_are_told() {
         .unwrap())
     .await;
     assert_eq!((&set["rule_id"], &set["seconds"]), (&json!("known"), &json!(60)));
+
+    let replayed = ok(post(
+        "/rules/backtest",
+        json!({"yaml": "id: a", "from": "1970-01-01T00:00:01Z"}),
+    )
+    .await)
+    .await;
+    assert_eq!(replayed, json!({"events": 2}));
+    let asked = gateway.fakes.rules.asked.lock().unwrap().pop().unwrap();
+    assert_eq!(asked, ("backtest from 1000000".to_owned(), "key:ana".to_owned()));
+    let covered = gateway.get("/rules/coverage").await;
+    assert_eq!(
+        covered["techniques"],
+        json!([{"technique": "T1110", "rules": ["known"]}])
+    );
 
     let explained = ok(post("/rules/known/explain", json!({"event": {"a": 1}})).await).await;
     assert!(

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use detector::backtest::{Blind, Deployed, Span, find_blind};
 use model::Timestamp;
 use model::alert::Attack;
 use serde_json::json;
 use sigma::Metadata;
 
 use super::files::{self, Parsed};
-use super::history::{self, Blind, Deployed, Span};
 use super::layer::{self, Scored};
 use crate::client::Connection;
 use crate::database::Database;
@@ -131,7 +131,7 @@ async fn deployed(args: &Args) -> anyhow::Result<(Parsed, Vec<Blind>, u64)> {
         from: Some(Timestamp(Timestamp::now().0.saturating_sub(since))),
         to: None,
     };
-    let (blind, events) = history::find_blind(&store, &deployed, &span, args.max_events).await?;
+    let (blind, events) = find_blind(&store, &deployed, &span, args.max_events).await?;
     let parsed = Parsed {
         rules: deployed.rules,
         correlations: deployed.correlations,

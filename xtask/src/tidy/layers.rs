@@ -56,7 +56,6 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "identity",
             "bootstrap",
             "storage",
-            "block",
             "sigma",
             "parsers",
             "mongod",

@@ -1,28 +1,21 @@
 //! `picket rules backtest`: what rules would have done with stored events.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use detector::backtest::{self, Outcome, Question};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::Timestamp;
-use serde_json::json;
-use sigma::{Correlation, Rule};
 
-use super::blocks::Span;
-use super::content::Deployed;
-use super::replay::{Part, Plan, Total};
 use super::report;
-use super::tally::Tally;
 use crate::client::Connection;
 use crate::database::Database;
 use crate::durations::parse_ttl;
 use crate::rules::files;
-use crate::table::{Style, counted, printable, thousands};
+use crate::table::{Style, counted, thousands};
 
 /// Reads the events in this process: detectors do none of the work, and nothing is written.
 #[derive(clap::Args)]
@@ -67,62 +60,34 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let parsed = files::collect(&args.rule)?.parse();
-    let told: Vec<String> = parsed.all_errors().map(ToString::to_string).collect();
-    if !told.is_empty() {
-        bail!("{}", told.join("\n"));
-    }
-    let store = args.database.store(&args.connection).await?;
-    let tenant = &args.database.tenant;
-    let deployed = Deployed::read(&store, tenant).await?;
-    let catalog = deployed.catalog()?;
-    let titles: BTreeMap<String, String> = parsed
-        .metadata()
-        .map(|metadata| (metadata.id.clone(), metadata.title.clone()))
-        .collect();
-    let plan = |mut rules: Vec<Rule>, mut correlations: Vec<Correlation>, filters| {
-        deployed.complete(&mut rules, &mut correlations);
-        Plan::new(tenant, rules, correlations, filters, &deployed, &catalog)
-    };
-    let (new, errors) = plan(parsed.rules.clone(), parsed.correlations.clone(), &parsed.filters);
-    if let Some(error) = errors.first() {
+    let found = files::collect(&args.rule)?;
+    if let Some(error) = found.unreadable.first() {
         bail!("{error}");
     }
-    let old = args.diff.then(|| {
-        let rules = deployed.rules.iter().filter(|rule| titles.contains_key(&rule.id));
-        let correlations = deployed
-            .correlations
-            .iter()
-            .filter(|found| titles.contains_key(&found.id));
-        plan(rules.cloned().collect(), correlations.cloned().collect(), &[]).0
-    });
-    let plans = Arc::new((new, old));
-    let span = Span {
-        tenant: tenant.clone(),
+    let store = args.database.store(&args.connection).await?;
+    let question = Question {
+        tenant: args.database.tenant.clone(),
         from: args.from,
         to: args.to,
+        files: found
+            .files
+            .iter()
+            .map(|file| (file.path.to_string_lossy().into_owned(), file.text.clone()))
+            .collect(),
+        diff: args.diff,
+        samples: args.samples,
+        threads: usize::from(args.threads),
     };
-    let bar = progress(span.count(&store).await?, args.json);
+    let bar = progress(0, args.json);
     let began = Instant::now();
-    let (mut new, mut old) = (Total::default(), Total::default());
-    let shared = plans.clone();
-    let work = move |events: &[model::Event]| -> (Part, Option<Part>) {
-        let (new, old) = &*shared;
-        (new.evaluate(events), old.as_ref().map(|old| old.evaluate(events)))
-    };
-    let take = |(part, other): (Part, Option<Part>)| {
-        bar.inc(part.events);
-        new.add(part);
-        if let Some(other) = other {
-            old.add(other);
-        }
+    let outcome = backtest::run(&store, &question, |events, total| {
+        bar.set_length(total);
+        bar.set_position(events);
         true
-    };
-    span.read(&store, usize::from(args.threads), work, take).await?;
+    });
+    let outcome = outcome.await?;
     bar.finish_and_clear();
-    let tally = new.tally(&plans.0, args.samples);
-    let before = plans.1.as_ref().map(|plan| old.tally(plan, args.samples));
-    tell(args, &plans.0, &new, &tally, before.as_ref(), &titles, began.elapsed());
+    tell(&outcome, args.json, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,62 +105,39 @@ fn progress(events: u64, as_json: bool) -> ProgressBar {
     bar
 }
 
-fn tell(
-    args: &Args,
-    plan: &Plan,
-    total: &Total,
-    tally: &Tally,
-    before: Option<&Tally>,
-    titles: &BTreeMap<String, String>,
-    took: Duration,
-) {
-    let (rules, correlations) = plan.len();
-    let nanos = total.spent.as_nanos() as f64 / (total.events.max(1)) as f64;
-    let differs = before.map(|before| (tally.without(before), before.without(tally)));
-    if args.json {
-        let mut report = json!({
-            "rules": rules, "correlations": correlations, "events": total.events, "hits": total.hits,
-            "excepted": total.excepted, "seconds": took.as_secs_f64(), "nanoseconds_per_event": nanos,
-            "result": tally,
-        });
-        if let (Some(before), Some((only_new, only_old))) = (before, differs) {
-            report["deployed"] = json!(before);
-            report["only_new"] = json!(only_new);
-            report["only_deployed"] = json!(only_old);
-        }
-        println!("{report}");
-        return;
+fn tell(outcome: &Outcome, as_json: bool, took: Duration) -> anyhow::Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string(outcome).context("write JSON")?);
+        return Ok(());
     }
     let style = Style::stdout();
-    print!("{}", report::text(tally, titles, style));
+    print!("{}", report::text(&outcome.result, &outcome.titles, style));
     let number = |count: u64| thousands(usize::try_from(count).unwrap_or(usize::MAX));
     println!(
         "{} of {} and {} on {} events: {} hits, {} excepted",
-        style.bold(&format!("{} alerts", number(tally.alerts))),
-        counted(rules, "rule"),
-        counted(correlations, "correlation"),
-        number(total.events),
-        number(total.hits),
-        number(total.excepted),
+        style.bold(&format!("{} alerts", number(outcome.result.alerts))),
+        counted(outcome.rules, "rule"),
+        counted(outcome.correlations, "correlation"),
+        number(outcome.events),
+        number(outcome.hits),
+        number(outcome.excepted),
     );
     println!(
         "{:.1} s, {:.0} ns an event in the engine; nothing was stored",
         took.as_secs_f64(),
-        nanos
+        outcome.nanoseconds_per_event
     );
-    if let (Some(before), Some((only_new, only_old))) = (before, differs) {
+    if let Some(before) = &outcome.deployed {
         let told = |count: Option<u64>| count.map_or_else(|| "too many to tell".to_owned(), number);
         println!(
             "deployed: {} alerts; {} only with the new version, {} only with the deployed one",
             number(before.alerts),
-            style.green(&told(only_new)),
-            style.red(&told(only_old)),
+            style.green(&told(outcome.only_new)),
+            style.red(&told(outcome.only_deployed)),
         );
     }
-    if total.events == 0 {
-        println!(
-            "{}",
-            printable("there are no stored events in this time: look at --from and --to")
-        );
+    if outcome.events == 0 {
+        println!("there are no stored events in this time: look at --from and --to");
     }
+    Ok(())
 }

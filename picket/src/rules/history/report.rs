@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use detector::backtest::Tally;
 use serde_json::Value;
 
-use super::tally::Tally;
 use crate::table::{Cell, Style, Table, Tone, counted, printable, shortened, thousands};
 
 /// Most rows of a table.

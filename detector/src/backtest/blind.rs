@@ -14,11 +14,14 @@ use super::content::Deployed;
 
 /// A rule that sees nothing, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Blind {
+pub struct Blind {
+    /// The rule.
     pub id: String,
+    /// Its title.
     pub title: String,
     /// `product/category/service`, parts that are not given left out.
     pub logsource: String,
+    /// In words.
     pub reason: String,
 }
 
@@ -26,7 +29,10 @@ pub(crate) struct Blind {
 type Seen = BTreeMap<usize, BTreeSet<String>>;
 
 /// The blind ones among the deployed rules, over the latest events of a span. Also how many events were looked at.
-pub(crate) async fn find(
+///
+/// # Errors
+/// When the deployed pipelines cannot be used, or the database is away.
+pub async fn find(
     store: &Store,
     deployed: &Deployed,
     span: &Span,

@@ -14,7 +14,7 @@ use super::content::Deployed;
 use super::tally::{Made, Tally};
 
 /// Rules with everything that decides about their alerts. Immutable; shared by threads.
-pub(crate) struct Plan {
+pub(super) struct Plan {
     tenant: Tenant,
     set: RuleSet,
     correlations: Correlations,
@@ -35,7 +35,7 @@ struct Folding {
 
 /// What a block's events came to, before blocks are put together.
 #[derive(Default)]
-pub(crate) struct Part {
+pub(super) struct Part {
     pub events: u64,
     pub hits: u64,
     pub excepted: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Part {
 
 /// All blocks together.
 #[derive(Default)]
-pub(crate) struct Total {
+pub(super) struct Total {
     pub events: u64,
     pub hits: u64,
     pub excepted: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Total {
 
 impl Plan {
     /// Compiles rules and correlations with what is deployed around them. The errors say what cannot be used.
-    pub(crate) fn new(
+    pub(super) fn new(
         tenant: &Tenant,
         rules: Vec<Rule>,
         correlations: Vec<Correlation>,
@@ -113,12 +113,12 @@ impl Plan {
     }
 
     /// How many rules and correlations.
-    pub(crate) fn len(&self) -> (usize, usize) {
+    pub(super) fn len(&self) -> (usize, usize) {
         (self.set.len(), self.correlations.all().len())
     }
 
     /// Evaluates a block's events.
-    pub(crate) fn evaluate(&self, events: &[Event]) -> Part {
+    pub(super) fn evaluate(&self, events: &[Event]) -> Part {
         let began = Instant::now();
         let mut part = Part {
             events: events.len() as u64,
@@ -229,7 +229,7 @@ fn selection(number: usize, rule: &Rule, selection: &serde_json::Map<String, Jso
 }
 
 impl Total {
-    pub(crate) fn add(&mut self, part: Part) {
+    pub(super) fn add(&mut self, part: Part) {
         self.events += part.events;
         self.hits += part.hits;
         self.excepted += part.excepted;
@@ -243,7 +243,7 @@ impl Total {
     }
 
     /// The alerts there would have been.
-    pub(crate) fn tally(&self, plan: &Plan, max_samples: usize) -> Tally {
+    pub(super) fn tally(&self, plan: &Plan, max_samples: usize) -> Tally {
         let mut tally = Tally::default();
         for (made, count) in self.alerts.values() {
             let mut made = made.clone();

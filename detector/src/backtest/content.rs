@@ -9,18 +9,27 @@ use storage::{Store, exceptions, rules, suppressions};
 
 /// Enabled content of a tenant, and what tunes it.
 #[derive(Debug, Default)]
-pub(crate) struct Deployed {
+pub struct Deployed {
+    /// Enabled rules that can be used.
     pub rules: Vec<Rule>,
+    /// Likewise.
     pub correlations: Vec<Correlation>,
+    /// Likewise.
     pub filters: Vec<Filter>,
+    /// Path and text of each.
     pub pipelines: Vec<(String, String)>,
+    /// Also those that are over.
     pub exceptions: Vec<Exception>,
+    /// At most one for each rule.
     pub suppressions: Vec<Suppression>,
 }
 
 impl Deployed {
     /// Reads all of it. What cannot be used by detectors is not used here either.
-    pub(crate) async fn read(store: &Store, tenant: &Tenant) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn read(store: &Store, tenant: &Tenant) -> anyhow::Result<Self> {
         let mut deployed = Self {
             exceptions: exceptions::list(store, tenant, None)
                 .await
@@ -52,7 +61,7 @@ impl Deployed {
     }
 
     /// What logsources and fields mean here.
-    pub(crate) fn catalog(&self) -> anyhow::Result<Catalog> {
+    pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
         Catalog::with_pipelines(&self.pipelines).map_err(|errors| {
             let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the deployed pipelines cannot be used: {}", told.join("; "))
@@ -60,7 +69,7 @@ impl Deployed {
     }
 
     /// What the given correlations are over and is not given, by id or name, also what those are over in turn.
-    pub(crate) fn complete(&self, rules: &mut Vec<Rule>, correlations: &mut Vec<Correlation>) {
+    pub(super) fn complete(&self, rules: &mut Vec<Rule>, correlations: &mut Vec<Correlation>) {
         let mut wanted: Vec<String> = correlations.iter().flat_map(|found| found.rules.clone()).collect();
         while let Some(reference) = wanted.pop() {
             let is = |id: &str, name: Option<&str>| id == reference || name == Some(&reference);
@@ -83,14 +92,14 @@ impl Deployed {
     }
 
     /// The exceptions of a rule, its own and those of every rule.
-    pub(crate) fn exceptions_of<'a>(&'a self, rule_id: &'a str) -> impl Iterator<Item = &'a Exception> {
+    pub(super) fn exceptions_of<'a>(&'a self, rule_id: &'a str) -> impl Iterator<Item = &'a Exception> {
         self.exceptions
             .iter()
             .filter(move |exception| exception.rule_id == rule_id || exception.rule_id == EVERY_RULE)
     }
 
     /// The suppression of a rule.
-    pub(crate) fn suppression_of(&self, rule_id: &str) -> Option<&Suppression> {
+    pub(super) fn suppression_of(&self, rule_id: &str) -> Option<&Suppression> {
         self.suppressions
             .iter()
             .find(|suppression| suppression.rule_id == rule_id)

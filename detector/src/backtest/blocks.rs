@@ -8,9 +8,12 @@ use storage::blocks::{self, CountQuery, ScanQuery};
 
 /// Which events.
 #[derive(Clone, Debug)]
-pub(crate) struct Span {
+pub struct Span {
+    /// Whose.
     pub tenant: Tenant,
+    /// At this time or later.
     pub from: Option<Timestamp>,
+    /// Before this time.
     pub to: Option<Timestamp>,
 }
 
@@ -20,7 +23,7 @@ impl Span {
     }
 
     /// How many there are.
-    pub(crate) async fn count(&self, store: &Store) -> anyhow::Result<u64> {
+    pub(super) async fn count(&self, store: &Store) -> anyhow::Result<u64> {
         let query = CountQuery {
             tenant: self.tenant.clone(),
             from: self.from,
@@ -32,7 +35,7 @@ impl Span {
 
     /// Gives each block's events to `work`, on `threads` at once, latest blocks first, and what comes of it to `take`,
     /// which ends the reading by answering false.
-    pub(crate) async fn read<T, W, K>(&self, store: &Store, threads: usize, work: W, mut take: K) -> anyhow::Result<()>
+    pub(super) async fn read<T, W, K>(&self, store: &Store, threads: usize, work: W, mut take: K) -> anyhow::Result<()>
     where
         T: Send + 'static,
         W: Fn(&[Event]) -> T + Clone + Send + 'static,

@@ -15,7 +15,7 @@ const OTHERS: &str = "(others)";
 
 /// An alert that would have been made.
 #[derive(Clone, Debug)]
-pub(crate) struct Made {
+pub(super) struct Made {
     /// The same for the same alert of another version of the rule.
     pub key: String,
     pub rule: String,
@@ -27,9 +27,12 @@ pub(crate) struct Made {
 
 /// Alerts, counted.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Tally {
+pub struct Tally {
+    /// How many.
     pub alerts: u64,
+    /// By id of the rule or correlation.
     pub by_rule: BTreeMap<String, u64>,
+    /// By `host.name`; `-` where there is none.
     pub by_host: BTreeMap<String, u64>,
     /// `YYYY-MM-DD`, UTC.
     pub by_day: BTreeMap<String, u64>,
@@ -41,15 +44,19 @@ pub(crate) struct Tally {
 
 /// One alert of many.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Sample {
+pub struct Sample {
+    /// RFC 3339.
     pub time: String,
+    /// Id of the rule or correlation.
     pub rule: String,
+    /// Its host, or `-`.
     pub host: String,
+    /// `event_id` and `message`, or what a correlation found.
     pub shown: Value,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, made: Made, max_samples: usize) {
+    pub(super) fn add(&mut self, made: Made, max_samples: usize) {
         self.alerts += 1;
         *self.by_rule.entry(made.rule.clone()).or_default() += 1;
         let host = if self.by_host.len() < MAX_HOSTS || self.by_host.contains_key(&made.host) {
@@ -77,7 +84,7 @@ impl Tally {
     }
 
     /// Alerts of this and not of the other; `None` when there are too many to tell.
-    pub(crate) fn without(&self, other: &Self) -> Option<u64> {
+    pub(super) fn without(&self, other: &Self) -> Option<u64> {
         let complete = |tally: &Self| tally.keys.len() < MAX_KEYS;
         (complete(self) && complete(other)).then(|| self.keys.difference(&other.keys).count() as u64)
     }

@@ -1,0 +1,197 @@
+//! Rules and stored events: what rules would have made of the past, and which of them see nothing.
+//!
+//! Everything is read from the database by whoever calls this, with one thread unless told otherwise; nothing is written,
+//! no lease is taken and no block is marked, so that live detection goes on as it does.
+
+mod blind;
+mod blocks;
+mod content;
+mod replay;
+pub(crate) mod service;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Event, Tenant, Timestamp};
+use serde::Serialize;
+use sigma::{Correlation, Document, Filter, Rule, RuleError};
+use storage::Store;
+
+pub use blind::{Blind, find as find_blind};
+pub use blocks::Span;
+pub use content::Deployed;
+use replay::{Part, Plan, Total};
+pub use tally::{Sample, Tally};
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules cannot be used as they are.
+    #[error("{}", told(.0))]
+    Rules(Vec<RuleError>),
+    /// Reading failed.
+    #[error(transparent)]
+    Read(#[from] anyhow::Error),
+}
+
+fn told(errors: &[RuleError]) -> String {
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    told.join("\n")
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Whose events.
+    pub tenant: Tenant,
+    /// Events at this time or later.
+    pub from: Option<Timestamp>,
+    /// Events before this time.
+    pub to: Option<Timestamp>,
+    /// Rules, correlations and filters: path and text of each file.
+    pub files: Vec<(String, String)>,
+    /// Whether the deployed versions of the same rules are replayed, too.
+    pub diff: bool,
+    /// How many alerts are kept to be shown, at most.
+    pub samples: usize,
+    /// How many threads evaluate at once, at least one.
+    pub threads: usize,
+}
+
+/// What rules would have done.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// How many rules were replayed, with those that correlations are over.
+    pub rules: usize,
+    /// How many correlations.
+    pub correlations: usize,
+    /// Titles of the given rules by id.
+    pub titles: BTreeMap<String, String>,
+    /// How many events were looked at.
+    pub events: u64,
+    /// How often a rule matched one.
+    pub hits: u64,
+    /// How many of the hits an exception took away.
+    pub excepted: u64,
+    /// Time in the engine, of all threads together.
+    pub nanoseconds_per_event: f64,
+    /// The alerts.
+    pub result: Tally,
+    /// Those of the deployed versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Tally>,
+    /// Alerts only the given versions make; absent when there are too many to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_new: Option<u64>,
+    /// Alerts only the deployed versions make; absent when there are too many to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_deployed: Option<u64>,
+}
+
+/// Replays stored events. `progress` is told how many events were looked at and how many there are, and ends the replay
+/// by answering false: what was found until then is the outcome.
+///
+/// # Errors
+/// When the rules cannot be used, or reading fails.
+pub async fn run(
+    store: &Store,
+    question: &Question,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<Outcome, Error> {
+    let (rules, correlations, filters) = parse(&question.files)?;
+    let titles: BTreeMap<String, String> = rules
+        .iter()
+        .map(|rule| &*rule.metadata)
+        .chain(correlations.iter().map(|found| &found.metadata))
+        .map(|metadata| (metadata.id.clone(), metadata.title.clone()))
+        .collect();
+    let deployed = Deployed::read(store, &question.tenant).await?;
+    let catalog = deployed.catalog()?;
+    let plan = |mut rules: Vec<Rule>, mut correlations: Vec<Correlation>, filters: &[Filter]| {
+        deployed.complete(&mut rules, &mut correlations);
+        Plan::new(&question.tenant, rules, correlations, filters, &deployed, &catalog)
+    };
+    let (new, errors) = plan(rules, correlations, &filters);
+    if !errors.is_empty() {
+        return Err(Error::Rules(errors));
+    }
+    let old = question.diff.then(|| {
+        let rules = deployed.rules.iter().filter(|rule| titles.contains_key(&rule.id));
+        let correlations = deployed
+            .correlations
+            .iter()
+            .filter(|found| titles.contains_key(&found.id));
+        plan(rules.cloned().collect(), correlations.cloned().collect(), &[]).0
+    });
+    let plans = Arc::new((new, old));
+    let span = Span {
+        tenant: question.tenant.clone(),
+        from: question.from,
+        to: question.to,
+    };
+    let all = span.count(store).await?;
+    let (mut new, mut old) = (Total::default(), Total::default());
+    let shared = plans.clone();
+    let work = move |events: &[Event]| -> (Part, Option<Part>) {
+        let (new, old) = &*shared;
+        (new.evaluate(events), old.as_ref().map(|old| old.evaluate(events)))
+    };
+    let take = |(part, other): (Part, Option<Part>)| {
+        new.add(part);
+        if let Some(other) = other {
+            old.add(other);
+        }
+        progress(new.events, all)
+    };
+    span.read(store, question.threads, work, take).await?;
+    let (plan, old_plan) = &*plans;
+    let result = new.tally(plan, question.samples);
+    let before = old_plan.as_ref().map(|plan| old.tally(plan, question.samples));
+    let (rules, correlations) = plan.len();
+    Ok(Outcome {
+        rules,
+        correlations,
+        titles,
+        events: new.events,
+        hits: new.hits,
+        excepted: new.excepted,
+        nanoseconds_per_event: per_event(new.spent, new.events),
+        only_new: before.as_ref().and_then(|before| result.without(before)),
+        only_deployed: before.as_ref().and_then(|before| before.without(&result)),
+        result,
+        deployed: before,
+    })
+}
+
+fn per_event(spent: Duration, events: u64) -> f64 {
+    if events == 0 {
+        return 0.0;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a mean for people")]
+    let events = events as f64;
+    spent.as_secs_f64() * 1e9 / events
+}
+
+type Parsed = (Vec<Rule>, Vec<Correlation>, Vec<Filter>);
+
+fn parse(files: &[(String, String)]) -> Result<Parsed, Error> {
+    let (mut rules, mut correlations, mut filters) = (Vec::new(), Vec::new(), Vec::new());
+    let mut errors = Vec::new();
+    for (path, text) in files {
+        for document in sigma::parse_documents(path, text) {
+            match document {
+                Ok(Document::Rule(rule)) => rules.push(rule),
+                Ok(Document::Correlation(correlation)) => correlations.push(correlation),
+                Ok(Document::Filter(filter)) => filters.push(filter),
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok((rules, correlations, filters))
+    } else {
+        Err(Error::Rules(errors))
+    }
+}
