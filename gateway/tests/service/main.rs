@@ -10,6 +10,7 @@ mod access;
 mod accounts;
 mod alerts;
 mod events;
+mod feeds;
 mod grpc;
 mod http;
 mod ingest;

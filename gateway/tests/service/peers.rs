@@ -23,6 +23,7 @@ use proto::detection::v1::{
 };
 use proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use proto::ingest::v1::{Batch, Record, Records, StreamRequest, StreamResponse, SubmitRequest, SubmitResponse, record};
+use proto::intel::v1::feed_service_server::FeedServiceServer;
 use proto::intel::v1::hunt_service_server::{HuntService, HuntServiceServer};
 use proto::intel::v1::{CancelHuntRequest, CancelHuntResponse, StartHuntRequest, StartHuntResponse};
 use proto::rules::v1::rule_service_server::RuleServiceServer;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::feeds::FakeFeeds;
 use crate::rules::FakeRules;
 use crate::support::register;
 
@@ -69,6 +71,7 @@ pub(crate) async fn start(authority: &Authority, store: &Store, stop: &Cancellat
     }
     let routes = Routes::new(IndicatorServiceServer::new(fakes.clone()))
         .add_service(HuntServiceServer::new(fakes.clone()))
+        .add_service(FeedServiceServer::new(FakeFeeds { store: store.clone() }))
         .add_service(RuleServiceServer::new(fakes.rules.clone()));
     serve(authority, store, stop, Role::Detector, "detector-1", routes).await;
     fakes
