@@ -14,7 +14,7 @@ fn rule(number: usize, version: usize) -> Rule {
          field{}|exists: {}\n  condition: s\n",
         (number + version) % 7,
         version % 5,
-        version % 2 == 0,
+        version.is_multiple_of(2),
     );
     parse_rules("t.yml", &yaml).remove(0).unwrap()
 }

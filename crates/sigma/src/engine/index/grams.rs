@@ -287,25 +287,38 @@ impl Short {
 
     /// Calls `found` with each text in the value and where it starts; with some more than once.
     pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize)) {
-        for (at, first) in value.iter().enumerate() {
-            let second = value.get(at + 1).copied().unwrap_or(0);
-            let start = u16::from_le_bytes([*first | self.blind, second | self.blind]);
-            let word = self.bits.get(usize::from(start) / 64).copied().unwrap_or(0);
-            if word >> (start % 64) & 1 == 0 {
-                continue;
+        for (at, pair) in value.array_windows().enumerate() {
+            let start = u16::from_le_bytes(*pair);
+            if self.may_start(start) {
+                self.compare(value, at, start, &mut found);
             }
-            let rest = value.get(at..).unwrap_or_default();
-            for (pattern, literal) in self.by_start.get(&start).into_iter().flatten() {
-                let is_there = rest.get(..literal.len()).is_some_and(|text| {
-                    if self.blind == 0 {
-                        text == literal.as_ref()
-                    } else {
-                        text.eq_ignore_ascii_case(literal)
-                    }
-                });
-                if is_there {
-                    found(*pattern, at);
+        }
+        if let Some((last, before)) = value.split_last() {
+            self.compare(value, before.len(), u16::from_le_bytes([*last, 0]), &mut found);
+        }
+    }
+
+    #[inline]
+    fn may_start(&self, start: u16) -> bool {
+        let start = start | u16::from_le_bytes([self.blind; 2]);
+        let word = self.bits.get(usize::from(start) / 64).copied().unwrap_or(0);
+        word >> (start % 64) & 1 == 1
+    }
+
+    #[inline(never)]
+    fn compare(&self, value: &[u8], at: usize, start: u16, found: &mut impl FnMut(PatternId, usize)) {
+        let start = start | u16::from_le_bytes([self.blind; 2]);
+        let rest = value.get(at..).unwrap_or_default();
+        for (pattern, literal) in self.by_start.get(&start).into_iter().flatten() {
+            let is_there = rest.get(..literal.len()).is_some_and(|text| {
+                if self.blind == 0 {
+                    text == literal.as_ref()
+                } else {
+                    text.eq_ignore_ascii_case(literal)
                 }
+            });
+            if is_there {
+                found(*pattern, at);
             }
         }
     }

@@ -31,7 +31,8 @@ impl RawFilter {
                 None => lacks_wide = true,
             }
         }
-        let (long, short): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.len() >= Grams::shortest(1));
+        // A few short texts must not slow down the search for all others.
+        let (long, short): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.len() >= Grams::shortest(2));
         let stride = Grams::stride(long.iter().map(|(_, part)| *part));
         Some(Self {
             grams: stride.map(|stride| Grams::build(&long, stride, true, |gram| statistics.of_gram(gram))),
