@@ -47,6 +47,21 @@ struct Counted {
     cost: FxHashMap<(String, String), (u64, u64)>,
 }
 
+/// What is to be written of a tenant.
+struct Taken {
+    tenant: Tenant,
+    fresh: BTreeMap<String, RuleUse>,
+    over: Vec<OverBudget>,
+}
+
+/// A rule that costs more than it may.
+struct OverBudget {
+    id: String,
+    revision: String,
+    /// Nanoseconds per event.
+    nanos: u64,
+}
+
 impl Usage {
     /// Whether a block of this tenant is to be counted.
     pub(crate) fn is_wanted(&self, tenant: &Tenant) -> bool {
@@ -94,24 +109,32 @@ impl Usage {
     }
 
     /// What is not written yet, and which rules cost more than `budget`, with nanoseconds per event.
-    fn take(&self, budget: Budget) -> Vec<(Tenant, BTreeMap<String, RuleUse>, Vec<(String, String, u64)>)> {
+    fn take(&self, budget: Budget) -> Vec<Taken> {
         let mut taken = Vec::new();
         for (tenant, counted) in self.lock().iter_mut() {
-            let over: Vec<(String, String, u64)> = counted
+            let over: Vec<OverBudget> = counted
                 .cost
                 .iter()
                 .filter(|(_, (events, _))| budget.nanos > 0 && *events >= LEAST_EVENTS)
-                .map(|((id, revision), (events, nanos))| (id.clone(), revision.clone(), nanos / (*events).max(1)))
-                .filter(|(_, _, nanos)| *nanos > budget.nanos)
+                .map(|((id, revision), (events, nanos))| OverBudget {
+                    id: id.clone(),
+                    revision: revision.clone(),
+                    nanos: nanos / (*events).max(1),
+                })
+                .filter(|over| over.nanos > budget.nanos)
                 .collect();
             let mut fresh = std::mem::take(&mut counted.fresh);
-            for (id, _, _) in &over {
-                if let Some(used) = fresh.get_mut(id) {
+            for over in &over {
+                if let Some(used) = fresh.get_mut(&over.id) {
                     used.over_budget = true;
                 }
             }
             if !fresh.is_empty() {
-                taken.push((tenant.clone(), fresh, over));
+                taken.push(Taken {
+                    tenant: tenant.clone(),
+                    fresh,
+                    over,
+                });
             }
         }
         taken
@@ -150,18 +173,19 @@ impl Writer {
     async fn write(&mut self) -> Result<(), storage::Error> {
         let now = Timestamp::now();
         let mut over_budget = 0;
-        for (tenant, fresh, over) in self.usage.take(self.budget) {
-            over_budget += over.len();
-            rule_stats::add(&self.store, &tenant, now, &fresh).await?;
-            for (id, revision, nanos) in over {
-                self.flag(&tenant, id, revision, nanos).await?;
+        for taken in self.usage.take(self.budget) {
+            over_budget += taken.over.len();
+            rule_stats::add(&self.store, &taken.tenant, now, &taken.fresh).await?;
+            for over in taken.over {
+                self.flag(&taken.tenant, over).await?;
             }
         }
         metrics::rules_over_budget(over_budget);
         Ok(())
     }
 
-    async fn flag(&mut self, tenant: &Tenant, id: String, revision: String, nanos: u64) -> Result<(), storage::Error> {
+    async fn flag(&mut self, tenant: &Tenant, over: OverBudget) -> Result<(), storage::Error> {
+        let OverBudget { id, revision, nanos } = over;
         let key = (tenant.clone(), id.clone(), revision);
         if self.flagged.contains(&key) {
             return Ok(());

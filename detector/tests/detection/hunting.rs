@@ -8,7 +8,7 @@ use model::node::Role;
 use model::{SourceId, Tenant, Timestamp};
 use proto::intel::v1::hunt_service_client::HuntServiceClient;
 use proto::intel::v1::{CancelHuntRequest, HuntedValue, StartHuntRequest};
-use storage::hunts::{self, NewHunt, Quarry, State};
+use storage::hunts::{self, NewHunt, State};
 use storage::indicators;
 
 use crate::sandbox::{Sandbox, event, eventually, name};

@@ -219,10 +219,13 @@ async fn exceptions_and_suppressions_come_back_as_they_were() {
         created_at: Timestamp(5_000_000),
     };
     suppressions::put(store, &suppression).await.unwrap();
-    assert_eq!(exceptions::all(store).await.unwrap(), [exception.clone()]);
+    assert_eq!(exceptions::all(store).await.unwrap(), std::slice::from_ref(&exception));
     assert_eq!(exceptions::get(store, &tenant, "e1").await.unwrap(), Some(exception));
     assert!(exceptions::list(store, &tenant, Some("a")).await.unwrap().is_empty());
-    assert_eq!(suppressions::list(store, &tenant).await.unwrap(), [suppression.clone()]);
+    assert_eq!(
+        suppressions::list(store, &tenant).await.unwrap(),
+        std::slice::from_ref(&suppression)
+    );
     assert_eq!(suppressions::get(store, &tenant, "a").await.unwrap(), Some(suppression));
     assert!(!before.covers(&rules::version(store).await.unwrap()));
     assert!(exceptions::delete(store, &tenant, "e1").await.unwrap());
