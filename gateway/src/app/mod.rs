@@ -9,6 +9,7 @@ pub mod hunts;
 pub mod indicators;
 pub mod ingest;
 pub mod peers;
+pub mod rule_use;
 pub mod rules;
 pub mod search;
 pub mod status;

@@ -139,6 +139,7 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Post, "/rules/backtest", ANALYST, || {
         routes!(rule_changes::backtest)
     }),
+    route(Verb::Get, "/rules/cost", VIEWER, || routes!(rules::cost)),
     route(Verb::Get, "/rules/coverage", VIEWER, || routes!(rules::coverage)),
     route(Verb::Get, "/rules/exceptions", VIEWER, || {
         routes!(tuning::list_exceptions)

@@ -1,12 +1,9 @@
 //! `/rules`: detection content, read and explained.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use model::Level;
-use model::alert::Attack;
 use model::rule::{RuleKind, RuleOrigin, StoredRule};
 use proto::rules::v1::ExplainRuleRequest;
 use proto::rules::v1::explain_rule_request::{Event, Rule};
@@ -19,6 +16,7 @@ use super::body::JsonBody;
 use super::params::Params;
 use super::path::PathText;
 use crate::app::events::check_limit;
+use crate::app::rule_use::{self, Cost, Coverage, MAX_DAYS, check_days};
 use crate::app::rules::{self, DEFAULT_PAGE, MAX_PAGE};
 use crate::auth::Caller;
 use crate::problem::{Problem, internal, invalid};
@@ -196,52 +194,67 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     }))
 }
 
-/// ATT&CK techniques that enabled rules and correlations look for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CoverageAnswer {
-    /// Enabled rules and correlations that can be used.
-    rules: usize,
-    /// Those of them without a technique.
-    untagged: usize,
-    techniques: Vec<TechniqueAnswer>,
+/// How far back to look for data.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "read through Params, which names the parameter in its errors; this documents them"
+)]
+pub(super) struct CoverageParams {
+    /// Days looked back, today included, 1 to 400.
+    #[param(minimum = 1, maximum = 400, default = 7)]
+    days: Option<u32>,
 }
 
-/// A technique.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TechniqueAnswer {
-    #[schema(example = "T1110.001")]
-    technique: String,
-    /// Ids of the rules that look for it.
-    rules: Vec<String>,
+/// How far back to look, and how many rules to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "read through Params, which names the parameter in its errors; this documents them"
+)]
+pub(super) struct CostParams {
+    /// Days looked back, today included, 1 to 400.
+    #[param(minimum = 1, maximum = 400, default = 7)]
+    days: Option<u32>,
+    /// Rules listed, 1 to 5000; those over their budget are listed in any case.
+    #[param(minimum = 1, maximum = 5000, default = 100)]
+    limit: Option<u64>,
 }
 
-/// ATT&CK techniques that enabled rules and correlations look for. Which of these see no data, `picket rules coverage
-/// --deployed` says.
+fn days(params: &mut Params) -> Result<u32, Problem> {
+    let days = params.take::<u32>("days", &format!("a number from 1 to {MAX_DAYS}"))?;
+    Ok(check_days(days)?)
+}
+
+/// ATT&CK techniques that enabled rules and correlations look for, and enabled rules that saw no data in `days` days.
 #[utoipa::path(
     get,
     path = "/rules/coverage",
     tag = "rules",
-    responses((status = 200, description = "Techniques", body = CoverageAnswer))
+    params(CoverageParams),
+    responses((status = 200, description = "Techniques and blind rules", body = Coverage))
 )]
-pub(super) async fn coverage(State(app): State<App>, caller: Caller) -> Result<Json<CoverageAnswer>, Problem> {
-    let stored = rules::enabled(&app.store, &caller).await?;
-    let mut techniques: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut untagged = 0;
-    for rule in &stored {
-        let attack = Attack::from_tags(&rule.tags);
-        untagged += usize::from(attack.techniques.is_empty());
-        for technique in attack.techniques {
-            techniques.entry(technique).or_default().push(rule.id.clone());
-        }
-    }
-    Ok(Json(CoverageAnswer {
-        rules: stored.len(),
-        untagged,
-        techniques: techniques
-            .into_iter()
-            .map(|(technique, rules)| TechniqueAnswer { technique, rules })
-            .collect(),
-    }))
+pub(super) async fn coverage(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<Coverage>, Problem> {
+    let days = days(&mut Params::parse(&uri, &["days"])?)?;
+    Ok(Json(rule_use::coverage(&app.store, &caller, days).await?))
+}
+
+/// What rules cost over the last `days` days, as detectors counted it on a sample of events; the dearest first.
+#[utoipa::path(
+    get,
+    path = "/rules/cost",
+    tag = "rules",
+    params(CostParams),
+    responses((status = 200, description = "Costs by rule", body = Cost))
+)]
+pub(super) async fn cost(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<Cost>, Problem> {
+    let mut params = Params::parse(&uri, &["days", "limit"])?;
+    let days = days(&mut params)?;
+    let limit = params.take::<u64>("limit", &format!("a number from 1 to {MAX_PAGE}"))?;
+    let limit = check_limit(limit, DEFAULT_PAGE, MAX_PAGE)?;
+    Ok(Json(rule_use::cost(&app.store, &caller, days, limit).await?))
 }
 
 /// One rule with its text.

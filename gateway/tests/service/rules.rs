@@ -1,6 +1,7 @@
 //! Detection content over REST and gRPC: what is wrong is told with its place, and changes are made by a detector in the
 //! caller's name.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use model::rule::{RuleKind, RuleOrigin, RuleProblem, StoredRule};
@@ -18,6 +19,7 @@ use proto::rules::v1::{
 use reqwest::{Method, Response as Answer};
 use serde_json::{Value, json};
 use storage::Store;
+use storage::rule_stats::{self, RuleUse};
 use tonic::{Request, Response, Status};
 
 use crate::grpc::channel;
@@ -415,16 +417,72 @@ async fn changes_are_asked_for_in_the_callers_name_and_refusals_are_told() {
     assert_eq!(replayed, json!({"events": 2}));
     let asked = gateway.fakes.rules.asked.lock().unwrap().pop().unwrap();
     assert_eq!(asked, ("backtest from 1000000".to_owned(), "key:ana".to_owned()));
-    let covered = gateway.get("/rules/coverage").await;
-    assert_eq!(
-        covered["techniques"],
-        json!([{"technique": "T1110", "rules": ["known"]}])
-    );
-
     let explained = ok(post("/rules/known/explain", json!({"event": {"a": 1}})).await).await;
     assert!(
         explained["event"].as_str().unwrap().contains(r#"{\"a\":1}"#),
         "{explained}"
     );
     problem(post("/rules/known/explain", json!({})).await, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn costs_and_blind_rules_are_told_from_what_detectors_counted() {
+    let gateway = support::start().await;
+    for id in ["cheap", "dear", "new"] {
+        store_rule(&gateway.store, id, Level::Low, None).await;
+    }
+    let covered = gateway.get("/rules/coverage").await;
+    assert_eq!(
+        covered["techniques"],
+        json!([{"technique": "T1110", "rules": ["cheap", "dear", "new"], "blind": ["cheap", "dear", "new"]}])
+    );
+    let used = |seen: u64, nanos: u64, over_budget: bool| RuleUse {
+        events: 100,
+        seen,
+        candidates: seen,
+        nanos,
+        over_budget,
+        ..RuleUse::default()
+    };
+    let counted = BTreeMap::from([
+        ("cheap".to_owned(), used(0, 100, true)),
+        ("dear".to_owned(), used(50, 900, false)),
+        ("deleted".to_owned(), used(50, 900, false)),
+    ]);
+    let tenant = Tenant::default();
+    rule_stats::add(&gateway.store, &tenant, Timestamp::now(), &counted)
+        .await
+        .unwrap();
+
+    let cost = gateway.get("/rules/cost?days=2&limit=1").await;
+    let ids: Vec<&Value> = cost["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    assert_eq!(
+        json!(ids),
+        json!(["dear", "cheap"]),
+        "those over budget are always told"
+    );
+    assert_eq!((&cost["counted"], &cost["over_budget"]), (&json!(2), &json!(1)));
+    let dear = &cost["rules"][0];
+    assert_eq!(
+        (&dear["nanoseconds_per_event"], &dear["share"]),
+        (&json!(9.0), &json!(0.9))
+    );
+    assert_eq!(
+        (&dear["candidate_rate"], &dear["over_budget"]),
+        (&json!(0.5), &json!(false))
+    );
+
+    let covered = gateway.get("/rules/coverage?days=2").await;
+    assert_eq!(covered["blind"].as_array().unwrap().len(), 1, "{covered}");
+    assert_eq!(covered["blind"][0]["reason"], "no event of its logsource came");
+    assert_eq!(covered["techniques"][0]["blind"], json!(["cheap"]));
+    assert_eq!(covered["uncounted"], 1);
+    for path in ["/rules/cost?days=0", "/rules/coverage?days=401", "/rules/cost?limit=0"] {
+        problem(gateway.request(Method::GET, path).send().await.unwrap(), 400).await;
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Diff(diff::Args),
     /// Show which ATT&CK techniques rules cover
     Coverage(coverage::Args),
+    /// Show what the rules of a running system cost
+    Cost(remote::cost::Args),
     /// Say what rules would have done with stored events
     Backtest(history::Args),
     /// Store rules in a running system
@@ -64,6 +66,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Diff(args) => diff::run(&args).await,
         Command::Coverage(args) => coverage::run(&args).await,
+        Command::Cost(args) => remote::cost::run(&args).await,
         Command::Backtest(args) => history::run(&args).await,
         Command::Import(args) => remote::import::run(args).await,
         Command::List(args) => remote::list::run(&args).await,

@@ -1,6 +1,7 @@
 //! What is done to the rules of a running system, through its gateway.
 
 pub(super) mod change;
+pub(super) mod cost;
 pub(super) mod deployed;
 pub(crate) mod exceptions;
 pub(super) mod import;

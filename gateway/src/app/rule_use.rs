@@ -1,0 +1,289 @@
+//! What deployed rules cost and see, from what detectors count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::Level;
+use model::alert::Attack;
+use model::rule::{RuleKind, StoredRule};
+use proto::ServiceError;
+use serde::Serialize;
+use storage::Store;
+use storage::rule_stats::{self, RuleUse};
+use storage::rules;
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::problem::{from_storage, invalid};
+
+/// Days looked back when nothing is said.
+pub const DEFAULT_DAYS: u32 = 7;
+/// Most days looked back.
+pub const MAX_DAYS: u32 = 400;
+/// Most fields named in a reason.
+const MAX_FIELDS: usize = 5;
+
+/// How many days to look back.
+///
+/// # Errors
+/// When it is not from 1 to [`MAX_DAYS`].
+pub fn check_days(days: Option<u32>) -> Result<u32, ServiceError> {
+    match days {
+        None => Ok(DEFAULT_DAYS),
+        Some(days @ 1..=MAX_DAYS) => Ok(days),
+        Some(days) => Err(invalid(format!(
+            "days: expected a number from 1 to {MAX_DAYS}, got {days}"
+        ))),
+    }
+}
+
+/// What rules cost.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cost {
+    /// Days looked back, today included.
+    pub days: u32,
+    /// Rules that were counted.
+    pub counted: usize,
+    /// Those of them that cost more than their budget on one of these days.
+    pub over_budget: usize,
+    /// Nanoseconds that evaluating all counted rules takes for an event.
+    pub nanoseconds_per_event: f64,
+    /// The dearest ones first.
+    pub rules: Vec<RuleCost>,
+}
+
+/// What one rule costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleCost {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    #[schema(example = "SSH failed password")]
+    pub title: String,
+    /// Its level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "low")]
+    pub level: Option<&'static str>,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Nanoseconds an event costs it, over all events.
+    pub nanoseconds_per_event: f64,
+    /// Its part of what all counted rules cost together, from 0 to 1.
+    pub share: f64,
+    /// Events it was counted on. A busy detector counts on a sample.
+    pub events: u64,
+    /// Of these, events of its logsource.
+    pub seen: u64,
+    /// Of these, events it had to be evaluated for.
+    pub candidates: u64,
+    /// Candidates among all events, from 0 to 1.
+    pub candidate_rate: f64,
+    /// Events it matched, exceptions and suppression left aside.
+    pub hits: u64,
+    /// It cost more than its budget on one of these days.
+    pub over_budget: bool,
+}
+
+/// What rules cost over the last `days` days; the `top` dearest are listed, and all that cost more than their budget.
+///
+/// # Errors
+/// When the database is away.
+pub async fn cost(store: &Store, caller: &Caller, days: u32, top: usize) -> Result<Cost, ServiceError> {
+    let totals = rule_stats::totals(store, &caller.tenant, days)
+        .await
+        .map_err(from_storage)?;
+    let stored = rules::list(store, &caller.tenant).await.map_err(from_storage)?;
+    Ok(ranked(&stored, &totals, days, top))
+}
+
+fn ranked(stored: &[StoredRule], totals: &BTreeMap<String, RuleUse>, days: u32, top: usize) -> Cost {
+    let mut counted: Vec<(&StoredRule, &RuleUse)> = stored
+        .iter()
+        .filter_map(|rule| Some((rule, totals.get(&rule.id)?)))
+        .collect();
+    // The total says what a rule costs the system; a rule that was switched on yesterday has had fewer events.
+    counted.sort_by(|(left, left_use), (right, right_use)| {
+        right_use
+            .nanos
+            .cmp(&left_use.nanos)
+            .then_with(|| left.id.cmp(&right.id))
+    });
+    let all: u64 = counted.iter().map(|(_, used)| used.nanos).sum();
+    let rules: Vec<RuleCost> = counted
+        .iter()
+        .enumerate()
+        .filter(|(place, (_, used))| *place < top || used.over_budget)
+        .map(|(_, (rule, used))| RuleCost {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            level: rule.level.map(Level::as_str),
+            enabled: rule.enabled,
+            nanoseconds_per_event: used.nanos_per_event(),
+            share: if all == 0 { 0.0 } else { used.nanos as f64 / all as f64 },
+            events: used.events,
+            seen: used.seen,
+            candidates: used.candidates,
+            candidate_rate: used.candidate_rate(),
+            hits: used.hits,
+            over_budget: used.over_budget,
+        })
+        .collect();
+    Cost {
+        days,
+        counted: counted.len(),
+        over_budget: counted.iter().filter(|(_, used)| used.over_budget).count(),
+        nanoseconds_per_event: counted.iter().map(|(_, used)| used.nanos_per_event()).sum(),
+        rules,
+    }
+}
+
+/// ATT&CK techniques that enabled rules and correlations look for, and rules that see no data.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Coverage {
+    /// Days looked back for data, today included.
+    pub days: u32,
+    /// Enabled rules and correlations that can be used.
+    pub rules: usize,
+    /// Those of them without a technique.
+    pub untagged: usize,
+    /// By id.
+    pub techniques: Vec<Technique>,
+    /// Enabled rules that could find nothing in these days, by id. Correlations are as blind as the rules they are about.
+    pub blind: Vec<BlindRule>,
+    /// Enabled rules no detector has counted yet.
+    pub uncounted: usize,
+}
+
+/// A technique.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Technique {
+    /// Its id.
+    #[schema(example = "T1110.001")]
+    pub technique: String,
+    /// Ids of the rules that look for it.
+    pub rules: Vec<String>,
+    /// Those of them that are blind. All of them: the technique is covered on paper only.
+    pub blind: Vec<String>,
+}
+
+/// A rule that sees no data.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BlindRule {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// `product/category/service`.
+    #[schema(example = "windows/process_creation/")]
+    pub logsource: String,
+    /// What did not come.
+    #[schema(example = "no event of its logsource came")]
+    pub reason: String,
+}
+
+/// What enabled rules cover, with what came in over the last `days` days.
+///
+/// # Errors
+/// When the database is away.
+pub async fn coverage(store: &Store, caller: &Caller, days: u32) -> Result<Coverage, ServiceError> {
+    let stored = super::rules::enabled(store, caller).await?;
+    let totals = rule_stats::totals(store, &caller.tenant, days)
+        .await
+        .map_err(from_storage)?;
+    Ok(covered(&stored, &totals, days))
+}
+
+fn covered(stored: &[StoredRule], totals: &BTreeMap<String, RuleUse>, days: u32) -> Coverage {
+    let mut coverage = Coverage {
+        days,
+        rules: stored.len(),
+        untagged: 0,
+        techniques: Vec::new(),
+        blind: Vec::new(),
+        uncounted: 0,
+    };
+    for rule in stored.iter().filter(|rule| rule.kind == RuleKind::Rule) {
+        let used = totals.get(&rule.id);
+        if used.is_none() && !totals.is_empty() {
+            coverage.uncounted += 1;
+        } else if let Some(reason) = blindness(used) {
+            coverage.blind.push(BlindRule {
+                id: rule.id.clone(),
+                title: rule.title.clone(),
+                logsource: rule.logsource.clone(),
+                reason,
+            });
+        }
+    }
+    let blind: BTreeSet<&str> = coverage.blind.iter().map(|rule| rule.id.as_str()).collect();
+    let mut techniques: BTreeMap<String, Technique> = BTreeMap::new();
+    for rule in stored {
+        let attack = Attack::from_tags(&rule.tags);
+        coverage.untagged += usize::from(attack.techniques.is_empty());
+        for technique in attack.techniques {
+            let entry = techniques.entry(technique.clone()).or_insert_with(|| Technique {
+                technique,
+                rules: Vec::new(),
+                blind: Vec::new(),
+            });
+            entry.rules.push(rule.id.clone());
+            if blind.contains(rule.id.as_str()) {
+                entry.blind.push(rule.id.clone());
+            }
+        }
+    }
+    coverage.techniques = techniques.into_values().collect();
+    coverage
+}
+
+/// Why a rule could find nothing; `None` when it could.
+fn blindness(used: Option<&RuleUse>) -> Option<String> {
+    let Some(used) = used else {
+        return Some("no events came".to_owned());
+    };
+    if !used.is_blind() {
+        return None;
+    }
+    if used.seen == 0 {
+        return Some("no event of its logsource came".to_owned());
+    }
+    let missing: Vec<String> = used.missing().into_iter().take(MAX_FIELDS).collect();
+    Some(format!("no event of its logsource has {}", missing.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(seen: u64, present: &[&str]) -> RuleUse {
+        RuleUse {
+            events: 10,
+            seen,
+            asked: ["a", "b"].map(str::to_owned).into(),
+            present: present.iter().map(|name| (*name).to_owned()).collect(),
+            ..RuleUse::default()
+        }
+    }
+
+    #[test]
+    fn a_rule_is_blind_without_events_of_its_logsource_or_any_of_its_fields() {
+        assert_eq!(blindness(Some(&used(1, &["b"]))), None);
+        assert_eq!(blindness(None).unwrap(), "no events came");
+        assert_eq!(
+            blindness(Some(&used(0, &[]))).unwrap(),
+            "no event of its logsource came"
+        );
+        assert_eq!(
+            blindness(Some(&used(1, &[]))).unwrap(),
+            "no event of its logsource has a, b"
+        );
+    }
+
+    #[test]
+    fn days_are_bounded() {
+        assert_eq!(check_days(None).unwrap(), DEFAULT_DAYS);
+        assert_eq!(check_days(Some(400)).unwrap(), 400);
+        for days in [0, 401] {
+            assert!(check_days(Some(days)).unwrap_err().detail.starts_with("days: "));
+        }
+    }
+}
