@@ -62,7 +62,7 @@ pub(super) struct IndicatorBody {
 }
 
 impl IndicatorBody {
-    fn to_wire(self) -> Result<WireIndicator, String> {
+    fn into_wire(self) -> Result<WireIndicator, String> {
         let time = |field: &str, text: Option<String>| match text.filter(|text| !text.is_empty()) {
             None => Ok(0),
             Some(text) => match text.parse::<Timestamp>() {
@@ -229,7 +229,7 @@ pub(super) async fn put(
     };
     let mut wires = Vec::with_capacity(given.len());
     for (index, indicator) in given.into_iter().enumerate() {
-        let wire = indicator.to_wire();
+        let wire = indicator.into_wire();
         wires.push(wire.map_err(|error| invalid(format!("{error} (indicator {index})")))?);
     }
     let outcome = indicators::put(&app.peers, &caller, wires).await?;

@@ -1,6 +1,6 @@
 //! Millions of indicators in memory: exact, small, and changed without being built anew.
 //!
-//! A tenant's values lie in 64 shards, chosen by the value's hash. A set is cloned by sharing its shards; a change copies
+//! A tenant's values lie in 256 shards, chosen by the value's hash. A set is cloned by sharing its shards; a change copies
 //! the one shard it is in, so a reader's snapshot stays as it was and costs nothing. Values are kept as bytes (addresses
 //! and hashes as numbers, the rest as text) and compared whole, so an answer is never a guess. What sources have in
 //! common (source, feed, tags, TLP, note) is kept once.

@@ -57,12 +57,33 @@ impl Interned {
     }
 }
 
+/// A time in milliseconds, as MongoDB keeps it, in six bytes: 4,459 years around 1970; what lies beyond is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Millis([u8; 6]);
+
+impl Millis {
+    const MIN: Self = Self([0, 0, 0, 0, 0, 0x80]);
+    const MAX: Self = Self([0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+
+    fn of(time: Timestamp) -> Self {
+        let millis = time.as_millis().clamp(Self::MIN.get(), Self::MAX.get());
+        let [a, b, c, d, e, f, ..] = millis.to_le_bytes();
+        Self([a, b, c, d, e, f])
+    }
+
+    const fn get(self) -> i64 {
+        let [a, b, c, d, e, f] = self.0;
+        // Shifting back and forth repeats the sign.
+        i64::from_le_bytes([0, 0, a, b, c, d, e, f]) >> 16
+    }
+}
+
 /// One source's word about a value.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
     pub(super) common: Arc<Common>,
-    pub(super) from: i64,
-    pub(super) until: i64,
+    pub(super) from: Millis,
+    pub(super) until: Millis,
     /// Where the reference is among the texts.
     pub(super) reference: u32,
     pub(super) reference_len: u16,
@@ -75,8 +96,8 @@ impl Said {
     pub(super) fn of(indicator: &Indicator, common: Arc<Common>, reference: u32, reference_len: u16) -> Self {
         Self {
             common,
-            from: indicator.valid_from.map_or(i64::MIN, |time| time.0),
-            until: indicator.valid_until.map_or(i64::MAX, |time| time.0),
+            from: indicator.valid_from.map_or(Millis::MIN, Millis::of),
+            until: indicator.valid_until.map_or(Millis::MAX, Millis::of),
             reference,
             reference_len,
             confidence: indicator.confidence,
@@ -85,7 +106,8 @@ impl Said {
     }
 
     pub(super) fn is_valid_at(&self, at: Timestamp) -> bool {
-        self.from <= at.0 && at.0 <= self.until
+        let at = at.as_millis();
+        self.from.get() <= at && at <= self.until.get()
     }
 
     /// Whether it is the word of the same feed and source.
@@ -96,9 +118,24 @@ impl Said {
     /// Whether it says the same as `indicator`, apart from the reference.
     pub(super) fn is_same(&self, indicator: &Indicator) -> bool {
         self.is_by(indicator)
-            && self.from == indicator.valid_from.map_or(i64::MIN, |time| time.0)
-            && self.until == indicator.valid_until.map_or(i64::MAX, |time| time.0)
+            && self.from == indicator.valid_from.map_or(Millis::MIN, Millis::of)
+            && self.until == indicator.valid_until.map_or(Millis::MAX, Millis::of)
             && self.confidence == indicator.confidence
             && *self.common == Common::of(indicator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_milliseconds_and_their_order() {
+        for millis in [0, 1, -1, 1_767_225_600_123, -62_135_596_800_000, 140_000_000_000_000] {
+            assert_eq!(Millis::of(Timestamp::from_millis(millis)).get(), millis);
+        }
+        assert_eq!(Millis::of(Timestamp(i64::MAX)), Millis::MAX);
+        assert_eq!(Millis::of(Timestamp(i64::MIN)), Millis::MIN);
+        assert!(size_of::<Said>() <= 32);
     }
 }

@@ -13,7 +13,7 @@ use super::shard::Shard;
 use crate::observables::{Observable, Wanted};
 
 /// Parts of a set: a change copies one of them.
-const SHARDS: usize = 64;
+const SHARDS: usize = 256;
 
 /// One tenant's indicators, found by what they name.
 #[derive(Clone, Debug)]

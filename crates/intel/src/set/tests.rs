@@ -30,7 +30,7 @@ fn event(fields: &[(&'static str, Value)]) -> Event {
             epoch: Epoch(1),
             seq: 1,
         },
-        timestamp: Timestamp(1000),
+        timestamp: Timestamp(1_000_000),
         fields: fields
             .iter()
             .map(|(name, value)| ((*name).into(), value.clone()))
@@ -155,8 +155,8 @@ fn validity_and_confidence_decide_at_the_events_own_time() {
         (Some(900), Some(1100), true),
     ] {
         let mut one = guessed("10.0.0.1");
-        one.valid_from = from.map(Timestamp);
-        one.valid_until = until.map(Timestamp);
+        one.valid_from = from.map(Timestamp::from_millis);
+        one.valid_until = until.map(Timestamp::from_millis);
         let event = event(&[("m", "10.0.0.1".into())]);
         assert_eq!(
             matches(&set_of(&[one]), &event).len(),
