@@ -80,7 +80,7 @@ fn time(own: i32, count: u64, mut call: impl FnMut(u64)) -> f64 {
     (cpu_seconds(own) - before) * 1e9 / count.max(1) as f64
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     println!("machine: {}", machine());
     let own = i32::try_from(std::process::id()).context("read the process id")?;
     let resident = || resident_mib(own);
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     set.shrink();
     // The allocator gives back what it does not need when it is asked for memory a moment later.
     for _ in 0..20 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         for kib in [1, 16, 64, 256, 1024, 4096] {
             black_box(vec![0_u8; kib * 1024]);
         }

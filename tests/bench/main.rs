@@ -43,7 +43,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ingest(args) => ingest::run(&args).await,
-        Command::Intel(args) => intel::run(&args),
+        Command::Intel(args) => intel::run(&args).await,
         Command::Latency(args) => latency::run(&args).await,
         Command::Memory(args) => memory::run(&args).await,
         Command::Sigma(args) => sigma::run(&args),
