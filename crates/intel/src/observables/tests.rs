@@ -1,3 +1,5 @@
+//! What is found in texts, and what is not.
+
 use super::{Extractor, Observable, Wanted, may_differ};
 
 fn found(text: &str, wanted: Wanted) -> Vec<String> {

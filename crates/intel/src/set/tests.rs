@@ -1,3 +1,5 @@
+//! The set as a whole, beside a plain reading of what indicators mean.
+
 use std::collections::BTreeMap;
 
 use model::indicator::{Indicator, IndicatorType, Tlp, canonical_value};
