@@ -74,6 +74,25 @@ impl Filter {
     }
 }
 
+/// The filters that are for this rule, with what holds of events they take away.
+pub(crate) fn of_rule<'f>(
+    filters: &'f [Filter],
+    rule: &'f Rule,
+    catalog: &'f Catalog,
+) -> impl Iterator<Item = (&'f Filter, Result<Expr, RuleError>)> {
+    let chosen = filters
+        .iter()
+        .filter(|filter| (filter.rules == FilteredRules::Any || filter.names(rule)) && filter.is_compatible(rule));
+    chosen.map(|filter| {
+        // Field names mean what they mean in the rule's logsource, which says more than the filter's.
+        let events = Rule {
+            logsource: rule.logsource.clone(),
+            ..filter.events.clone()
+        };
+        (filter, catalog.resolve(&events).map(|resolved| resolved.detection))
+    })
+}
+
 /// What must hold of an event beside the rule's own detection: that no filter takes it away. `None` when no filter is
 /// for this rule.
 ///
@@ -82,17 +101,8 @@ impl Filter {
 /// match what it must not.
 pub fn apply(filters: &[Filter], rule: &Rule, catalog: &Catalog) -> Result<Option<Expr>, RuleError> {
     let mut terms = Vec::new();
-    for filter in filters {
-        let chosen = filter.rules == FilteredRules::Any || filter.names(rule);
-        if !chosen || !filter.is_compatible(rule) {
-            continue;
-        }
-        // Field names mean what they mean in the rule's logsource, which says more than the filter's.
-        let events = Rule {
-            logsource: rule.logsource.clone(),
-            ..filter.events.clone()
-        };
-        terms.push(Expr::Not(Box::new(catalog.resolve(&events)?.detection)));
+    for (_, events) in of_rule(filters, rule, catalog) {
+        terms.push(Expr::Not(Box::new(events?)));
     }
     Ok(match terms.len() {
         0 => None,

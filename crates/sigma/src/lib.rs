@@ -70,7 +70,7 @@ pub use engine::profile::{Profile, RuleProfile};
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
 pub use error::{LineError, RuleError};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, explain_with};
 pub use filter::Filter;
 pub use lint::{Lint, Linter, Severity, lint};
 pub use logsource::{Applied, Catalog, Resolved};

@@ -10,7 +10,7 @@ use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
 use serde_json::{Value as Json, json};
 use sigma::explain::Step;
-use sigma::{Catalog, Explanation, Rule, explain, parse_rules};
+use sigma::{Catalog, Document, Explanation, Filter, Rule, explain, explain_with, parse_documents, parse_rules};
 
 const RULE: &str = "title: Download\nid: r1\nlogsource: {product: linux}\ndetection:\n  selection:\n    process.name:\n      - \
                     curl\n      - wget\n    CommandLine|contains|all: ['-o', http]\n  filter_main:\n    - user.name: apt\n    - \
@@ -149,4 +149,35 @@ fn counted_conditions_ask_for_as_many_as_are_missing() {
     let one = explained(yaml, &json!({"z": 4}));
     assert_eq!(one.missing.len(), 1);
     assert_eq!(one.missing[0].search.as_deref(), Some("a"));
+}
+
+#[test]
+fn a_filter_that_takes_the_event_away_is_told() {
+    let filter = |id: &str, logsource: &str| -> Filter {
+        let yaml = format!(
+            "title: Admins {id}\nid: {id}\nlogsource: {logsource}\nfilter:\n  rules: any\n  selection: \
+             {{User|startswith: adm_}}\n  condition: selection\n"
+        );
+        match parse_documents("f.yml", &yaml).remove(0).unwrap() {
+            Document::Filter(filter) => filter,
+            Document::Rule(_) | Document::Correlation(_) => panic!("expected a filter"),
+        }
+    };
+    let filters = [filter("f1", "{product: linux}"), filter("f2", "{product: windows}")];
+    let explained = |user: &str| {
+        let fields = json!({"process.name": "curl", "process.command_line": "curl -o x http://a", "user.name": user});
+        explain_with(&rule(RULE), Catalog::builtin(), &filters, &event(&fields)).unwrap()
+    };
+    let found = explained("adm_1");
+    assert!(found.gate.passed && found.detected && !found.matched);
+    assert_eq!(found.filters.len(), 1, "one of another logsource is not for the rule");
+    assert!(found.filters[0].excludes);
+    assert_eq!(found.missing.len(), 1);
+    assert_eq!(found.missing[0].key, "filter");
+    assert_eq!(
+        found.missing[0].reason,
+        "the filter Admins f1 (f1) takes the event away"
+    );
+    let kept = explained("eve");
+    assert!(kept.matched && !kept.filters[0].excludes && kept.missing.is_empty());
 }

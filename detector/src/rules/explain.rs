@@ -1,11 +1,12 @@
 //! Explaining what a rule makes of an event.
 
 use model::event::Fields;
+use model::rule::RuleKind;
 use model::{Epoch, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use proto::rules::v1::ExplainRuleRequest;
 use proto::rules::v1::explain_rule_request::{Event as AskedEvent, Rule as AskedRule};
 use proto::{ErrorCode, ServiceError};
-use sigma::{Document, Rule};
+use sigma::{Document, Filter, Rule};
 use storage::{Store, blocks, rules};
 use tonic::Status;
 
@@ -41,7 +42,7 @@ pub(crate) async fn explain(
     let stored = rules::enabled(store).await.map_err(|error| failed(&error))?;
     let parsed: Vec<Parsed> = stored
         .iter()
-        .filter(|rule| rule.tenant == *tenant && rule.kind == model::rule::RuleKind::Pipeline)
+        .filter(|rule| rule.tenant == *tenant && matches!(rule.kind, RuleKind::Pipeline | RuleKind::Filter))
         .filter_map(|rule| cache.get(rule).ok())
         .collect();
     let explaining = tokio::task::spawn_blocking(move || {
@@ -52,8 +53,18 @@ pub(crate) async fn explain(
                 Parsed::Document(_) => None,
             })
             .collect();
+        let filters: Vec<Filter> = parsed
+            .iter()
+            .filter_map(|parsed| match parsed {
+                Parsed::Document(document) => match &**document {
+                    Document::Filter(filter) => Some(filter.clone()),
+                    Document::Rule(_) | Document::Correlation(_) => None,
+                },
+                Parsed::Pipeline(_) => None,
+            })
+            .collect();
         let catalog = catalog(&pipelines, &mut Problems::default());
-        let explanation = sigma::explain(&rule, &catalog, &event)
+        let explanation = sigma::explain_with(&rule, &catalog, &filters, &event)
             .map_err(|error| invalid(format!("rule: {}: {}", error.field, error.reason)))?;
         serde_json::to_string(&explanation).map_err(|error| {
             ServiceError::new(

@@ -55,6 +55,8 @@ pub static RPCS: &[Rpc] = &[
     rpc("/picket.query.v1.QueryService/GetStatus", VIEWER, false),
     rpc("/picket.query.v1.QueryService/ListRules", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetRule", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetRuleCost", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetRuleCoverage", VIEWER, false),
     // A viewer may try with `dry_run`; the method itself asks for more otherwise.
     rpc("/picket.rules.v1.RuleService/ImportRules", VIEWER, false),
     rpc("/picket.rules.v1.RuleService/SetRulesEnabled", ANALYST, false),

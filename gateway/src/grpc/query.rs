@@ -6,8 +6,9 @@ use model::rule::StoredRule;
 use model::{Level, Timestamp};
 use proto::query::v1::query_service_server::QueryService;
 use proto::query::v1::{
-    Alert, GetRuleRequest, GetRuleResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
-    ListRulesRequest, ListRulesResponse, NodeStatus, Rule, WatchAlertsRequest,
+    Alert, GetRuleCostRequest, GetRuleCostResponse, GetRuleCoverageRequest, GetRuleCoverageResponse, GetRuleRequest,
+    GetRuleResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse, ListRulesRequest,
+    ListRulesResponse, NodeStatus, Rule, WatchAlertsRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::alerts::AlertFilter;
@@ -15,7 +16,7 @@ use storage::rules::RuleFilter;
 use tonic::{Request, Response, Status};
 
 use super::watch::{self, AlertStream};
-use crate::app::{alerts, events, rules, status};
+use crate::app::{alerts, events, rule_use, rules, status};
 use crate::auth::Caller;
 use crate::problem::{internal, invalid, quote};
 use crate::state::App;
@@ -198,6 +199,34 @@ impl QueryService for Query {
         let found = rules::get(&self.app.store, &caller, &request.into_inner().id).await?;
         Ok(Response::new(GetRuleResponse {
             rule: Some(rule(found, true)),
+        }))
+    }
+
+    async fn get_rule_cost(
+        &self,
+        request: Request<GetRuleCostRequest>,
+    ) -> Result<Response<GetRuleCostResponse>, Status> {
+        let caller = caller(&request)?;
+        let GetRuleCostRequest { days, limit } = request.into_inner();
+        let days = rule_use::check_days((days != 0).then_some(days))?;
+        let limit = (limit != 0).then(|| u64::from(limit));
+        let limit = events::check_limit(limit, rules::DEFAULT_PAGE, rules::MAX_PAGE)?;
+        let cost = rule_use::cost(&self.app.store, &caller, days, limit).await?;
+        Ok(Response::new(GetRuleCostResponse {
+            cost_json: serde_json::to_string(&cost).map_err(|error| internal("cost", &error))?,
+        }))
+    }
+
+    async fn get_rule_coverage(
+        &self,
+        request: Request<GetRuleCoverageRequest>,
+    ) -> Result<Response<GetRuleCoverageResponse>, Status> {
+        let caller = caller(&request)?;
+        let days = request.into_inner().days;
+        let days = rule_use::check_days((days != 0).then_some(days))?;
+        let coverage = rule_use::coverage(&self.app.store, &caller, days).await?;
+        Ok(Response::new(GetRuleCoverageResponse {
+            coverage_json: serde_json::to_string(&coverage).map_err(|error| internal("coverage", &error))?,
         }))
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use model::rule::{RuleKind, RuleOrigin, RuleProblem, StoredRule};
 use model::{AccessRole, Level, Tenant, Timestamp};
+use proto::query::v1::query_service_client::QueryServiceClient;
+use proto::query::v1::{GetRuleCostRequest, GetRuleCoverageRequest};
 use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::rule_service_server::RuleService;
@@ -482,6 +484,16 @@ async fn costs_and_blind_rules_are_told_from_what_detectors_counted() {
     assert_eq!(covered["blind"][0]["reason"], "no event of its logsource came");
     assert_eq!(covered["techniques"][0]["blind"], json!(["cheap"]));
     assert_eq!(covered["uncounted"], 1);
+    let mut client = QueryServiceClient::new(channel(&gateway).await);
+    let key = gateway.key("vera", AccessRole::Viewer).await;
+    let mut request = Request::new(GetRuleCostRequest { days: 2, limit: 1 });
+    request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+    let answer = client.get_rule_cost(request).await.unwrap().into_inner();
+    assert_eq!(serde_json::from_str::<Value>(&answer.cost_json).unwrap(), cost);
+    let mut request = Request::new(GetRuleCoverageRequest { days: 2 });
+    request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+    let answer = client.get_rule_coverage(request).await.unwrap().into_inner();
+    assert_eq!(serde_json::from_str::<Value>(&answer.coverage_json).unwrap(), covered);
     for path in ["/rules/cost?days=0", "/rules/coverage?days=401", "/rules/cost?limit=0"] {
         problem(gateway.request(Method::GET, path).send().await.unwrap(), 400).await;
     }

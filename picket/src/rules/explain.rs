@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use model::Event;
 use proto::rules::v1::ExplainRuleRequest;
 use proto::rules::v1::explain_rule_request::{Event as WireEvent, Rule as WireRule};
-use sigma::{Catalog, Explanation, Rule};
+use sigma::{Catalog, Explanation, Filter, Rule};
 
 use super::{events, files, render};
 use crate::client::{Connection, RuleClient, encoded, grpc_error};
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// A processing pipeline for a rule file
     #[arg(long = "pipeline", value_name = "FILE")]
     pipelines: Vec<PathBuf>,
+    /// Filters for a rule file
+    #[arg(long = "filter", value_name = "FILE|DIR")]
+    filters: Vec<PathBuf>,
     /// Take JSON objects as they are, without the parsers
     #[arg(long)]
     as_is: bool,
@@ -65,7 +68,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let explained = match (rule, events) {
         (GivenRule::File { rules, .. }, GivenEvents::File(events)) => {
-            here(&rules, &events, &catalog(&args.pipelines)?)?
+            here(&rules, &events, &catalog(&args.pipelines)?, &filters(&args.filters)?)?
+        }
+        (_, _) if !args.pipelines.is_empty() || !args.filters.is_empty() => {
+            bail!("--pipeline and --filter are for files; a running system takes its own")
         }
         (rule, events) => there(&args, rule, events).await?,
     };
@@ -77,11 +83,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if matched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn here(rules: &[Rule], events: &[Event], catalog: &Catalog) -> anyhow::Result<Vec<Explanation>> {
+fn here(rules: &[Rule], events: &[Event], catalog: &Catalog, filters: &[Filter]) -> anyhow::Result<Vec<Explanation>> {
     let mut explained = Vec::new();
     for event in events {
         for rule in rules {
-            explained.push(sigma::explain(rule, catalog, event).context("explain the rule")?);
+            explained.push(sigma::explain_with(rule, catalog, filters, event).context("explain the rule")?);
         }
     }
     Ok(explained)
@@ -97,6 +103,20 @@ fn catalog(paths: &[PathBuf]) -> anyhow::Result<Catalog> {
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", told.join("\n"))
     })
+}
+
+fn filters(paths: &[PathBuf]) -> anyhow::Result<Vec<Filter>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parsed = files::collect(paths)?.parse();
+    if let Some(error) = parsed.all_errors().next() {
+        bail!("--filter: {error}");
+    }
+    if parsed.filters.is_empty() {
+        bail!("--filter: expected filters, found none");
+    }
+    Ok(parsed.filters)
 }
 
 async fn there(args: &Args, rule: GivenRule, events: GivenEvents) -> anyhow::Result<Vec<Explanation>> {

@@ -42,6 +42,23 @@ pub(crate) fn explanation(found: &Explanation, style: Style) -> String {
             self::search(&mut text, search, style);
         }
     }
+    for filter in &found.filters {
+        let verdict = if filter.excludes {
+            "takes the event away"
+        } else {
+            "lets it pass"
+        };
+        let _ = writeln!(
+            text,
+            "  {} filter {}: {verdict} {}",
+            mark(!filter.excludes, style),
+            style.bold(&printable(&filter.title)),
+            style.dim(&printable(&filter.id))
+        );
+        if filter.excludes {
+            step(&mut text, &filter.condition, 2, style);
+        }
+    }
     if !found.missing.is_empty() {
         let _ = writeln!(
             text,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 pub struct Explanation {
     /// Which rule.
     pub rule: RuleName,
-    /// Whether the rule matches: the gate lets the event pass and the condition holds.
+    /// Whether the rule matches: the gate lets the event pass, the condition holds and no filter takes the event away.
     pub matched: bool,
     /// Whether the rule's logsource is about this event.
     pub gate: Gate,
@@ -20,8 +20,24 @@ pub struct Explanation {
     pub condition: Step,
     /// The named searches, in the rule's order.
     pub searches: Vec<Search>,
+    /// The filters that are for this rule. One that takes the event away keeps the rule from matching.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<AppliedFilter>,
     /// The least that would have to be otherwise for the rule to match; empty when it does.
     pub missing: Vec<Missing>,
+}
+
+/// A filter, asked of the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppliedFilter {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Whether it takes the event away.
+    pub excludes: bool,
+    /// Its condition with the truth of each part.
+    pub condition: Step,
 }
 
 /// A rule by its names.
@@ -195,7 +211,7 @@ pub struct ItemValue {
 pub struct Missing {
     /// The search; absent for the logsource, and for rules without named searches.
     pub search: Option<String>,
-    /// The item's key, `logsource`, or the field.
+    /// The item's key, `logsource`, `filter`, or the field.
     pub key: String,
     /// Line in the rule's text, from 1; absent when it has none of its own.
     pub line: Option<usize>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::explanation::{Gate, Item, Missing, Search, Seen, Step, TestAnswer};
+use super::explanation::{AppliedFilter, Gate, Item, Missing, Search, Seen, Step, TestAnswer};
 use crate::rule::Rule;
 
 /// Longest value quoted in a reason, in characters.
@@ -70,6 +70,17 @@ pub(super) fn tests(step: &Step) -> Vec<TestAnswer> {
             Leaf::Item(..) => None,
         })
         .collect()
+}
+
+/// A filter that takes the event away.
+pub(super) fn of_filter(filter: &AppliedFilter) -> Missing {
+    Missing {
+        search: None,
+        key: "filter".to_owned(),
+        line: None,
+        must_hold: false,
+        reason: format!("the filter {} ({}) takes the event away", filter.title, filter.id),
+    }
 }
 
 /// What a gate that stays shut is missing.

@@ -13,11 +13,12 @@ mod structure;
 use model::Event;
 
 pub use explanation::{
-    Alternative, Explanation, Gate, Item, ItemValue, Missing, RuleName, Search, Seen, Step, TestAnswer,
+    Alternative, AppliedFilter, Explanation, Gate, Item, ItemValue, Missing, RuleName, Search, Seen, Step, TestAnswer,
 };
 
 use crate::ast::Expr;
 use crate::error::{Fault, RuleError};
+use crate::filter::{self, Filter};
 use crate::logsource::Catalog;
 use crate::rule::Rule;
 use answer::Answers;
@@ -29,6 +30,19 @@ use structure::Structure;
 /// When the catalog refuses the rule, or its own text cannot be read again, which does not happen to a rule that was
 /// parsed.
 pub fn explain(rule: &Rule, catalog: &Catalog, event: &Event) -> Result<Explanation, RuleError> {
+    explain_with(rule, catalog, &[], event)
+}
+
+/// The same for a rule that is used with filters; those that are not for it are left aside.
+///
+/// # Errors
+/// As [`explain`], and when a filter cannot be asked of the rule's events.
+pub fn explain_with(
+    rule: &Rule,
+    catalog: &Catalog,
+    filters: &[Filter],
+    event: &Event,
+) -> Result<Explanation, RuleError> {
     let answers = Answers::new(event);
     let resolved = catalog.resolve(rule)?;
     let gate = gate(rule, &resolved.gate, &answers);
@@ -49,6 +63,19 @@ pub fn explain(rule: &Rule, catalog: &Catalog, event: &Event) -> Result<Explanat
     if !detected {
         missing.extend(missing::of_condition(&condition, &searches));
     }
+    let filters = filter::of_rule(filters, rule, catalog)
+        .map(|(filter, events)| {
+            let condition = answers.step(&events?);
+            Ok(AppliedFilter {
+                id: filter.id.clone(),
+                title: filter.title.clone(),
+                excludes: condition.holds(),
+                condition,
+            })
+        })
+        .collect::<Result<Vec<_>, RuleError>>()?;
+    missing.extend(filters.iter().filter(|filter| filter.excludes).map(missing::of_filter));
+    let is_excluded = filters.iter().any(|filter| filter.excludes);
     Ok(Explanation {
         rule: RuleName {
             id: rule.id.clone(),
@@ -56,12 +83,13 @@ pub fn explain(rule: &Rule, catalog: &Catalog, event: &Event) -> Result<Explanat
             level: rule.level.to_string(),
             revision: rule.revision.clone(),
         },
-        matched: gate.passed && detected,
+        matched: gate.passed && detected && !is_excluded,
         gate,
         detected,
         conditions,
         condition,
         searches,
+        filters,
         missing,
     })
 }
