@@ -11,14 +11,16 @@ use proto::rules::v1::{ImportOutcome, ImportRulesRequest, Outcome, RuleFile};
 use serde_json::{Value, json};
 use sigma::Status;
 
+use super::portions::{Limits, portions};
 use crate::client::{Connection, RuleClient, grpc_error};
 use crate::rules::files;
 use crate::table::{Cell, Style, Table, Tone, counted, printable, shortened, thousands};
 
-/// Most files in one request.
-const MAX_FILES: usize = 200;
-/// Most bytes of text in one request.
-const MAX_BYTES: usize = 2 << 20;
+/// Of one request.
+const LIMITS: Limits = Limits {
+    files: 200,
+    bytes: 2 << 20,
+};
 /// A shorter import shows no bar.
 const SHOW_AFTER: Duration = Duration::from_secs(2);
 /// An import of at most so many documents tells of each.
@@ -77,8 +79,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             eprintln!("{note}");
         }
     }
-    // What others refer to comes first.
-    chosen.sort_by_key(order);
     let mut client = args.connection.target()?.rules().await?;
     outcomes.extend(import(&mut client, chosen, &args).await?);
     let failed = outcomes.iter().any(|outcome| outcome.outcome() == Outcome::Refused);
@@ -95,43 +95,18 @@ fn is_deprecated(text: &str) -> bool {
     rules.peek().is_some() && rules.all(|rule| matches!(rule.status, Some(Status::Deprecated | Status::Unsupported)))
 }
 
-/// Pipelines, then rules, then filters and correlations.
-fn order(file: &RuleFile) -> u8 {
-    if file
-        .path
-        .split(['/', '\\'])
-        .rev()
-        .skip(1)
-        .any(|folder| folder == "pipelines")
-    {
-        return 0;
-    }
-    let refers = file
-        .content
-        .lines()
-        .any(|line| line.starts_with("correlation:") || line.starts_with("filter:"));
-    if refers { 2 } else { 1 }
-}
-
 async fn import(client: &mut RuleClient, files: Vec<RuleFile>, args: &Args) -> anyhow::Result<Vec<ImportOutcome>> {
     let bar = progress(files.len(), args.json);
     let began = Instant::now();
     let mut outcomes = Vec::with_capacity(files.len());
-    let mut files = files.into_iter().peekable();
-    while files.peek().is_some() {
-        let mut portion = Vec::new();
-        let mut bytes = 0;
-        while let Some(file) = files.next_if(|file| {
-            portion.is_empty() || (portion.len() < MAX_FILES && bytes + file.content.len() <= MAX_BYTES)
-        }) {
-            bytes += file.content.len() + file.path.len();
-            portion.push(file);
-        }
+    for portion in portions(files, args.dry_run, LIMITS) {
         if began.elapsed() >= SHOW_AFTER && bar.is_hidden() && std::io::stderr().is_terminal() && !args.json {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        let count = portion.len() as u64;
-        outcomes.extend(send(client, portion, args.dry_run).await?);
+        let count = portion.files.len() as u64;
+        let (files, again) = portion.take();
+        let found = send(client, files, args.dry_run).await?;
+        outcomes.extend(found.into_iter().filter(|outcome| !again.contains(&outcome.path)));
         bar.inc(count);
     }
     bar.finish_and_clear();
@@ -299,23 +274,6 @@ fn to_json(outcomes: &[ImportOutcome], deprecated: usize, dry_run: bool) -> Valu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_others_refer_to_is_sent_first() {
-        let file = |path: &str, content: &str| RuleFile {
-            path: path.to_owned(),
-            content: content.to_owned(),
-        };
-        let mut files = [
-            file("a.yml", "title: c\ncorrelation:\n  type: event_count"),
-            file("b.yml", "title: r\ndetection: {}"),
-            file("x/pipelines/p.yml", "transformations: []"),
-            file("pipelines.yml", "title: r"),
-        ];
-        files.sort_by_key(order);
-        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        assert_eq!(paths, ["x/pipelines/p.yml", "b.yml", "pipelines.yml", "a.yml"]);
-    }
 
     #[test]
     fn only_files_of_deprecated_rules_alone_are_left_out() {

@@ -6,6 +6,7 @@ pub(super) mod deployed;
 pub(crate) mod exceptions;
 pub(super) mod import;
 pub(super) mod list;
+mod portions;
 pub(super) mod show;
 pub(crate) mod suppressions;
 pub(super) mod versions;
