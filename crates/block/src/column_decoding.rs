@@ -53,15 +53,38 @@ impl Data {
     }
 }
 
+/// Which positions of a column somebody wants. In place of others there may be nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a>(Option<&'a [bool]>);
+
+impl<'a> Wanted<'a> {
+    pub(crate) const ALL: Self = Self(None);
+
+    pub(crate) fn only(positions: &'a [bool]) -> Self {
+        Self(Some(positions))
+    }
+
+    fn has(self, position: usize) -> bool {
+        self.0
+            .is_none_or(|wanted| wanted.get(position).copied().unwrap_or_default())
+    }
+}
+
 /// Reads `count` values laid out as `kind`, which is not [`encoding::STRING_PREFIXES`].
-pub(crate) fn get(kind: u8, plain: &[u8], count: usize, budget: &mut Budget) -> Result<Data, DecodeError> {
+pub(crate) fn get(
+    kind: u8,
+    plain: &[u8],
+    count: usize,
+    wanted: Wanted<'_>,
+    budget: &mut Budget,
+) -> Result<Data, DecodeError> {
     let mut reader = Reader::new(plain, "column");
     let data = match kind {
-        encoding::STRINGS => Data::Plain(get_strings(&mut reader, count, budget)?),
+        encoding::STRINGS => Data::Plain(get_strings(&mut reader, count, wanted, budget)?),
         encoding::STRING_DICTIONARY => {
             let size = reader.count()?;
             let indexes = reader.indexes(size, count, budget)?;
-            Data::Dictionary(get_strings(&mut reader, size, budget)?, indexes)
+            Data::Dictionary(get_strings(&mut reader, size, Wanted::ALL, budget)?, indexes)
         }
         encoding::INTEGERS => {
             let numbers = integers::get(&mut reader, count, budget)?;
@@ -82,12 +105,21 @@ pub(crate) fn get(kind: u8, plain: &[u8], count: usize, budget: &mut Budget) -> 
     Ok(data)
 }
 
-fn get_strings(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) -> Result<Vec<Value>, DecodeError> {
+fn get_strings(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: Wanted<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Value>, DecodeError> {
     budget.take_items::<Value>(count)?;
     let mut values = Vec::with_capacity(count);
     strings::get(reader, count, |text| {
-        budget.take(text.len())?;
-        values.push(Value::Str(text.to_owned()));
+        values.push(if wanted.has(values.len()) {
+            budget.take(text.len())?;
+            Value::Str(text.to_owned())
+        } else {
+            Value::Null
+        });
         Ok(())
     })?;
     Ok(values)
@@ -112,6 +144,7 @@ pub(crate) fn get_prefixes<'v>(
     plain: &[u8],
     count: usize,
     mut bases: impl Iterator<Item = Option<&'v Value>>,
+    wanted: Wanted<'_>,
     budget: &mut Budget,
 ) -> Result<Data, DecodeError> {
     let mut reader = Reader::new(plain, "column");
@@ -121,7 +154,12 @@ pub(crate) fn get_prefixes<'v>(
     let mut values = Vec::with_capacity(count);
     strings::get(&mut reader, count, |prefix| {
         let base = bases.next().flatten().and_then(Value::as_str);
-        let text = match (flags.next(), base) {
+        let flag = flags.next();
+        if !wanted.has(values.len()) {
+            values.push(Value::Null);
+            return Ok(());
+        }
+        let text = match (flag, base) {
             (Some(0), _) => {
                 budget.take(prefix.len())?;
                 prefix.to_owned()

@@ -4,8 +4,9 @@ use model::event::FieldName;
 use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, ecs};
 
 use crate::budget::Budget;
+use crate::by_column::ByColumn;
 use crate::column::Column;
-use crate::column_decoding::{self, Data};
+use crate::column_decoding::{self, Data, Wanted};
 use crate::encode::NUMBERING_BYTES;
 use crate::error::DecodeError;
 use crate::frame;
@@ -146,16 +147,40 @@ impl<'a> Block<'a> {
         self.read_times(&mut self.budget.clone())
     }
 
+    /// Whether every field has a column, so that [`Self::field_names`] tells all.
+    #[must_use]
+    pub fn has_all_columns(&self) -> bool {
+        self.overflow.is_none()
+    }
+
     /// One field of all events; `None` when no event has it.
     ///
     /// # Errors
     /// When the column is malformed, its layout is not known, or it would take too much memory.
     pub fn column(&self, field: &str) -> Result<Option<Column>, DecodeError> {
         let mut budget = self.budget.clone();
-        let Some(number) = self.columns.iter().position(|column| column.name == field) else {
-            return self.overflow_column(field, &mut budget);
-        };
-        let data = self.read_column(number, None, &mut budget)?;
+        match self.columns.iter().position(|column| column.name == field) {
+            Some(number) => self.whole_column(number, &mut budget).map(Some),
+            None => self.overflow_column(field, &mut budget),
+        }
+    }
+
+    /// Names and values of all fields that have a column, to be decoded when asked for.
+    ///
+    /// # Errors
+    /// When the events' times are malformed.
+    pub fn by_column(&self) -> Result<ByColumn<'_, 'a>, DecodeError> {
+        let mut budget = self.budget.clone();
+        let times = self.read_times(&mut budget)?;
+        Ok(ByColumn::new(self, self.columns.len(), times, budget))
+    }
+
+    pub(crate) fn name_of(&self, number: usize) -> Option<&str> {
+        self.columns.get(number).map(|column| column.name.as_ref())
+    }
+
+    pub(crate) fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
+        let data = self.read_column(number, None, None, budget)?;
         budget.take_items::<u32>(self.count)?;
         let (dictionary, indexes) = data.into_parts();
         let mut position = 0_usize;
@@ -168,7 +193,7 @@ impl<'a> Block<'a> {
                 }
             })?
         });
-        Ok(Some(Column::new(dictionary, rows)))
+        Ok(Column::new(dictionary, rows))
     }
 
     /// All events in order, with their fields in the order they had.
@@ -176,15 +201,47 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When any part is malformed, a layout is not known, or they would take too much memory.
     pub fn events(&self) -> Result<Vec<Event>, DecodeError> {
+        self.read_events(None)
+    }
+
+    /// The events at some rows, in order of rows. Costs far less than [`Self::events`] when they are few. Rows that are
+    /// not there are left out.
+    ///
+    /// # Errors
+    /// As of [`Self::events`].
+    pub fn events_at(&self, rows: &[usize]) -> Result<Vec<Event>, DecodeError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut wanted = vec![false; self.count];
+        for row in rows {
+            if let Some(place) = wanted.get_mut(*row) {
+                *place = true;
+            }
+        }
+        self.read_events(Some(&wanted))
+    }
+
+    fn read_events(&self, wanted: Option<&[bool]>) -> Result<Vec<Event>, DecodeError> {
         let mut budget = self.budget.clone();
         let ids = self.read_ids(&mut budget)?;
         let times = self.read_times(&mut budget)?;
-        let mut columns = self.read_all_columns(&mut budget)?;
+        let mut columns = self.read_all_columns(wanted, &mut budget)?;
         let mut overflow = self.read_overflow_values(&mut budget)?.into_iter();
         let mut positions = vec![0_usize; columns.len()];
-        budget.take_items::<Event>(self.count)?;
-        let mut events = Vec::with_capacity(self.count);
-        for ((id, timestamp), shape) in ids.into_iter().zip(times).zip(self.shapes.rows()) {
+        let count = wanted.map_or(self.count, |wanted| wanted.iter().filter(|wanted| **wanted).count());
+        budget.take_items::<Event>(count)?;
+        let mut events = Vec::with_capacity(count);
+        for (row, ((id, timestamp), shape)) in ids.into_iter().zip(times).zip(self.shapes.rows()).enumerate() {
+            if wanted.is_some_and(|wanted| !wanted[row]) {
+                for number in shape {
+                    match positions.get_mut(*number as usize) {
+                        Some(position) => *position += 1,
+                        None => drop(overflow.next()),
+                    }
+                }
+                continue;
+            }
             budget.take(shape.len() * FIELD_BYTES)?;
             let mut fields = Fields::with_capacity(shape.len());
             for number in shape {
@@ -243,12 +300,31 @@ impl<'a> Block<'a> {
         Ok(times.into_iter().map(Timestamp).collect())
     }
 
-    /// `base` is the column's other half when the caller has it already.
-    fn read_column(&self, number: usize, base: Option<&Data>, budget: &mut Budget) -> Result<Data, DecodeError> {
+    /// Which positions of a column belong to wanted rows.
+    fn positions(&self, number: usize, rows: Option<&[bool]>) -> Option<Vec<bool>> {
+        let present = self.shapes.presence(number as u32).zip(rows?);
+        Some(
+            present
+                .filter_map(|(present, wanted)| present.then_some(*wanted))
+                .collect(),
+        )
+    }
+
+    /// `base` is the column's other half when the caller has it already. Values in rows that are not wanted may be
+    /// missing.
+    fn read_column(
+        &self,
+        number: usize,
+        base: Option<&Data>,
+        rows: Option<&[bool]>,
+        budget: &mut Budget,
+    ) -> Result<Data, DecodeError> {
         let entry = self.columns.get(number).ok_or(MISSING)?;
+        let positions = self.positions(number, rows);
+        let wanted = positions.as_deref().map_or(Wanted::ALL, Wanted::only);
         let plain = frame::get(entry.frame, budget)?;
         if entry.encoding != encoding::STRING_PREFIXES {
-            return column_decoding::get(entry.encoding, &plain, entry.count, budget);
+            return column_decoding::get(entry.encoding, &plain, entry.count, wanted, budget);
         }
         let base_number = column_decoding::base_of(&plain)?;
         let read_here;
@@ -257,7 +333,9 @@ impl<'a> Block<'a> {
             None => {
                 let entry = self.columns.get(base_number).ok_or(MISSING)?;
                 let plain = frame::get(entry.frame, budget)?;
-                read_here = column_decoding::get(entry.encoding, &plain, entry.count, budget)?;
+                let positions = self.positions(base_number, rows);
+                let wanted = positions.as_deref().map_or(Wanted::ALL, Wanted::only);
+                read_here = column_decoding::get(entry.encoding, &plain, entry.count, wanted, budget)?;
                 &read_here
             }
         };
@@ -272,17 +350,17 @@ impl<'a> Block<'a> {
             })
             .zip(self.shapes.presence(number as u32))
             .filter_map(|(base, present)| present.then_some(base));
-        column_decoding::get_prefixes(&plain, entry.count, bases, budget)
+        column_decoding::get_prefixes(&plain, entry.count, bases, wanted, budget)
     }
 
-    fn read_all_columns(&self, budget: &mut Budget) -> Result<Vec<Data>, DecodeError> {
+    fn read_all_columns(&self, rows: Option<&[bool]>, budget: &mut Budget) -> Result<Vec<Data>, DecodeError> {
         let is_prefixes = |number: usize| self.columns[number].encoding == encoding::STRING_PREFIXES;
         let mut columns = Vec::with_capacity(self.columns.len());
         for number in 0..self.columns.len() {
             columns.push(if is_prefixes(number) {
                 Data::Plain(Vec::new())
             } else {
-                self.read_column(number, None, budget)?
+                self.read_column(number, None, rows, budget)?
             });
         }
         for number in (0..self.columns.len()).filter(|number| is_prefixes(*number)) {
@@ -290,7 +368,7 @@ impl<'a> Block<'a> {
             if base >= columns.len() || is_prefixes(base) {
                 return Err(DecodeError::Malformed("a text's other half is in no column of its own"));
             }
-            columns[number] = self.read_column(number, columns.get(base), budget)?;
+            columns[number] = self.read_column(number, columns.get(base), rows, budget)?;
         }
         Ok(columns)
     }
@@ -301,7 +379,7 @@ impl<'a> Block<'a> {
         };
         let mut read = |entry: &Entry<'_>| {
             let plain = frame::get(entry.frame, budget)?;
-            column_decoding::get(entry.encoding, &plain, entry.count, budget).map(|data| data.into_parts())
+            column_decoding::get(entry.encoding, &plain, entry.count, Wanted::ALL, budget).map(|data| data.into_parts())
         };
         let ((names, None), (values, None)) = (read(names)?, read(values)?) else {
             return Err(DecodeError::Malformed(

@@ -8,6 +8,7 @@
 //! hold more than [`MAX_DECODED_BYTES`]; [`encode`] refuses what would not fit when read back.
 
 mod budget;
+mod by_column;
 mod column;
 mod column_decoding;
 mod column_encoding;
@@ -25,6 +26,7 @@ mod values;
 mod wire;
 mod words;
 
+pub use by_column::ByColumn;
 pub use column::Column;
 pub use decode::Block;
 pub use encode::{Encoded, Meta, encode};

@@ -22,6 +22,12 @@ fn read_all(bytes: &[u8]) -> Result<usize, DecodeError> {
             values += column.iter().flatten().count();
         }
     }
+    let columns = block.by_column()?;
+    for column in 0..columns.columns() {
+        values += (0..columns.rows()).filter_map(|row| columns.value(column, row)).count();
+    }
+    // Not all rows are wanted, so what is wrong with the others may not show.
+    let _ = (columns.finish(), block.events_at(&[0, 5]));
     block.ids()?;
     block.timestamps()?;
     block.events().map(|events| events.len() + values)

@@ -94,6 +94,7 @@ fn check(events: &[Event]) {
         assert_eq!(column.iter().collect::<Vec<_>>(), expected, "{name}");
     }
     assert_eq!(block.column("no such field"), Ok(None));
+    check_parts(&block, events);
     let mut names: Vec<_> = events
         .iter()
         .flat_map(|event| event.fields.iter().map(|(name, _)| name))
@@ -110,6 +111,26 @@ fn check(events: &[Event]) {
     {
         assert!(may_contain(&encoded.meta.token_filter, text), "{text:?}");
     }
+}
+
+/// Some rows, and values by column.
+fn check_parts(block: &Block<'_>, events: &[Event]) {
+    for step in [1, 2, 7] {
+        let rows: Vec<usize> = (0..events.len()).skip(step - 1).step_by(step).collect();
+        let expected: Vec<_> = rows.iter().map(|row| events[*row].clone()).collect();
+        assert_eq!(block.events_at(&rows).unwrap(), expected, "every {step}th");
+    }
+    assert_eq!(block.events_at(&[events.len()]).unwrap(), []);
+    let columns = block.by_column().unwrap();
+    assert_eq!((columns.rows(), columns.decoded()), (events.len(), 0));
+    for column in (0..columns.columns()).take(200) {
+        for (row, event) in events.iter().enumerate() {
+            assert_eq!(columns.time(row), event.timestamp);
+            assert_eq!(columns.value(column, row), event.fields.get(columns.name(column)));
+        }
+        assert_eq!(columns.decoded(), column + 1);
+    }
+    columns.finish().unwrap();
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use block::{Block, DecodeError};
 use serde::Serialize;
 use sigma::ast::{Expr, Op, Subject};
 use sigma::{Catalog, LogSource, Rule, RuleSet, Scratch};
@@ -53,9 +54,11 @@ pub async fn find(
     let gates = Arc::new(RuleSet::compile_with(gates, &catalog, &[]).0);
     let work = {
         let gates = gates.clone();
-        move |events: &[model::Event]| -> (u64, Seen) {
+        move |block: &Block<'_>, span: &Span| -> Result<(u64, Seen), DecodeError> {
+            let mut events = block.events()?;
+            events.retain(|event| span.holds(event.timestamp));
             let (mut scratch, mut hits, mut seen) = (Scratch::new(), Vec::new(), Seen::new());
-            for event in events {
+            for event in &events {
                 hits.clear();
                 gates.evaluate(event, &mut scratch, &mut hits);
                 for hit in &hits {
@@ -67,7 +70,7 @@ pub async fn find(
                     }
                 }
             }
-            (events.len() as u64, seen)
+            Ok((events.len() as u64, seen))
         }
     };
     let (mut events, mut all) = (0, Seen::new());

@@ -1,8 +1,9 @@
 //! Stored events, block by block, on as many threads as asked for.
 
 use anyhow::{Context as _, anyhow};
+use block::{Block, DecodeError};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use model::{Event, Tenant, Timestamp};
+use model::{Tenant, Timestamp};
 use storage::Store;
 use storage::blocks::{self, CountQuery, ScanQuery};
 
@@ -18,8 +19,8 @@ pub struct Span {
 }
 
 impl Span {
-    fn holds(&self, event: &Event) -> bool {
-        self.from.is_none_or(|from| event.timestamp >= from) && self.to.is_none_or(|to| event.timestamp < to)
+    pub(super) fn holds(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
     }
 
     /// How many there are.
@@ -33,12 +34,12 @@ impl Span {
         blocks::count_events(store, &query).await.context("count the events")
     }
 
-    /// Gives each block's events to `work`, on `threads` at once, latest blocks first, and what comes of it to `take`,
+    /// Gives each block to `work`, on `threads` at once, latest blocks first, and what comes of it to `take`,
     /// which ends the reading by answering false.
     pub(super) async fn read<T, W, K>(&self, store: &Store, threads: usize, work: W, mut take: K) -> anyhow::Result<()>
     where
         T: Send + 'static,
-        W: Fn(&[Event]) -> T + Clone + Send + 'static,
+        W: Fn(&Block<'_>, &Self) -> Result<T, DecodeError> + Clone + Send + 'static,
         K: FnMut(T) -> bool,
     {
         let query = ScanQuery {
@@ -53,13 +54,11 @@ impl Span {
                 let (work, span) = (work.clone(), self.clone());
                 async move {
                     let block = block?;
-                    let working = tokio::task::spawn_blocking(move || {
-                        let opened = block::Block::open(&block.body).context("open a block")?;
-                        let mut events = opened.events().context("read a block")?;
-                        events.retain(|event| span.holds(event));
-                        Ok::<_, anyhow::Error>(work(&events))
-                    });
-                    working.await.context("read a block")?
+                    patiently(move || {
+                        let opened = Block::open(&block.body).context("open a block")?;
+                        work(&opened, &span).context("read a block")
+                    })
+                    .await
                 }
             })
             .buffer_unordered(threads.max(1));
@@ -71,4 +70,25 @@ impl Span {
         }
         Ok(())
     }
+}
+
+/// The highest nice value, that of work which can wait for all other.
+const LEAST: i32 = 19;
+
+/// Runs `work` on a thread that gets what processor time nobody else wants. The thread is its own, as an ordinary user's
+/// process cannot raise its priority again.
+async fn patiently<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("backtest".to_owned())
+        .spawn(move || {
+            // On Linux this is the priority of the calling thread. Without it the work is only less polite.
+            if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
+                tracing::debug!(%error, "cannot lower the priority of a backtest");
+            }
+            // Nobody may wait for it any more.
+            let _ = sender.send(work());
+        })
+        .context("start a thread")?;
+    receiver.await.context("read a block")?
 }

@@ -1,10 +1,12 @@
 //! Rules and stored events: what rules would have made of the past, and which of them see nothing.
 //!
-//! Everything is read from the database by whoever calls this, with one thread unless told otherwise; nothing is written,
-//! no lease is taken and no block is marked, so that live detection goes on as it does.
+//! Everything is read from the database by whoever calls this, with one thread unless told otherwise, at the lowest
+//! priority; nothing is written, no lease is taken and no block is marked, so that live detection goes on as it does. Only
+//! columns that rules read are decoded, and whole events only where a rule matches.
 
 mod blind;
 mod blocks;
+mod columns;
 mod content;
 mod replay;
 pub(crate) mod service;
@@ -14,13 +16,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Event, Tenant, Timestamp};
+use block::{Block, DecodeError};
+use model::{Tenant, Timestamp};
 use serde::Serialize;
 use sigma::{Correlation, Document, Filter, Rule, RuleError};
 use storage::Store;
 
 pub use blind::{Blind, find as find_blind};
 pub use blocks::Span;
+pub use columns::{Found, find as find_matches};
 pub use content::Deployed;
 use replay::{Part, Plan, Total};
 pub use tally::{Sample, Tally};
@@ -75,7 +79,7 @@ pub struct Outcome {
     pub hits: u64,
     /// How many of the hits an exception took away.
     pub excepted: u64,
-    /// Time in the engine, of all threads together.
+    /// Time for decoding what rules read and evaluating it, of all threads together.
     pub nanoseconds_per_event: f64,
     /// The alerts.
     pub result: Tally,
@@ -134,9 +138,10 @@ pub async fn run(
     let all = span.count(store).await?;
     let (mut new, mut old) = (Total::default(), Total::default());
     let shared = plans.clone();
-    let work = move |events: &[Event]| -> (Part, Option<Part>) {
+    let work = move |block: &Block<'_>, span: &Span| -> Result<(Part, Option<Part>), DecodeError> {
         let (new, old) = &*shared;
-        (new.evaluate(events), old.as_ref().map(|old| old.evaluate(events)))
+        let before = old.as_ref().map(|old| old.evaluate(block, span)).transpose()?;
+        Ok((new.evaluate(block, span)?, before))
     };
     let take = |(part, other): (Part, Option<Part>)| {
         new.add(part);

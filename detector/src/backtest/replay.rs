@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use block::{Block, DecodeError};
 use model::{Event, Tenant, Timestamp, Value};
 use serde_json::{Value as Json, json};
-use sigma::correlation::{Correlations, States, Windows};
+use sigma::correlation::{Contribution, Correlations, States, Windows};
 use sigma::{Catalog, Correlation, Filter, Rule, RuleError, RuleSet, Scratch};
 
+use super::blocks::Span;
+use super::columns;
 use super::content::Deployed;
 use super::tally::{Made, Tally};
 
@@ -117,42 +120,39 @@ impl Plan {
         (self.set.len(), self.correlations.all().len())
     }
 
-    /// Evaluates a block's events.
-    pub(super) fn evaluate(&self, events: &[Event]) -> Part {
+    /// Evaluates the events of a block that a span holds.
+    pub(super) fn evaluate(&self, block: &Block<'_>, span: &Span) -> Result<Part, DecodeError> {
         let began = Instant::now();
-        let mut part = Part {
-            events: events.len() as u64,
-            ..Part::default()
+        let mut scratch = Scratch::new();
+        let mut part = match columns::find(&self.set, block, |time| span.holds(time), &mut scratch)? {
+            Some(found) => {
+                let events = block.events_at(&found.rows)?;
+                let mut judging = Judging::new(self, found.events);
+                for (event, hits) in events.iter().zip(found.matches()) {
+                    judging.judge(event, hits.iter().map(|hit| *hit as usize));
+                }
+                judging.end()
+            }
+            None => self.evaluate_each(block, span, &mut scratch)?,
         };
-        let (mut scratch, mut own) = (Scratch::new(), Scratch::new());
-        let (mut hits, mut excepting) = (Vec::new(), Vec::new());
-        let mut contributions = Vec::new();
-        for event in events {
+        part.spent = began.elapsed();
+        Ok(part)
+    }
+
+    /// The same, event by event.
+    fn evaluate_each(&self, block: &Block<'_>, span: &Span, scratch: &mut Scratch) -> Result<Part, DecodeError> {
+        let mut events = block.events()?;
+        events.retain(|event| span.holds(event.timestamp));
+        let mut judging = Judging::new(self, events.len() as u64);
+        let mut hits = Vec::new();
+        for event in &events {
             hits.clear();
-            self.set.evaluate(event, &mut scratch, &mut hits);
-            if hits.is_empty() {
-                continue;
-            }
-            excepting.clear();
-            if !self.exceptions.is_empty() {
-                self.exceptions.evaluate(event, &mut own, &mut excepting);
-            }
-            for hit in &hits {
-                part.hits += 1;
-                if self.is_excepted(*hit, event, &excepting) {
-                    part.excepted += 1;
-                    continue;
-                }
-                // What is wrong with an event as a contribution shows in the correlation's own counters.
-                let _ = self.correlations.contributions(*hit, event, &mut contributions);
-                if !self.correlations.silenced(*hit) {
-                    self.alert(*hit, event, &mut part);
-                }
+            self.set.evaluate(event, scratch, &mut hits);
+            if !hits.is_empty() {
+                judging.judge(event, hits.iter().copied());
             }
         }
-        part.states = self.correlations.gather(contributions);
-        part.spent = began.elapsed();
-        part
+        Ok(judging.end())
     }
 
     fn is_excepted(&self, hit: usize, event: &Event, excepting: &[usize]) -> bool {
@@ -188,6 +188,56 @@ impl Plan {
             shown: json!({ "event_id": event.id.to_string(), "message": event.fields.str("message") }),
         };
         merge(&mut part.alerts, key, made, 1);
+    }
+}
+
+/// What comes of a block's hits.
+struct Judging<'p> {
+    plan: &'p Plan,
+    part: Part,
+    contributions: Vec<Contribution>,
+    scratch: Scratch,
+    excepting: Vec<usize>,
+}
+
+impl<'p> Judging<'p> {
+    fn new(plan: &'p Plan, events: u64) -> Self {
+        Self {
+            plan,
+            part: Part {
+                events,
+                ..Part::default()
+            },
+            contributions: Vec::new(),
+            scratch: Scratch::new(),
+            excepting: Vec::new(),
+        }
+    }
+
+    /// Takes an event and the rules that match it.
+    fn judge(&mut self, event: &Event, hits: impl Iterator<Item = usize>) {
+        let plan = self.plan;
+        self.excepting.clear();
+        if !plan.exceptions.is_empty() {
+            plan.exceptions.evaluate(event, &mut self.scratch, &mut self.excepting);
+        }
+        for hit in hits {
+            self.part.hits += 1;
+            if plan.is_excepted(hit, event, &self.excepting) {
+                self.part.excepted += 1;
+                continue;
+            }
+            // What is wrong with an event as a contribution shows in the correlation's own counters.
+            let _ = plan.correlations.contributions(hit, event, &mut self.contributions);
+            if !plan.correlations.silenced(hit) {
+                plan.alert(hit, event, &mut self.part);
+            }
+        }
+    }
+
+    fn end(mut self) -> Part {
+        self.part.states = self.plan.correlations.gather(self.contributions);
+        self.part
     }
 }
 
@@ -282,4 +332,183 @@ fn host_of(group_by: &[String], group: &[String]) -> String {
     let position = group_by.iter().position(|field| field == "host.name");
     let host = position.and_then(|position| group.get(position));
     host.cloned().unwrap_or_else(|| "-".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Epoch, EventId, Fields, SourceId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: &str = "
+id: text
+title: T
+logsource: {product: linux}
+detection: {s: {process.name|contains: ['SH', ss]}, condition: s}
+---
+id: keywords
+title: T
+logsource: {product: linux}
+detection: {k: [bash, '7'], f: {user.name: root}, condition: k and not f}
+---
+id: 'null'
+title: T
+logsource: {product: linux}
+detection: {s: {user.name: null}, e: {process.name|exists: true}, condition: s and e}
+---
+id: number
+title: T
+logsource: {product: windows}
+detection: {s: {Count|gte: 5}, condition: s}
+---
+id: spaces
+title: T
+logsource: {product: linux}
+detection: {s: {ThreatName: x}, condition: s}
+---
+id: absent
+title: T
+logsource: {product: linux}
+detection: {s: {user.name: root}, condition: not s}
+---
+title: Many
+id: many
+correlation: {type: event_count, rules: [text], group-by: [host.name], timespan: 1m, condition: {gte: 2}}
+";
+
+    fn value() -> impl Strategy<Value = Value> {
+        let text = prop::sample::select(vec!["bash", "root", "sshd -D", "x", "", "Ünï", "7", "-7"]);
+        let one = prop_oneof![
+            4 => text.prop_map(Value::from),
+            2 => (0_i64..9).prop_map(Value::Int),
+            1 => Just(Value::Null),
+            1 => any::<bool>().prop_map(Value::Bool),
+            1 => Just(Value::Float(7.5)),
+        ];
+        prop_oneof![5 => one.clone(), 1 => prop::collection::vec(one, 0..3).prop_map(Value::List)]
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let names = vec![
+            "process.name",
+            "user.name",
+            "Count",
+            "message",
+            "Threat Name",
+            "ThreatName",
+            "picket.x",
+        ];
+        let fields = prop::collection::btree_map(prop::sample::select(names), value(), 0..6);
+        let product = prop::sample::select(vec!["linux", "linux", "windows"]);
+        (fields, product, 0_i64..200, 0..3).prop_map(|(some, product, second, host)| {
+            let mut fields = Fields::new();
+            fields.insert("host.os.type", product);
+            fields.insert("host.name", format!("h{host}"));
+            for (name, value) in some {
+                fields.insert(name, value);
+            }
+            Event {
+                id: EventId {
+                    source: SourceId::named("test", "replay"),
+                    epoch: Epoch(1),
+                    seq: 0,
+                },
+                timestamp: Timestamp(1_700_000_000_000_000 + second * 1_000_000),
+                fields,
+            }
+        })
+    }
+
+    fn plan() -> Plan {
+        let (rules, correlations, filters) =
+            super::super::parse(&[("r.yml".to_owned(), RULES.trim_start().to_owned())]).unwrap();
+        let exception = |rule_id: &str, selection: Json| model::exception::Exception {
+            id: "e".to_owned(),
+            tenant: Tenant::default(),
+            rule_id: rule_id.to_owned(),
+            selection: selection.as_object().unwrap().clone(),
+            reason: "why".to_owned(),
+            author: "user:ann".to_owned(),
+            created_at: Timestamp(0),
+            expires_at: None,
+        };
+        let deployed = Deployed {
+            exceptions: vec![exception("absent", json!({"host.name": "h1"}))],
+            ..Deployed::default()
+        };
+        let (plan, errors) = Plan::new(
+            &Tenant::default(),
+            rules,
+            correlations,
+            &filters,
+            &deployed,
+            Catalog::builtin(),
+        );
+        assert!(errors.is_empty(), "{errors:?}");
+        plan
+    }
+
+    fn shown(plan: &Plan, part: Part) -> (u64, u64, u64, Json) {
+        let counts = (part.events, part.hits, part.excepted);
+        let mut total = Total::default();
+        total.add(part);
+        let tally = serde_json::to_value(total.tally(plan, 1000)).unwrap();
+        (counts.0, counts.1, counts.2, tally)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn columns_and_rows_give_the_same_alerts(
+            mut events in prop::collection::vec(event(), 1..40),
+            from in proptest::option::of(0_i64..200),
+        ) {
+            for (event, seq) in events.iter_mut().zip(0..) {
+                event.id.seq = seq;
+            }
+            let plan = plan();
+            let span = Span {
+                tenant: Tenant::default(),
+                from: from.map(|second| Timestamp(1_700_000_000_000_000 + second * 1_000_000)),
+                to: None,
+            };
+            let bytes = block::encode(&events).unwrap().bytes;
+            let block = Block::open(&bytes).unwrap();
+            let by_column = plan.evaluate(&block, &span).unwrap();
+            let by_row = plan.evaluate_each(&block, &span, &mut Scratch::new()).unwrap();
+            prop_assert_eq!(shown(&plan, by_column), shown(&plan, by_row));
+            let has = |name: &str| block.field_names().any(|known| known == name);
+            let found = columns::find(&plan.set, &block, |_| true, &mut Scratch::new()).unwrap();
+            prop_assert_eq!(found.is_none(), has("Threat Name") && has("ThreatName"));
+        }
+    }
+
+    #[test]
+    fn only_columns_that_rules_read_are_decoded() {
+        let yaml = "id: r\ntitle: T\nlogsource: {product: linux}\ndetection: {s: {a: 1}, condition: s}\n";
+        let (set, _) = RuleSet::compile(vec![sigma::parse_rules("r", yaml).remove(0).unwrap()]);
+        let mut fields = Fields::new();
+        for name in ["host.os.type", "a", "b", "c", "d", "message"] {
+            fields.insert(name, "linux");
+        }
+        let id = EventId {
+            source: SourceId::named("test", "replay"),
+            epoch: Epoch(1),
+            seq: 1,
+        };
+        let event = Event {
+            id,
+            timestamp: Timestamp(1),
+            fields,
+        };
+        let bytes = block::encode(&[event]).unwrap().bytes;
+        let block = Block::open(&bytes).unwrap();
+        let stored = columns::Stored(block.by_column().unwrap());
+        set.evaluate_columns(&stored, &mut Scratch::new(), |_, _| {});
+        assert!((1..=3).contains(&stored.0.decoded()), "{}", stored.0.decoded());
+        let never = columns::find(&set, &block, |_| false, &mut Scratch::new());
+        assert_eq!(never.unwrap().unwrap().events, 0);
+    }
 }

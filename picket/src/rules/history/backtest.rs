@@ -123,7 +123,7 @@ fn tell(outcome: &Outcome, as_json: bool, took: Duration) -> anyhow::Result<()> 
         number(outcome.excepted),
     );
     println!(
-        "{:.1} s, {:.0} ns an event in the engine; nothing was stored",
+        "{:.1} s, {:.0} ns an event to decode and evaluate; nothing was stored",
         took.as_secs_f64(),
         outcome.nanoseconds_per_event
     );
