@@ -259,6 +259,20 @@ async fn a_stored_event_is_explained_by_a_stored_rule() {
     let answer = client.explain_rule(stored).await.unwrap().into_inner();
     let explanation: serde_json::Value = serde_json::from_str(&answer.explanation_json).unwrap();
     assert_eq!(explanation["matched"], true, "{explanation:#}");
+    let filter = "title: Tests\nid: tests\nlogsource: {product: linux}\nfilter:\n  rules: any\n  selection: \
+                  {event.action|exists: true}\n  condition: selection\n";
+    assert_eq!(
+        import(&mut client, &[("f.yml", filter)], false).await[0].outcome(),
+        Outcome::Added
+    );
+    let stored = request(AskedEvent::EventId(events[33].id.to_string()));
+    let answer = client.explain_rule(stored).await.unwrap().into_inner();
+    let explanation: serde_json::Value = serde_json::from_str(&answer.explanation_json).unwrap();
+    assert_eq!(
+        (&explanation["detected"], &explanation["matched"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(explanation["filters"][0]["id"], "tests", "{explanation:#}");
     let given = request(AskedEvent::EventJson("{\"event\": {\"action\": \"other\"}}".to_owned()));
     let answer = client.explain_rule(given).await.unwrap().into_inner();
     let explanation: serde_json::Value = serde_json::from_str(&answer.explanation_json).unwrap();

@@ -99,7 +99,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         let unseen = profile.rules.iter().filter(|rule| rule.seen == 0).count();
         if unseen > 0 {
-            println!("{} by origin for none of the events", counted(unseen, "rule"));
+            println!(
+                "{} for other logsources than those of these events",
+                counted(unseen, "rule")
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
