@@ -5,6 +5,7 @@
     reason = "a command line tool talks to its user"
 )]
 
+mod backtest;
 mod baseline;
 mod ingest;
 mod intel;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Stored blocks through rules: by column, as backtests do it, beside event by event
+    Backtest(backtest::Args),
     /// Events per second from a followed file to durable and detected, beside plain insert_many into the same mongod
     Ingest(ingest::Args),
     /// A million indicators in memory: bytes, lookups and changes, beside a plain map
@@ -42,6 +45,7 @@ enum Command {
 #[allow(clippy::disallowed_methods, reason = "a driver needs no service life")]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Backtest(args) => backtest::run(&args),
         Command::Ingest(args) => ingest::run(&args).await,
         Command::Intel(args) => intel::run(&args).await,
         Command::Latency(args) => latency::run(&args).await,

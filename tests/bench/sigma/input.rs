@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::read;
 
 /// Path and text of every `.yml` or `.yaml` file below the given paths, in order of their paths.
-pub(super) fn rule_texts(roots: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn rule_texts(roots: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     let mut pending = roots.to_vec();
     while let Some(path) = pending.pop() {

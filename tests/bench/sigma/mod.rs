@@ -5,7 +5,7 @@
 //! was built with the feature `peers`, which `cargo xtask bench sigma` does.
 
 mod compare;
-mod input;
+pub(crate) mod input;
 mod ours;
 #[cfg(feature = "peers")]
 mod peer;
@@ -181,7 +181,7 @@ impl Rates {
 }
 
 /// Events per second of this thread's CPU time: what one core does, also while others use the machine.
-fn rate(count: usize, work: impl FnOnce()) -> f64 {
+pub(crate) fn rate(count: usize, work: impl FnOnce()) -> f64 {
     let start = cpu_time();
     work();
     count as f64 / (cpu_time() - start).max(1e-9)
