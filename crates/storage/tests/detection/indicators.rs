@@ -182,7 +182,7 @@ async fn removal_takes_what_was_selected_and_nothing_else() {
     assert_eq!(removed(by_feed).await, 1);
     assert_eq!(listed(store, Filter::default()).await, all[2..3]);
     assert!(
-        indicators::lookup(store, tenant, &[one.clone()])
+        indicators::lookup(store, tenant, std::slice::from_ref(&one))
             .await
             .unwrap()
             .is_empty()
@@ -278,7 +278,7 @@ async fn records_from_before_there_were_feeds_are_kept() {
     collection.insert_one(old).await.unwrap();
     store.ensure_indexes().await.unwrap();
     let now = indicator(IndicatorType::Ip, "10.0.0.1", "first");
-    assert_eq!(listed(store, Filter::default()).await, [now.clone()]);
+    assert_eq!(listed(store, Filter::default()).await, std::slice::from_ref(&now));
     let mut of_feed = now.clone();
     of_feed.feed = "f".to_owned();
     indicators::upsert(store, &[now, of_feed]).await.unwrap();
