@@ -1,3 +1,5 @@
+//! What patterns name, and what in them is no single indicator.
+
 use super::*;
 
 fn read(pattern: &str) -> String {
