@@ -81,6 +81,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "intel",
             "block",
             "bootstrap",
+            "detector",
         ],
     ),
     ("xtask", &[]),
