@@ -575,7 +575,7 @@ transformations:
             format!("title: T\nid: t1\nlogsource: {{{logsource}}}\ndetection: {{s: {{{item}}}, condition: s}}\n");
         parse_rules("t.yml", &text).remove(0).unwrap()
     };
-    let matches = |rule, json: Json| reference::matches_in(&catalog, &rule, &event(&json));
+    let matches = |rule, json: Json| reference::matches(&catalog.resolve(&rule).unwrap(), &event(&json));
     let firewall = || rule("category: firewall", "dst_port: 22");
     assert!(matches(
         firewall(),
@@ -604,12 +604,14 @@ transformations:
 ";
     let catalog = Catalog::with_pipelines(&[("p.yml".to_owned(), unknown.to_owned())]).unwrap();
     let plan9 = rule("product: plan9, service: factotum", "a: b");
-    assert!(reference::matches_in(
-        &catalog,
-        &plan9,
+    assert!(reference::matches(
+        &catalog.resolve(&plan9).unwrap(),
         &event(&json!({"index": "plan9", "a": "b"}))
     ));
-    assert!(!reference::matches_in(&catalog, &plan9, &event(&json!({"a": "b"}))));
+    assert!(!reference::matches(
+        &catalog.resolve(&plan9).unwrap(),
+        &event(&json!({"a": "b"}))
+    ));
 }
 
 #[test]

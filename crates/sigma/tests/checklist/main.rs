@@ -17,7 +17,6 @@ mod logsources;
 mod modifiers;
 mod pipelines;
 #[path = "../differential/reference.rs"]
-#[allow(dead_code, reason = "this test always names the catalog")]
 mod reference;
 mod refusals;
 mod simple;

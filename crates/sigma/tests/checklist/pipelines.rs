@@ -27,7 +27,7 @@ fn catalog(pipeline: &str) -> Catalog {
 }
 
 fn matches(rule: &str, pipeline: &str, json: &Json) -> bool {
-    reference::matches_in(&catalog(pipeline), &parse(rule), &event(json))
+    reference::matches(&catalog(pipeline).resolve(&parse(rule)).unwrap(), &event(json))
 }
 
 /// Checks what a rule with this detection, under a pipeline of these transformations, matches. The logsource asks
@@ -554,7 +554,10 @@ fn pipelines_are_applied_by_priority_and_share_variables() {
     let catalog = Catalog::with_pipelines(&files).unwrap();
     let rule =
         parse("title: T\nid: t1\nlogsource: {product: linux}\ndetection: {s: {a|expand: '%v%'}, condition: s}\n");
-    assert!(reference::matches_in(&catalog, &rule, &event(&json!({"c": "x"}))));
+    assert!(reference::matches(
+        &catalog.resolve(&rule).unwrap(),
+        &event(&json!({"c": "x"}))
+    ));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Rules and events that meet often.
 
+use std::ops::Range;
+
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp, Value};
 use proptest::prelude::*;
@@ -140,13 +142,13 @@ const LOGSOURCES: [&str; 7] = [
     "product: linux, category: webserver",
 ];
 
-pub(crate) fn rules() -> impl Strategy<Value = Vec<Rule>> {
+pub(crate) fn rules(count: Range<usize>) -> impl Strategy<Value = Vec<Rule>> {
     let rule = (
         [search(), search(), search()],
         proptest::sample::select(CONDITIONS.to_vec()),
         proptest::sample::select(LOGSOURCES.to_vec()),
     );
-    proptest::collection::vec(rule, 1..12).prop_map(|rules| {
+    proptest::collection::vec(rule, count).prop_map(|rules| {
         let text: String = rules
             .into_iter()
             .enumerate()

@@ -118,7 +118,7 @@ fn a_line_of_json_matches_what_its_event_matches() {
     };
     let (matches, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let result = TestRunner::new(config).run(
-        &(generate::rules(), proptest::collection::vec(damaged(), 1..12)),
+        &(generate::rules(1..12), proptest::collection::vec(damaged(), 1..12)),
         |(rules, lines)| {
             let (set, _) = RuleSet::compile(rules);
             let (mut scratch, mut other) = (Scratch::new(), Scratch::new());

@@ -2,17 +2,13 @@
 
 use ipnet::IpNet;
 use model::{Event, Value};
+use sigma::Resolved;
 use sigma::ast::{Comparison, Expr, Field, Number, Op, Relation, Subject, Test};
 use sigma::pattern::{DASHES, Pattern, Shape, Token, fold};
-use sigma::{Catalog, Rule};
 
-pub(crate) fn matches(rule: &Rule, event: &Event) -> bool {
-    matches_in(Catalog::builtin(), rule, event)
-}
-
-pub(crate) fn matches_in(catalog: &Catalog, rule: &Rule, event: &Event) -> bool {
-    let resolved = catalog.resolve(rule).unwrap();
-    holds(&resolved.gate, event) && holds(&resolved.detection, event)
+/// Whether the rule, as the catalog resolves it, matches.
+pub(crate) fn matches(rule: &Resolved, event: &Event) -> bool {
+    holds(&rule.gate, event) && holds(&rule.detection, event)
 }
 
 fn holds(expr: &Expr, event: &Event) -> bool {
@@ -49,10 +45,11 @@ fn lookup(field: &Field, event: &Event) -> Option<Value> {
     std::iter::once(&field.name)
         .chain(field.others.iter())
         .find_map(|wanted| {
+            let wanted = bare(wanted);
             event
                 .fields
                 .iter()
-                .find(|(name, _)| bare(name) == bare(wanted))
+                .find(|(name, _)| bare(name) == wanted)
                 .map(|(_, value)| value.clone())
         })
 }
