@@ -10,6 +10,7 @@
 //! are swapped as a whole while blocks are being evaluated.
 
 pub mod backtest;
+mod columns;
 mod config;
 mod correlate;
 mod feeds;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use block::Block;
-use detector::backtest::find_matches;
+use detector::backtest::{columns_of, find_matches};
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp};
 use sigma::{Rule, RuleSet, Scratch};
@@ -108,9 +108,9 @@ fn run_columns(set: &RuleSet, bodies: &[Vec<u8>]) -> anyhow::Result<usize> {
     let (mut scratch, mut count) = (Scratch::new(), 0);
     for body in bodies {
         let block = Block::open(body)?;
-        let found =
-            find_matches(set, &block, |_| true, &mut scratch)?.context("a block has fields without a column")?;
-        let events = block.events_at(&found.rows)?;
+        let columns = columns_of(&block)?.context("a block has fields without a column")?;
+        let found = find_matches(set, &columns, |_| true, &mut scratch)?.context("a block has too many matches")?;
+        let events = columns.events_at(&found.rows)?;
         ensure!(events.len() == found.rows.len(), "an event is missing");
         count += found.matches().map(<[u32]>::len).sum::<usize>();
     }

@@ -19,10 +19,11 @@ pub(crate) enum Data {
     Dictionary(Vec<Value>, Vec<u32>),
 }
 
+pub(crate) const SHORT: DecodeError = DecodeError::Malformed("a column is shorter than its shapes say");
+
 impl Data {
     /// The value at `position`, and an empty one in its place when nobody else needs it.
     pub(crate) fn take(&mut self, position: usize, budget: &mut Budget) -> Result<Value, DecodeError> {
-        const SHORT: DecodeError = DecodeError::Malformed("a column is shorter than its shapes say");
         match self {
             Self::Plain(values) => values
                 .get_mut(position)

@@ -11,7 +11,9 @@ use crate::encode::NUMBERING_BYTES;
 use crate::error::DecodeError;
 use crate::frame;
 use crate::integers;
-use crate::layout::{FIELD_BYTES, MAGIC, MAX_COLUMNS, MAX_EVENTS, PREAMBLE, TRAILER, VERSION, encoding, section};
+use crate::layout::{
+    FIELD_BYTES, MAGIC, MAX_COLUMNS, MAX_EVENTS, PREAMBLE, TRAILER, VERSION, encoding, heap_bytes, section,
+};
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
 use crate::wire::{Reader, unzigzag};
@@ -38,6 +40,22 @@ struct Entry<'a> {
     encoding: u8,
     count: usize,
     frame: &'a [u8],
+}
+
+/// A column unpacked.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    plain: Vec<u8>,
+    /// The column whose texts complete those of this one, which is not such a column itself.
+    pub(crate) base: Option<usize>,
+}
+
+/// A column's values while events are put together.
+#[derive(Debug)]
+enum Values<'c> {
+    Read(Data),
+    /// Read before, with all rows.
+    Known(&'c Column),
 }
 
 const TWICE: DecodeError = DecodeError::Malformed("a section occurs twice");
@@ -179,8 +197,45 @@ impl<'a> Block<'a> {
         self.columns.get(number).map(|column| column.name.as_ref())
     }
 
-    pub(crate) fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
-        let data = self.read_column(number, None, None, budget)?;
+    pub(crate) fn may_have_texts(&self, number: usize) -> bool {
+        self.columns
+            .get(number)
+            .is_some_and(|column| column.encoding != encoding::INTEGERS)
+    }
+
+    /// Which fields each event has.
+    pub(crate) fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
+        let opened = self.open_column(number, budget)?;
+        let base = opened.base.map(|base| self.whole_column(base, budget)).transpose()?;
+        self.finish_column(number, &opened, base.as_ref(), budget)
+    }
+
+    /// Unpacks a column.
+    pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
+        const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
+        let entry = self.columns.get(number).ok_or(MISSING)?;
+        let plain = frame::get(entry.frame, budget)?;
+        let is_half = |entry: &Entry<'_>| entry.encoding == encoding::STRING_PREFIXES;
+        let base = is_half(entry).then(|| column_decoding::base_of(&plain)).transpose()?;
+        if base.is_some_and(|base| self.columns.get(base).is_none_or(is_half)) {
+            return Err(NO_BASE);
+        }
+        Ok(Opened { plain, base })
+    }
+
+    /// Reads an unpacked column; `base` is the one whose texts complete its own.
+    pub(crate) fn finish_column(
+        &self,
+        number: usize,
+        opened: &Opened,
+        base: Option<&Column>,
+        budget: &mut Budget,
+    ) -> Result<Column, DecodeError> {
+        let data = self.read_column(number, opened, base.map(Values::Known).as_ref(), None, budget)?;
         budget.take_items::<u32>(self.count)?;
         let (dictionary, indexes) = data.into_parts();
         let mut position = 0_usize;
@@ -201,7 +256,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When any part is malformed, a layout is not known, or they would take too much memory.
     pub fn events(&self) -> Result<Vec<Event>, DecodeError> {
-        self.read_events(None)
+        self.read_events(None, &[], self.budget.clone())
     }
 
     /// The events at some rows, in order of rows. Costs far less than [`Self::events`] when they are few. Rows that are
@@ -210,6 +265,16 @@ impl<'a> Block<'a> {
     /// # Errors
     /// As of [`Self::events`].
     pub fn events_at(&self, rows: &[usize]) -> Result<Vec<Event>, DecodeError> {
+        self.events_beside(rows, &[], self.budget.clone())
+    }
+
+    /// The same, where some columns were read before, by number.
+    pub(crate) fn events_beside(
+        &self,
+        rows: &[usize],
+        known: &[Option<&Column>],
+        budget: Budget,
+    ) -> Result<Vec<Event>, DecodeError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -219,14 +284,18 @@ impl<'a> Block<'a> {
                 *place = true;
             }
         }
-        self.read_events(Some(&wanted))
+        self.read_events(Some(&wanted), known, budget)
     }
 
-    fn read_events(&self, wanted: Option<&[bool]>) -> Result<Vec<Event>, DecodeError> {
-        let mut budget = self.budget.clone();
+    fn read_events(
+        &self,
+        wanted: Option<&[bool]>,
+        known: &[Option<&Column>],
+        mut budget: Budget,
+    ) -> Result<Vec<Event>, DecodeError> {
         let ids = self.read_ids(&mut budget)?;
         let times = self.read_times(&mut budget)?;
-        let mut columns = self.read_all_columns(wanted, &mut budget)?;
+        let mut columns = self.read_all_columns(wanted, known, &mut budget)?;
         let mut overflow = self.read_overflow_values(&mut budget)?.into_iter();
         let mut positions = vec![0_usize; columns.len()];
         let count = wanted.map_or(self.count, |wanted| wanted.iter().filter(|wanted| **wanted).count());
@@ -246,7 +315,7 @@ impl<'a> Block<'a> {
             let mut fields = Fields::with_capacity(shape.len());
             for number in shape {
                 let number = *number as usize;
-                let (Some(data), Some(position), Some(entry)) = (
+                let (Some(values), Some(position), Some(entry)) = (
                     columns.get_mut(number),
                     positions.get_mut(number),
                     self.columns.get(number),
@@ -258,7 +327,15 @@ impl<'a> Block<'a> {
                 if let FieldName::Owned(name) = &entry.name {
                     budget.take(name.len())?;
                 }
-                fields.push_unchecked(entry.name.clone(), data.take(*position, &mut budget)?);
+                let value = match values {
+                    Values::Read(data) => data.take(*position, &mut budget)?,
+                    Values::Known(column) => {
+                        let value = column.get(row).ok_or(column_decoding::SHORT)?;
+                        budget.take(heap_bytes(value))?;
+                        value.clone()
+                    }
+                };
+                fields.push_unchecked(entry.name.clone(), value);
                 *position += 1;
             }
             events.push(Event { id, timestamp, fields });
@@ -310,65 +387,63 @@ impl<'a> Block<'a> {
         )
     }
 
-    /// `base` is the column's other half when the caller has it already. Values in rows that are not wanted may be
-    /// missing.
+    /// `base` is the column whose texts complete those of this one. Values in rows that are not wanted may be missing.
     fn read_column(
         &self,
         number: usize,
-        base: Option<&Data>,
+        opened: &Opened,
+        base: Option<&Values<'_>>,
         rows: Option<&[bool]>,
         budget: &mut Budget,
     ) -> Result<Data, DecodeError> {
         let entry = self.columns.get(number).ok_or(MISSING)?;
         let positions = self.positions(number, rows);
         let wanted = positions.as_deref().map_or(Wanted::ALL, Wanted::only);
-        let plain = frame::get(entry.frame, budget)?;
-        if entry.encoding != encoding::STRING_PREFIXES {
-            return column_decoding::get(entry.encoding, &plain, entry.count, wanted, budget);
-        }
-        let base_number = column_decoding::base_of(&plain)?;
-        let read_here;
-        let base = match base {
-            Some(base) => base,
-            None => {
-                let entry = self.columns.get(base_number).ok_or(MISSING)?;
-                let plain = frame::get(entry.frame, budget)?;
-                let positions = self.positions(base_number, rows);
-                let wanted = positions.as_deref().map_or(Wanted::ALL, Wanted::only);
-                read_here = column_decoding::get(entry.encoding, &plain, entry.count, wanted, budget)?;
-                &read_here
-            }
+        let Some(base_number) = opened.base else {
+            return column_decoding::get(entry.encoding, &opened.plain, entry.count, wanted, budget);
         };
-        let base_number = u32::try_from(base_number).map_err(|_| MISSING)?;
+        let (base_number, base) = (base_number as u32, base.ok_or(MISSING)?);
         let mut position = 0_usize;
-        let bases = self
-            .shapes
-            .presence(base_number)
-            .map(|present| {
-                position += usize::from(present);
-                present.then(|| base.at(position - 1)).flatten()
-            })
+        let bases = self.shapes.presence(base_number).enumerate().map(|(row, present)| {
+            position += usize::from(present);
+            match base {
+                Values::Read(data) => present.then(|| data.at(position - 1)).flatten(),
+                Values::Known(column) => column.get(row),
+            }
+        });
+        let bases = bases
             .zip(self.shapes.presence(number as u32))
             .filter_map(|(base, present)| present.then_some(base));
-        column_decoding::get_prefixes(&plain, entry.count, bases, wanted, budget)
+        column_decoding::get_prefixes(&opened.plain, entry.count, bases, wanted, budget)
     }
 
-    fn read_all_columns(&self, rows: Option<&[bool]>, budget: &mut Budget) -> Result<Vec<Data>, DecodeError> {
-        let is_prefixes = |number: usize| self.columns[number].encoding == encoding::STRING_PREFIXES;
+    fn read_all_columns<'c>(
+        &self,
+        rows: Option<&[bool]>,
+        known: &[Option<&'c Column>],
+        budget: &mut Budget,
+    ) -> Result<Vec<Values<'c>>, DecodeError> {
         let mut columns = Vec::with_capacity(self.columns.len());
+        let mut halves = Vec::new();
         for number in 0..self.columns.len() {
-            columns.push(if is_prefixes(number) {
-                Data::Plain(Vec::new())
-            } else {
-                self.read_column(number, None, rows, budget)?
-            });
-        }
-        for number in (0..self.columns.len()).filter(|number| is_prefixes(*number)) {
-            let base = column_decoding::base_of(&frame::get(self.columns[number].frame, budget)?)?;
-            if base >= columns.len() || is_prefixes(base) {
-                return Err(DecodeError::Malformed("a text's other half is in no column of its own"));
+            if let Some(column) = known.get(number).copied().flatten() {
+                columns.push(Values::Known(column));
+                continue;
             }
-            columns[number] = self.read_column(number, columns.get(base), rows, budget)?;
+            let opened = self.open_column(number, budget)?;
+            if opened.base.is_some() {
+                columns.push(Values::Read(Data::Plain(Vec::new())));
+                halves.push((number, opened));
+            } else {
+                columns.push(Values::Read(self.read_column(number, &opened, None, rows, budget)?));
+            }
+        }
+        for (number, opened) in halves {
+            let base = opened.base.and_then(|base| columns.get(base));
+            let data = self.read_column(number, &opened, base, rows, budget)?;
+            if let Some(place) = columns.get_mut(number) {
+                *place = Values::Read(data);
+            }
         }
         Ok(columns)
     }

@@ -75,6 +75,11 @@ impl Shapes {
         self.of_row.iter().map(|shape| self.shape(*shape as usize))
     }
 
+    /// The columns of one row in field order; none for a row that is not there.
+    pub(crate) fn of_row(&self, row: usize) -> &[u32] {
+        self.of_row.get(row).map_or(&[], |shape| self.shape(*shape as usize))
+    }
+
     fn shape(&self, shape: usize) -> &[u32] {
         &self.numbers[self.starts[shape] as usize..self.starts[shape + 1] as usize]
     }

@@ -27,7 +27,7 @@ fn read_all(bytes: &[u8]) -> Result<usize, DecodeError> {
         values += (0..columns.rows()).filter_map(|row| columns.value(column, row)).count();
     }
     // Not all rows are wanted, so what is wrong with the others may not show.
-    let _ = (columns.finish(), block.events_at(&[0, 5]));
+    let _ = (columns.check(), columns.events_at(&[0, 5]), block.events_at(&[0, 5]));
     block.ids()?;
     block.timestamps()?;
     block.events().map(|events| events.len() + values)

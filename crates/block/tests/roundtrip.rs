@@ -123,14 +123,34 @@ fn check_parts(block: &Block<'_>, events: &[Event]) {
     assert_eq!(block.events_at(&[events.len()]).unwrap(), []);
     let columns = block.by_column().unwrap();
     assert_eq!((columns.rows(), columns.decoded()), (events.len(), 0));
+    let rows: Vec<usize> = (0..events.len()).step_by(3).collect();
+    let expected: Vec<_> = rows.iter().map(|row| events[*row].clone()).collect();
     for column in (0..columns.columns()).take(200) {
         for (row, event) in events.iter().enumerate() {
             assert_eq!(columns.time(row), event.timestamp);
             assert_eq!(columns.value(column, row), event.fields.get(columns.name(column)));
         }
-        assert_eq!(columns.decoded(), column + 1);
+        // One that others complete is decoded with them.
+        assert!(columns.decoded() > column);
+        if column % 7 == 0 {
+            assert_eq!(
+                columns.events_at(&rows).unwrap(),
+                expected,
+                "{column} columns decoded before"
+            );
+        }
     }
-    columns.finish().unwrap();
+    for (row, event) in events.iter().enumerate() {
+        let names = columns.fields(row).iter().map(|number| columns.name(*number as usize));
+        assert!(
+            names
+                .zip(event.fields.iter())
+                .all(|(name, (other, _))| name.is_empty() || name == other)
+        );
+        assert_eq!(columns.fields(row).len(), event.fields.len());
+    }
+    assert!(columns.fields(events.len()).is_empty());
+    columns.check().unwrap();
 }
 
 proptest! {

@@ -6,7 +6,6 @@
 
 mod blind;
 mod blocks;
-mod columns;
 mod content;
 mod replay;
 pub(crate) mod service;
@@ -24,10 +23,11 @@ use storage::Store;
 
 pub use blind::{Blind, find as find_blind};
 pub use blocks::Span;
-pub use columns::{Found, find as find_matches};
 pub use content::Deployed;
 use replay::{Part, Plan, Total};
 pub use tally::{Sample, Tally};
+
+pub use crate::columns::{Found, find as find_matches, of as columns_of};
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]

@@ -12,9 +12,9 @@ use sigma::correlation::{Contribution, Correlations, States, Windows};
 use sigma::{Catalog, Correlation, Filter, Rule, RuleError, RuleSet, Scratch};
 
 use super::blocks::Span;
-use super::columns;
 use super::content::Deployed;
 use super::tally::{Made, Tally};
+use crate::columns;
 
 /// Rules with everything that decides about their alerts. Immutable; shared by threads.
 pub(super) struct Plan {
@@ -124,15 +124,19 @@ impl Plan {
     pub(super) fn evaluate(&self, block: &Block<'_>, span: &Span) -> Result<Part, DecodeError> {
         let began = Instant::now();
         let mut scratch = Scratch::new();
-        let mut part = match columns::find(&self.set, block, |time| span.holds(time), &mut scratch)? {
-            Some(found) => {
-                let events = block.events_at(&found.rows)?;
-                let mut judging = Judging::new(self, found.events);
-                for (event, hits) in events.iter().zip(found.matches()) {
-                    judging.judge(event, hits.iter().map(|hit| *hit as usize));
-                }
-                judging.end()
+        let by_column = columns::look(block, |columns| {
+            let Some(found) = columns::find(&self.set, columns, |time| span.holds(time), &mut scratch)? else {
+                return Ok(None);
+            };
+            let events = columns.events_at(&found.rows)?;
+            let mut judging = Judging::new(self, found.events);
+            for (event, hits) in events.iter().zip(found.matches()) {
+                judging.judge(event, hits.iter().map(|hit| *hit as usize));
             }
+            Ok(Some(judging.end()))
+        })?;
+        let mut part = match by_column {
+            Some(part) => part,
             None => self.evaluate_each(block, span, &mut scratch)?,
         };
         part.spent = began.elapsed();
@@ -480,7 +484,8 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
             let by_row = plan.evaluate_each(&block, &span, &mut Scratch::new()).unwrap();
             prop_assert_eq!(shown(&plan, by_column), shown(&plan, by_row));
             let has = |name: &str| block.field_names().any(|known| known == name);
-            let found = columns::find(&plan.set, &block, |_| true, &mut Scratch::new()).unwrap();
+            let columns = columns::of(&block).unwrap().unwrap();
+            let found = columns::find(&plan.set, &columns, |_| true, &mut Scratch::new()).unwrap();
             prop_assert_eq!(found.is_none(), has("Threat Name") && has("ThreatName"));
         }
     }
@@ -505,10 +510,12 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
         };
         let bytes = block::encode(&[event]).unwrap().bytes;
         let block = Block::open(&bytes).unwrap();
-        let stored = columns::Stored(block.by_column().unwrap());
-        set.evaluate_columns(&stored, &mut Scratch::new(), |_, _| {});
-        assert!((1..=3).contains(&stored.0.decoded()), "{}", stored.0.decoded());
-        let never = columns::find(&set, &block, |_| false, &mut Scratch::new());
+        let columns = columns::of(&block).unwrap().unwrap();
+        let never = columns::find(&set, &columns, |_| false, &mut Scratch::new());
+        assert_eq!(columns.decoded(), 0);
+        let found = columns::find(&set, &columns, |_| true, &mut Scratch::new());
+        assert_eq!(found.unwrap().unwrap().events, 1);
+        assert!((1..=3).contains(&columns.decoded()), "{}", columns.decoded());
         assert_eq!(never.unwrap().unwrap().events, 0);
     }
 }

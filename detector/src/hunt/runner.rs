@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use intel::{Find, IndicatorSet, TenantSet};
+use intel::{IndicatorSet, TenantSet};
 use model::indicator::Indicator;
 use model::{NodeId, Tenant, Timestamp};
 use storage::blocks::{self, BlockId, Day, Span};
@@ -146,7 +146,7 @@ impl Runner {
             step: Step::default(),
             found: hunt.progress.matches,
             noted: Instant::now(),
-            memory: Some((Find::new(), Working::default())),
+            memory: Some(Working::default()),
         };
         for day in days {
             let after = position.filter(|(reached, _)| *reached == day).map(|(_, block)| block);
@@ -213,7 +213,7 @@ struct Walk<'a> {
     /// Matches so far.
     found: u64,
     noted: Instant,
-    memory: Option<(Find, Working)>,
+    memory: Option<Working>,
 }
 
 impl Walk<'_> {
@@ -270,7 +270,7 @@ impl Walk<'_> {
         };
         let set = Arc::clone(&self.prepared.set);
         let (tenant, span, alert) = (self.hunt.tenant.clone(), self.span, self.hunt.alert);
-        let (mut find, mut work) = self.memory.take().unwrap_or_default();
+        let mut work = self.memory.take().unwrap_or_default();
         let scanned = tokio::task::spawn_blocking(move || {
             let hunted = Hunted {
                 tenant: &tenant,
@@ -280,13 +280,13 @@ impl Walk<'_> {
                 evaluator: &evaluator,
                 processed_at: Timestamp::from_millis(Timestamp::now().as_millis()),
             };
-            let finding = hunted.block(&stored.body, &mut find, &mut work);
-            (find, work, finding)
+            let finding = hunted.block(&stored.body, &mut work);
+            (work, finding)
         })
         .await;
         let finding = match scanned {
-            Ok((find, work, finding)) => {
-                self.memory = Some((find, work));
+            Ok((work, finding)) => {
+                self.memory = Some(work);
                 finding.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),

@@ -1,14 +1,13 @@
 //! Looking for indicators in a stored block, and what is told of them.
 
-use std::collections::BTreeMap;
-
-use block::{Block, MAX_COLUMNS};
-use intel::{Find, Found, Hits, TenantSet};
+use block::Block;
+use intel::{Hits, TenantSet};
 use model::alert::Alert;
 use model::{AlertId, Event, Tenant, Timestamp, ecs};
 use storage::blocks::Span;
 use storage::hunts::Match;
 
+use crate::columns::{self, Traces};
 use crate::pipeline::evaluate::{EvaluateError, Evaluator, Working};
 
 /// Longest message kept with a match, in characters.
@@ -35,66 +34,39 @@ pub(crate) struct Finding {
 }
 
 impl Hunted<'_> {
-    pub(crate) fn block(&self, body: &[u8], find: &mut Find, work: &mut Working) -> Result<Finding, EvaluateError> {
+    pub(crate) fn block(&self, body: &[u8], work: &mut Working) -> Result<Finding, EvaluateError> {
         let block = Block::open(body)?;
-        let mut finding = Finding {
-            events: block.len(),
-            ..Finding::default()
-        };
-        let names: Vec<&str> = block.field_names().collect();
-        if names.len() >= MAX_COLUMNS {
-            // Some fields may have no column.
-            for event in &block.events()? {
-                let hits = self.set.matches(event, self.evaluator.intel.min_confidence, find);
+        let min_confidence = self.evaluator.intel.min_confidence;
+        let by_column = columns::look(&block, |columns| {
+            let traces = Traces::find(self.set, columns, &mut work.find)?;
+            let is_meant = |row: &usize| self.span.contains(columns.time(*row));
+            let rows: Vec<usize> = traces.rows.iter().copied().filter(is_meant).collect();
+            let mut finding = Finding::default();
+            for (event, row) in columns.events_at(&rows)?.iter().zip(rows) {
+                let found = traces.of_row(columns, row);
+                let hits = self.set.hits(&found, event.timestamp, min_confidence);
                 self.tell(event, &hits, &mut finding, work);
             }
-            return Ok(finding);
-        }
-        let mut rows: BTreeMap<usize, Vec<(&str, Found)>> = BTreeMap::new();
-        for name in names {
-            self.column(&block, name, find, &mut rows)?;
-        }
-        if rows.is_empty() {
-            return Ok(finding);
-        }
-        let events = block.events()?;
-        for (row, found) in rows {
-            let Some(event) = events.get(row) else { continue };
-            let hits = self
-                .set
-                .hits(&found, event.timestamp, self.evaluator.intel.min_confidence);
-            self.tell(event, &hits, &mut finding, work);
-        }
+            Ok(Some(finding))
+        })?;
+        let mut finding = match by_column {
+            Some(finding) => finding,
+            None => self.each(&block.events()?, work),
+        };
+        finding.events = block.len();
         Ok(finding)
     }
 
-    /// Looks at each distinct value once.
-    fn column<'n>(
-        &self,
-        block: &Block<'_>,
-        name: &'n str,
-        find: &mut Find,
-        rows: &mut BTreeMap<usize, Vec<(&'n str, Found)>>,
-    ) -> Result<(), EvaluateError> {
-        let Some(column) = block.column(name)? else {
-            return Ok(());
-        };
-        let mut by_value: BTreeMap<usize, Vec<Found>> = BTreeMap::new();
-        for (index, value) in column.dictionary().iter().enumerate() {
-            find.in_value(self.set, value, &mut |found| {
-                by_value.entry(index).or_default().push(found)
-            });
+    /// Looks at events one by one.
+    fn each(&self, events: &[Event], work: &mut Working) -> Finding {
+        let mut finding = Finding::default();
+        for event in events {
+            let hits = self
+                .set
+                .matches(event, self.evaluator.intel.min_confidence, &mut work.find);
+            self.tell(event, &hits, &mut finding, work);
         }
-        if by_value.is_empty() {
-            return Ok(());
-        }
-        for row in 0..column.len() {
-            if let Some(found) = column.index(row).and_then(|index| by_value.get(&index)) {
-                let here = rows.entry(row).or_default();
-                here.extend(found.iter().map(|found| (name, *found)));
-            }
-        }
-        Ok(())
+        finding
     }
 
     fn tell(&self, event: &Event, hits: &Hits, finding: &mut Finding, work: &mut Working) {

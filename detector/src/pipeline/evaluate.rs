@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use block::{Block, ByColumn, DecodeError};
 use intel::observables::{Extractor, Observable, Wanted};
-use intel::{Find, Hit, IndicatorSet, TenantSet};
+use intel::{Find, Hit, Hits, IndicatorSet, TenantSet};
 use model::alert::{Alert, AlertAgent};
 use model::{AlertId, Event, Tenant, Timestamp, Value, ecs};
 use serde_json::Value as Json;
 use sigma::{Profile, Scratch};
 
+use crate::columns::{self, Traces};
 use crate::correlate::findings::Findings;
 use crate::intel::alerting::{IntelConfig, alert_indicator};
 use crate::rules::compiled::{Compiled, Heading, TenantRules};
@@ -48,6 +50,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Working {
     scratch: Scratch,
     exceptions: Scratch,
+    pub(crate) find: Find,
     positions: Vec<usize>,
     holding: Holding,
     excepted: usize,
@@ -64,7 +67,7 @@ pub(crate) struct Working {
 pub(crate) enum EvaluateError {
     /// It cannot be read.
     #[error("the block is not readable")]
-    Decode(#[from] block::DecodeError),
+    Decode(#[from] DecodeError),
     /// Whoever takes the alerts is gone.
     #[error("the evaluation was given up")]
     GivenUp,
@@ -80,57 +83,38 @@ impl Evaluator {
         work: &mut Working,
         take: &mut dyn FnMut(Vec<Alert>) -> bool,
     ) -> Result<Outcome, EvaluateError> {
-        let rules = self.rules.tenant(tenant);
-        let indicators = self.indicators.tenant(tenant);
-        let events = block::Block::open(body)?.events()?;
-        let mut outcome = Outcome {
-            events: events.len(),
-            ..Outcome::default()
-        };
-        let mut sink = Sink {
-            alerts: Vec::new(),
-            bytes: 0,
-            take,
-            is_refused: false,
-        };
-        work.excepted = 0;
-        work.findings = Findings::default();
-        if work.is_counted {
-            work.scratch.start_profile(usage::TIMED);
+        let block = Block::open(body)?;
+        let mut looking = self.looking(tenant, block.len(), processed_at, take);
+        if columns::look(&block, |columns| looking.by_column(columns, work))?.is_none() {
+            looking.by_row(&block.events()?, work);
         }
-        let mut find = Find::new();
-        for event in &events {
-            let mut detections = Detections {
-                tenant,
-                event,
-                processed_at,
-                intel: &self.intel,
-                is_retroactive: false,
-                shared: None,
-                sink: &mut sink,
-            };
-            if let Some(rules) = rules {
-                outcome.rule_alerts += detections.by_rules(rules, work);
-            }
-            if let Some(indicators) = indicators {
-                let (alerts, dropped) = detections.by_indicators(indicators, rules, &mut find, work);
-                outcome.indicator_alerts += alerts;
-                outcome.dropped_hits += dropped;
-            }
-            if sink.is_refused {
-                return Err(EvaluateError::GivenUp);
-            }
+        looking.end(work)
+    }
+
+    fn looking<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        events: usize,
+        processed_at: Timestamp,
+        take: &'a mut dyn FnMut(Vec<Alert>) -> bool,
+    ) -> Looking<'a> {
+        Looking {
+            evaluator: self,
+            tenant,
+            rules: self.rules.tenant(tenant),
+            indicators: self.indicators.tenant(tenant).filter(|set| !set.is_empty()),
+            processed_at,
+            outcome: Outcome {
+                events,
+                ..Outcome::default()
+            },
+            sink: Sink {
+                alerts: Vec::new(),
+                bytes: 0,
+                take,
+                is_refused: false,
+            },
         }
-        outcome.excepted = work.excepted;
-        if work.is_counted {
-            work.profile = rules.map(|rules| rules.set.take_profile(&mut work.scratch));
-            work.scratch.stop_profile();
-        }
-        sink.flush();
-        if sink.is_refused {
-            return Err(EvaluateError::GivenUp);
-        }
-        Ok(outcome)
     }
 
     /// The alerts of an event in which a hunt found these indicators.
@@ -168,6 +152,111 @@ impl Evaluator {
         }
         sink.flush();
         alerts
+    }
+}
+
+/// A block being looked at.
+struct Looking<'a> {
+    evaluator: &'a Evaluator,
+    tenant: &'a Tenant,
+    rules: Option<&'a TenantRules>,
+    indicators: Option<&'a Arc<TenantSet>>,
+    processed_at: Timestamp,
+    outcome: Outcome,
+    sink: Sink<'a>,
+}
+
+impl Looking<'_> {
+    fn begin(&self, work: &mut Working) {
+        work.excepted = 0;
+        work.findings = Findings::default();
+        if work.is_counted {
+            work.scratch.start_profile(usage::TIMED);
+        }
+    }
+
+    /// Puts only those events together in which something is found.
+    fn by_column(&mut self, columns: &ByColumn<'_, '_>, work: &mut Working) -> Result<Option<()>, DecodeError> {
+        self.begin(work);
+        let matches = match self.rules {
+            Some(rules) => columns::find(&rules.set, columns, |_| true, &mut work.scratch)?,
+            None => Some(columns::Found::default()),
+        };
+        let Some(matches) = matches else { return Ok(None) };
+        let traces = match self.indicators {
+            Some(indicators) => Traces::find(indicators, columns, &mut work.find)?,
+            None => Traces::default(),
+        };
+        let mut rows = [matches.rows.as_slice(), traces.rows.as_slice()].concat();
+        rows.sort_unstable();
+        rows.dedup();
+        let events = columns.events_at(&rows)?;
+        for (event, row) in events.iter().zip(rows) {
+            work.positions.clear();
+            work.positions
+                .extend(matches.of_row(row).iter().map(|position| *position as usize));
+            let found = traces.of_row(columns, row);
+            let hits = self.indicators.map(|indicators| {
+                let min_confidence = self.evaluator.intel.min_confidence;
+                indicators.hits(&found, event.timestamp, min_confidence)
+            });
+            self.judge(event, &hits.unwrap_or_default(), work);
+            if self.sink.is_refused {
+                break;
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Looks at one event after the other.
+    fn by_row(&mut self, events: &[Event], work: &mut Working) {
+        self.begin(work);
+        for event in events {
+            work.positions.clear();
+            if let Some(rules) = self.rules {
+                rules.set.evaluate(event, &mut work.scratch, &mut work.positions);
+            }
+            let hits = self.indicators.map(|indicators| {
+                let min_confidence = self.evaluator.intel.min_confidence;
+                indicators.matches(event, min_confidence, &mut work.find)
+            });
+            self.judge(event, &hits.unwrap_or_default(), work);
+            if self.sink.is_refused {
+                break;
+            }
+        }
+    }
+
+    /// Takes an event that the rules at the positions in `work` match and in which these indicators are.
+    fn judge(&mut self, event: &Event, hits: &Hits, work: &mut Working) {
+        let mut detections = Detections {
+            tenant: self.tenant,
+            event,
+            processed_at: self.processed_at,
+            intel: &self.evaluator.intel,
+            is_retroactive: false,
+            shared: None,
+            sink: &mut self.sink,
+        };
+        if let Some(rules) = self.rules {
+            self.outcome.rule_alerts += detections.by_rules(rules, work);
+        }
+        let (alerts, dropped) = detections.by_indicators(hits, self.rules, work);
+        self.outcome.indicator_alerts += alerts;
+        self.outcome.dropped_hits += dropped;
+    }
+
+    fn end(mut self, work: &mut Working) -> Result<Outcome, EvaluateError> {
+        self.outcome.excepted = work.excepted;
+        if work.is_counted {
+            work.profile = self.rules.map(|rules| rules.set.take_profile(&mut work.scratch));
+            work.scratch.stop_profile();
+        }
+        self.sink.flush();
+        if self.sink.is_refused {
+            return Err(EvaluateError::GivenUp);
+        }
+        Ok(self.outcome)
     }
 }
 
@@ -220,8 +309,6 @@ pub(crate) struct Shared {
 
 impl Detections<'_, '_> {
     fn by_rules(&mut self, rules: &TenantRules, work: &mut Working) -> usize {
-        work.positions.clear();
-        rules.set.evaluate(self.event, &mut work.scratch, &mut work.positions);
         if work.positions.is_empty() {
             return 0;
         }
@@ -256,17 +343,10 @@ impl Detections<'_, '_> {
         found
     }
 
-    fn by_indicators(
-        &mut self,
-        indicators: &TenantSet,
-        rules: Option<&TenantRules>,
-        find: &mut Find,
-        work: &mut Working,
-    ) -> (usize, usize) {
-        let found = indicators.matches(self.event, self.intel.min_confidence, find);
+    fn by_indicators(&mut self, found: &Hits, rules: Option<&TenantRules>, work: &mut Working) -> (usize, usize) {
         if !found.hits.is_empty() && self.is_excepted(rules, work) {
             work.excepted += found.hits.len();
-            return (0, found.dropped);
+            return (0, 0);
         }
         for hit in &found.hits {
             self.by_hit(hit);
@@ -373,6 +453,9 @@ fn each_text<'a>(value: &'a Value, depth: usize, each: &mut impl FnMut(&'a str))
         Value::List(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
     }
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

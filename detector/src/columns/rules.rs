@@ -1,6 +1,6 @@
-//! Rules over a stored block as columns: only those are decoded that rules read.
+//! Rules over a block's columns: only those are decoded that rules read.
 
-use block::{Block, ByColumn, DecodeError};
+use block::{ByColumn, DecodeError};
 use model::{Timestamp, Value};
 use sigma::{Columns, RuleSet, Scratch};
 
@@ -12,7 +12,7 @@ const MAX_MATCHES: usize = 4_000_000;
 pub struct Found {
     /// How many events were looked at.
     pub events: u64,
-    /// Rows of the events that a rule matches, in ascending order.
+    /// Rows of the events that rules match, in ascending order.
     pub rows: Vec<usize>,
     /// Where the matches of each of these events end.
     ends: Vec<usize>,
@@ -22,39 +22,49 @@ pub struct Found {
 impl Found {
     /// For each of the rows the positions of the rules that match, in ascending order.
     pub fn matches(&self) -> impl Iterator<Item = &[u32]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let ranges = starts.zip(&self.ends);
-        ranges.map(|(start, end)| self.matches.get(start..*end).unwrap_or_default())
+        (0..self.rows.len()).map(|position| self.at(position))
+    }
+
+    /// The same for the row at a position in [`Self::rows`].
+    fn at(&self, position: usize) -> &[u32] {
+        let start = position.checked_sub(1).and_then(|before| self.ends.get(before));
+        let end = self.ends.get(position).copied().unwrap_or_default();
+        self.matches
+            .get(start.copied().unwrap_or_default()..end)
+            .unwrap_or_default()
+    }
+
+    /// The positions of the rules that match the event at `row`, in ascending order.
+    pub(crate) fn of_row(&self, row: usize) -> &[u32] {
+        self.rows.binary_search(&row).map_or(&[], |position| self.at(position))
     }
 }
 
 /// Finds the events of a block at times that `holds` takes that rules match. `None` when the block has to be evaluated
-/// event by event: it has fields without a column, its events tell fields apart by spaces, which rules do not, or there
-/// are too many matches.
+/// event by event: its events tell fields apart by spaces, which rules do not, or there are too many matches.
 ///
 /// # Errors
 /// When a column that is needed cannot be decoded.
 pub fn find(
     set: &RuleSet,
-    block: &Block<'_>,
+    columns: &ByColumn<'_, '_>,
     holds: impl Fn(Timestamp) -> bool,
     scratch: &mut Scratch,
 ) -> Result<Option<Found>, DecodeError> {
-    if !block.has_all_columns() || has_ambiguous_names(block) {
+    if has_ambiguous_names(columns) {
         return Ok(None);
     }
-    let stored = Stored(block.by_column()?);
     let mut found = Found {
-        events: (0..stored.rows()).filter(|row| holds(stored.time(*row))).count() as u64,
+        events: (0..columns.rows()).filter(|row| holds(columns.time(*row))).count() as u64,
         ..Found::default()
     };
-    if found.events == 0 || set.is_empty() {
+    if found.events == 0 {
         return Ok(Some(found));
     }
     let mut is_full = false;
-    set.evaluate_columns(&stored, scratch, |row, hits| {
+    set.evaluate_columns(&Stored(columns), scratch, |row, hits| {
         is_full |= found.matches.len() + hits.len() > MAX_MATCHES;
-        if !is_full && holds(stored.time(row)) {
+        if !is_full && holds(columns.time(row)) {
             found.rows.push(row);
             found
                 .matches
@@ -62,13 +72,13 @@ pub fn find(
             found.ends.push(found.matches.len());
         }
     });
-    stored.0.finish()?;
+    columns.check()?;
     Ok((!is_full).then_some(found))
 }
 
 /// Which of two names that differ only in spaces counts depends on their order in the event, which columns do not tell.
-fn has_ambiguous_names(block: &Block<'_>) -> bool {
-    let names: Vec<&str> = block.field_names().collect();
+fn has_ambiguous_names(columns: &ByColumn<'_, '_>) -> bool {
+    let names: Vec<&str> = (0..columns.columns()).map(|column| columns.name(column)).collect();
     let is_same = |name: &str, other: &str| name != other && name.replace(' ', "") == other.replace(' ', "");
     names
         .iter()
@@ -76,9 +86,9 @@ fn has_ambiguous_names(block: &Block<'_>) -> bool {
         .any(|name| names.iter().any(|other| is_same(name, other)))
 }
 
-pub(super) struct Stored<'b, 'a>(pub(super) ByColumn<'b, 'a>);
+struct Stored<'s, 'b, 'a>(&'s ByColumn<'b, 'a>);
 
-impl Columns for Stored<'_, '_> {
+impl Columns for Stored<'_, '_, '_> {
     fn rows(&self) -> usize {
         self.0.rows()
     }
