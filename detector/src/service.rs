@@ -99,6 +99,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let rule_service = RuleServiceServer::new(rules::service::Rules {
         store: store.clone(),
         cache: content.parsed.clone(),
+        rules: Arc::clone(&content.rules),
         backtests: Turns::default(),
     })
     .max_decoding_message_size(limits.max_message_bytes);

@@ -59,6 +59,7 @@ mod pipeline;
 mod rule;
 pub mod ruletest;
 mod shared;
+pub mod sight;
 mod simple;
 mod value;
 mod yaml;

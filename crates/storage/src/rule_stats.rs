@@ -86,18 +86,6 @@ impl RuleUse {
             self.candidates as f64 / self.events as f64
         }
     }
-
-    /// Fields it asks for that no event had which it saw.
-    #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        self.asked.difference(&self.present).cloned().collect()
-    }
-
-    /// Whether it can have found nothing: no event of its logsource came in, or none had any of its fields.
-    #[must_use]
-    pub fn is_blind(&self) -> bool {
-        self.seen == 0 || (!self.asked.is_empty() && self.present.is_empty())
-    }
 }
 
 /// Adds what was counted on the day of `at`, by rule id.

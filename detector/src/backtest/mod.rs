@@ -1,10 +1,9 @@
-//! Rules and stored events: what rules would have made of the past, and which of them see nothing.
+//! Rules and stored events: what rules would have made of the past.
 //!
 //! Everything is read from the database by whoever calls this, with one thread unless told otherwise, at the lowest
 //! priority; nothing is written, no lease is taken and no block is marked, so that live detection goes on as it does. Only
 //! columns that rules read are decoded, and whole events only where a rule matches.
 
-mod blind;
 mod blocks;
 mod content;
 mod replay;
@@ -21,7 +20,6 @@ use serde::Serialize;
 use sigma::{Correlation, Document, Filter, Rule, RuleError};
 use storage::Store;
 
-pub use blind::{Blind, find as find_blind};
 pub use blocks::Span;
 pub use content::Deployed;
 use replay::{Part, Plan, Total};

@@ -1,5 +1,6 @@
 //! Detection content: from files and imports into MongoDB, from MongoDB into a compiled set that is swapped as a whole.
 
+pub(crate) mod blind;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compiled;

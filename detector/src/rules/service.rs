@@ -17,9 +17,10 @@ use tonic::{Request, Response, Status};
 
 use super::cache::ParsedRules;
 use super::check::check;
+use super::compiled::{Shared, TenantRules};
 use super::exceptions::{MAX_SELECTION_BYTES, selection};
-use super::explain;
 use super::parsed::{Parsed, parse};
+use super::{blind, explain};
 use crate::backtest::service::{self as backtest, Answers, Turns};
 
 /// Most files in one import.
@@ -32,6 +33,10 @@ const MAX_TEXT_CHARS: usize = 1024;
 const MAX_ID_BYTES: usize = 128;
 /// Most ids in one call.
 const MAX_IDS: usize = 10_000;
+/// Days looked back for data when nothing is said.
+const DEFAULT_DAYS: u32 = 7;
+/// Most days looked back for data.
+const MAX_DAYS: u32 = 400;
 /// Most exceptions of a tenant.
 const MAX_EXCEPTIONS: usize = 10_000;
 /// Rules changed at once.
@@ -45,6 +50,7 @@ const MAX_WARNINGS: usize = 20;
 pub(crate) struct Rules {
     pub(crate) store: Store,
     pub(crate) cache: ParsedRules,
+    pub(crate) rules: Shared,
     pub(crate) backtests: Turns,
 }
 
@@ -245,6 +251,31 @@ impl RuleService for Rules {
         let explanation = explain::explain(&self.store, &self.cache, &caller.tenant, request).await?;
         Ok(Response::new(wire::ExplainRuleResponse {
             explanation_json: explanation,
+        }))
+    }
+
+    async fn find_blind_rules(
+        &self,
+        request: Request<wire::FindBlindRulesRequest>,
+    ) -> Result<Response<wire::FindBlindRulesResponse>, Status> {
+        let caller = caller(&request, &request.get_ref().tenant, "")?;
+        let days = match request.into_inner().days {
+            0 => DEFAULT_DAYS,
+            days @ 1..=MAX_DAYS => days,
+            days => {
+                return Err(invalid(format!(
+                    "days: expected a number from 1 to {MAX_DAYS}, got {days}"
+                )));
+            }
+        };
+        let (compiled, none) = (self.rules.load_full(), TenantRules::default());
+        let rules = compiled.tenant(&caller.tenant).unwrap_or(&none);
+        let found = blind::find(&self.store, &caller.tenant, rules, days).await;
+        let found = found.map_err(|error| failed(&error))?;
+        let blind = found.blind.into_iter();
+        Ok(Response::new(wire::FindBlindRulesResponse {
+            blind: blind.map(|(id, reason)| wire::BlindRule { id, reason }).collect(),
+            uncounted: found.uncounted.into_iter().collect(),
         }))
     }
 }

@@ -4,6 +4,8 @@ use model::node::Role;
 use model::{SourceId, Tenant};
 use proto::detection::v1::indicator_service_client::IndicatorServiceClient;
 use proto::detection::v1::{Indicator, PutIndicatorsRequest};
+use proto::rules::v1::FindBlindRulesRequest;
+use proto::rules::v1::rule_service_client::RuleServiceClient;
 use storage::{audit, rules};
 
 use crate::sandbox::{FAILED_LOGIN, Sandbox, event, eventually};
@@ -150,27 +152,52 @@ async fn what_rules_see_is_counted_and_blind_ones_show() {
     let missing = FAILED_LOGIN
         .replace("failed-login", "missing")
         .replace("event.action: ssh_login, event.outcome: failure", "nobody.has: this");
-    sandbox.write_rule("blind.yml", &blind);
-    sandbox.write_rule("missing.yml", &missing);
+    let partly = FAILED_LOGIN
+        .replace("failed-login", "partly")
+        .replace("event.outcome: failure", "event.outcome: failure, nobody.has: this");
+    let over = "title: Over\nid: over\ncorrelation: {type: temporal, rules: [failed-login, partly], timespan: 1m, \
+                group-by: [host.name]}\n";
+    for (name, text) in [
+        ("blind.yml", &*blind),
+        ("missing.yml", &missing),
+        ("partly.yml", &partly),
+        ("over.yml", over),
+    ] {
+        sandbox.write_rule(name, text);
+    }
     let detector = sandbox.start("detector-1").await;
     let source = SourceId::named("test", "usage");
     let events: Vec<_> = (0..10).map(|seq| event(source, seq, "failure")).collect();
     sandbox.store_block(&events).await;
     sandbox.settle().await;
-    detector.stop().await;
     let tenant = Tenant::default();
+    let mut client = RuleServiceClient::new(sandbox.connect(&detector, Role::Gateway).await);
+    let request = FindBlindRulesRequest {
+        tenant: tenant.to_string(),
+        days: 1,
+    };
+    eventually("the counts are written", async || {
+        let totals = storage::rule_stats::totals(&sandbox.store, &tenant, 1).await.unwrap();
+        totals.len() == 4
+    })
+    .await;
+    let found = client.find_blind_rules(request).await.unwrap().into_inner();
+    let blind: Vec<(&str, &str)> = found.blind.iter().map(|rule| (&*rule.id, &*rule.reason)).collect();
+    assert_eq!(
+        blind,
+        [
+            ("blind", "no event of its logsource came"),
+            ("missing", "no event of its logsource has nobody.has"),
+            ("over", "partly is blind"),
+            ("partly", "no event of its logsource has nobody.has"),
+        ]
+    );
+    assert_eq!(found.uncounted, Vec::<String>::new());
+    detector.stop().await;
     let totals = storage::rule_stats::totals(&sandbox.store, &tenant, 1).await.unwrap();
     let seen = &totals["failed-login"];
     assert_eq!((seen.events, seen.seen, seen.candidates, seen.hits), (10, 10, 10, 10));
-    assert!(
-        !seen.is_blind() && seen.missing().is_empty() && seen.last_seen.is_some(),
-        "{seen:?}"
-    );
-    assert!(
-        totals["blind"].is_blind() && totals["blind"].last_seen.is_none(),
-        "{:?}",
-        totals["blind"]
-    );
-    assert_eq!(totals["missing"].missing(), ["nobody.has"]);
-    assert!(totals["missing"].is_blind());
+    assert!(seen.present == seen.asked && seen.last_seen.is_some(), "{seen:?}");
+    assert!(totals["blind"].last_seen.is_none(), "{:?}", totals["blind"]);
+    assert!(totals["missing"].present.is_empty());
 }

@@ -1,17 +1,19 @@
 //! What deployed rules cost and see, from what detectors count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::Level;
 use model::alert::Attack;
-use model::rule::{RuleKind, StoredRule};
+use model::rule::StoredRule;
 use proto::ServiceError;
+use proto::rules::v1::FindBlindRulesResponse;
 use serde::Serialize;
 use storage::Store;
 use storage::rule_stats::{self, RuleUse};
 use storage::rules;
 use utoipa::ToSchema;
 
+use super::peers::Peers;
 use crate::auth::Caller;
 use crate::problem::{from_storage, invalid};
 
@@ -19,8 +21,6 @@ use crate::problem::{from_storage, invalid};
 pub const DEFAULT_DAYS: u32 = 7;
 /// Most days looked back.
 pub const MAX_DAYS: u32 = 400;
-/// Most fields named in a reason.
-const MAX_FIELDS: usize = 5;
 
 /// How many days to look back.
 ///
@@ -147,9 +147,9 @@ pub struct Coverage {
     pub untagged: usize,
     /// By id.
     pub techniques: Vec<Technique>,
-    /// Enabled rules that could find nothing in these days, by id. Correlations are as blind as the rules they are about.
+    /// Enabled rules and correlations that could find nothing in these days, by id.
     pub blind: Vec<BlindRule>,
-    /// Enabled rules no detector has counted yet.
+    /// Enabled rules on which too little was counted to tell.
     pub uncounted: usize,
 }
 
@@ -172,7 +172,10 @@ pub struct BlindRule {
     pub id: String,
     /// Its title.
     pub title: String,
-    /// `product/category/service`.
+    /// `rule` or `correlation`.
+    #[schema(example = "rule")]
+    pub kind: &'static str,
+    /// `product/category/service`; empty for a correlation.
     #[schema(example = "windows/process_creation/")]
     pub logsource: String,
     /// What did not come.
@@ -183,38 +186,32 @@ pub struct BlindRule {
 /// What enabled rules cover, with what came in over the last `days` days.
 ///
 /// # Errors
-/// When the database is away.
-pub async fn coverage(store: &Store, caller: &Caller, days: u32) -> Result<Coverage, ServiceError> {
+/// When the database is away, or no detector is running.
+pub async fn coverage(store: &Store, peers: &Peers, caller: &Caller, days: u32) -> Result<Coverage, ServiceError> {
     let stored = super::rules::enabled(store, caller).await?;
-    let totals = rule_stats::totals(store, &caller.tenant, days)
-        .await
-        .map_err(from_storage)?;
-    Ok(covered(&stored, &totals, days))
+    let blind = super::rules::find_blind(peers, caller, days).await?;
+    Ok(covered(&stored, blind, days))
 }
 
-fn covered(stored: &[StoredRule], totals: &BTreeMap<String, RuleUse>, days: u32) -> Coverage {
+fn covered(stored: &[StoredRule], found: FindBlindRulesResponse, days: u32) -> Coverage {
+    let reasons: BTreeMap<String, String> = found.blind.into_iter().map(|rule| (rule.id, rule.reason)).collect();
+    let blind = stored.iter().filter_map(|rule| {
+        Some(BlindRule {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            kind: rule.kind.as_str(),
+            logsource: rule.logsource.clone(),
+            reason: reasons.get(&rule.id)?.clone(),
+        })
+    });
     let mut coverage = Coverage {
         days,
         rules: stored.len(),
         untagged: 0,
         techniques: Vec::new(),
-        blind: Vec::new(),
-        uncounted: 0,
+        blind: blind.collect(),
+        uncounted: stored.iter().filter(|rule| found.uncounted.contains(&rule.id)).count(),
     };
-    for rule in stored.iter().filter(|rule| rule.kind == RuleKind::Rule) {
-        let used = totals.get(&rule.id);
-        if used.is_none() && !totals.is_empty() {
-            coverage.uncounted += 1;
-        } else if let Some(reason) = blindness(used) {
-            coverage.blind.push(BlindRule {
-                id: rule.id.clone(),
-                title: rule.title.clone(),
-                logsource: rule.logsource.clone(),
-                reason,
-            });
-        }
-    }
-    let blind: BTreeSet<&str> = coverage.blind.iter().map(|rule| rule.id.as_str()).collect();
     let mut techniques: BTreeMap<String, Technique> = BTreeMap::new();
     for rule in stored {
         let attack = Attack::from_tags(&rule.tags);
@@ -226,7 +223,7 @@ fn covered(stored: &[StoredRule], totals: &BTreeMap<String, RuleUse>, days: u32)
                 blind: Vec::new(),
             });
             entry.rules.push(rule.id.clone());
-            if blind.contains(rule.id.as_str()) {
+            if reasons.contains_key(&rule.id) {
                 entry.blind.push(rule.id.clone());
             }
         }
@@ -235,48 +232,9 @@ fn covered(stored: &[StoredRule], totals: &BTreeMap<String, RuleUse>, days: u32)
     coverage
 }
 
-/// Why a rule could find nothing; `None` when it could.
-fn blindness(used: Option<&RuleUse>) -> Option<String> {
-    let Some(used) = used else {
-        return Some("no events came".to_owned());
-    };
-    if !used.is_blind() {
-        return None;
-    }
-    if used.seen == 0 {
-        return Some("no event of its logsource came".to_owned());
-    }
-    let missing: Vec<String> = used.missing().into_iter().take(MAX_FIELDS).collect();
-    Some(format!("no event of its logsource has {}", missing.join(", ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn used(seen: u64, present: &[&str]) -> RuleUse {
-        RuleUse {
-            events: 10,
-            seen,
-            asked: ["a", "b"].map(str::to_owned).into(),
-            present: present.iter().map(|name| (*name).to_owned()).collect(),
-            ..RuleUse::default()
-        }
-    }
-
-    #[test]
-    fn a_rule_is_blind_without_events_of_its_logsource_or_any_of_its_fields() {
-        assert_eq!(blindness(Some(&used(1, &["b"]))), None);
-        assert_eq!(blindness(None).unwrap(), "no events came");
-        assert_eq!(
-            blindness(Some(&used(0, &[]))).unwrap(),
-            "no event of its logsource came"
-        );
-        assert_eq!(
-            blindness(Some(&used(1, &[]))).unwrap(),
-            "no event of its logsource has a, b"
-        );
-    }
 
     #[test]
     fn days_are_bounded() {

@@ -10,8 +10,8 @@ use model::rule::{RuleKind, RuleVersion, StoredRule};
 use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::{
-    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainRuleRequest, ImportOutcome,
-    ImportRulesRequest, Outcome, RuleChange, RuleFile, SetRulesEnabledRequest,
+    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainRuleRequest, FindBlindRulesRequest,
+    FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, Outcome, RuleChange, RuleFile, SetRulesEnabledRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::Store;
@@ -264,6 +264,19 @@ pub async fn explain(peers: &Peers, caller: &Caller, mut request: ExplainRuleReq
     ask(peers, "explain a rule", request, IMPORT_TIMEOUT, call)
         .await
         .map(|answer| answer.explanation_json)
+}
+
+/// Which rules find nothing, by what came in over the last `days` days.
+///
+/// # Errors
+/// When no detector is running.
+pub async fn find_blind(peers: &Peers, caller: &Caller, days: u32) -> Result<FindBlindRulesResponse, ServiceError> {
+    let request = FindBlindRulesRequest {
+        tenant: caller.tenant.to_string(),
+        days,
+    };
+    let call = |mut client: RuleServiceClient<Channel>, request| async move { client.find_blind_rules(request).await };
+    ask(peers, "find blind rules", request, IMPORT_TIMEOUT, call).await
 }
 
 /// Begins a backtest on some detector.

@@ -224,7 +224,7 @@ impl QueryService for Query {
         let caller = caller(&request)?;
         let days = request.into_inner().days;
         let days = rule_use::check_days((days != 0).then_some(days))?;
-        let coverage = rule_use::coverage(&self.app.store, &caller, days).await?;
+        let coverage = rule_use::coverage(&self.app.store, &self.app.peers, &caller, days).await?;
         Ok(Response::new(GetRuleCoverageResponse {
             coverage_json: serde_json::to_string(&coverage).map_err(|error| internal("coverage", &error))?,
         }))

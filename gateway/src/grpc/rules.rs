@@ -5,13 +5,14 @@ use proto::rules::v1::rule_service_server::RuleService;
 use proto::rules::v1::{
     BacktestRulesRequest, BacktestRulesResponse, DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest,
     DeleteRulesResponse, DeleteSuppressionRequest, DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse,
-    ImportRulesRequest, ImportRulesResponse, PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest,
-    PutSuppressionResponse, SetRulesEnabledRequest, SetRulesEnabledResponse,
+    FindBlindRulesRequest, FindBlindRulesResponse, ImportRulesRequest, ImportRulesResponse, PutExceptionRequest,
+    PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, SetRulesEnabledRequest,
+    SetRulesEnabledResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
 use super::query::caller;
-use crate::app::{rules, tuning};
+use crate::app::{rule_use, rules, tuning};
 use crate::problem::invalid;
 use crate::rest::check_role;
 use crate::state::App;
@@ -126,5 +127,15 @@ impl RuleService for Rules {
         let caller = caller(&request)?;
         let explanation_json = rules::explain(&self.app.peers, &caller, request.into_inner()).await?;
         Ok(Response::new(ExplainRuleResponse { explanation_json }))
+    }
+
+    async fn find_blind_rules(
+        &self,
+        request: Request<FindBlindRulesRequest>,
+    ) -> Result<Response<FindBlindRulesResponse>, Status> {
+        let caller = caller(&request)?;
+        let days = request.into_inner().days;
+        let days = rule_use::check_days((days != 0).then_some(days))?;
+        Ok(Response::new(rules::find_blind(&self.app.peers, &caller, days).await?))
     }
 }

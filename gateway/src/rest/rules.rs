@@ -238,7 +238,7 @@ fn days(params: &mut Params) -> Result<u32, Problem> {
 )]
 pub(super) async fn coverage(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<Coverage>, Problem> {
     let days = days(&mut Params::parse(&uri, &["days"])?)?;
-    Ok(Json(rule_use::coverage(&app.store, &caller, days).await?))
+    Ok(Json(rule_use::coverage(&app.store, &app.peers, &caller, days).await?))
 }
 
 /// What rules cost over the last `days` days, as detectors counted it on a sample of events; the dearest first.

@@ -3,21 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use detector::backtest::{Blind, Deployed, Span, find_blind};
-use model::Timestamp;
+use model::Level;
 use model::alert::Attack;
-use serde_json::json;
+use proto::query::v1::ListRulesRequest;
+use serde_json::{Value, json};
 use sigma::Metadata;
 
-use super::files::{self, Parsed};
+use super::files;
 use super::layer::{self, Scored};
+use super::remote::deployed;
 use crate::client::Connection;
-use crate::database::Database;
-use crate::durations::parse_ttl;
-use crate::table::{Cell, Style, Table, Tone, counted, thousands};
+use crate::table::{Cell, Style, Table, Tone, counted};
 
 /// Most rules named in a Navigator comment.
 const MAX_NAMED: usize = 20;
@@ -32,12 +30,9 @@ pub(crate) struct Args {
     /// The enabled rules of a running system instead, and which of them see no data
     #[arg(long, conflicts_with = "rules")]
     deployed: bool,
-    /// With --deployed: how far to look back for data
-    #[arg(long, default_value = "7d", value_name = "DURATION", value_parser = parse_ttl)]
-    since: Duration,
-    /// With --deployed: the latest so many events are looked at
-    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
-    max_events: u64,
+    /// With --deployed: days looked back for data, today included
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400), value_name = "N")]
+    days: u32,
     /// Write an ATT&CK Navigator layer
     #[arg(long, value_name = "FILE")]
     navigator: Option<PathBuf>,
@@ -48,32 +43,48 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    database: Database,
-    #[command(flatten)]
     connection: Connection,
+}
+
+/// A rule as far as coverage goes.
+#[derive(Clone, Debug)]
+struct Covering {
+    id: String,
+    title: String,
+    level: Level,
+    tags: Vec<String>,
+}
+
+impl Covering {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            id: metadata.id.clone(),
+            title: metadata.title.clone(),
+            level: metadata.level,
+            tags: metadata.tags.clone(),
+        }
+    }
 }
 
 /// Rules by technique and by tactic.
 #[derive(Debug, Default)]
 struct Coverage<'a> {
-    techniques: BTreeMap<String, Vec<&'a Metadata>>,
+    techniques: BTreeMap<String, Vec<&'a Covering>>,
     tactics: BTreeMap<String, (BTreeSet<String>, usize)>,
     untagged: usize,
 }
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (parsed, blind) = if args.deployed {
-        let (parsed, blind, events) = deployed(args).await?;
-        (parsed, Some((blind, events)))
+    let (rules, errors, seen) = if args.deployed {
+        let (rules, seen) = of_deployed(args).await?;
+        (rules, 0, Some(seen))
     } else {
-        (files::collect(&args.rules)?.parse(), None)
+        let parsed = files::collect(&args.rules)?.parse();
+        let rules = parsed.metadata().map(Covering::of);
+        // A filter takes away; it covers nothing.
+        let rules: Vec<Covering> = rules.take(parsed.rules.len() + parsed.correlations.len()).collect();
+        (rules, parsed.all_errors().count(), None)
     };
-    let errors = parsed.all_errors().count();
-    // A filter takes away; it covers nothing.
-    let rules: Vec<&Metadata> = parsed
-        .metadata()
-        .take(parsed.rules.len() + parsed.correlations.len())
-        .collect();
     let coverage = cover(&rules);
     if let Some(path) = &args.navigator {
         let description = format!("{} of Picket", counted(rules.len(), "rule"));
@@ -93,9 +104,10 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let mut report = json!({
             "rules": rules.len(), "refused": errors, "untagged": coverage.untagged, "techniques": techniques,
         });
-        if let Some((blind, events)) = &blind {
-            report["events"] = json!(events);
-            report["blind"] = json!(blind);
+        if let Some(seen) = &seen {
+            for member in ["days", "techniques", "blind", "uncounted"] {
+                report[member] = seen[member].clone();
+            }
         }
         println!("{report}");
     } else {
@@ -111,8 +123,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 format!("; {} refused (picket rules lint says why)", errors)
             }
         );
-        if let Some((blind, events)) = &blind {
-            tell_blind(blind, *events, parsed.rules.len());
+        if let Some(seen) = &seen {
+            print!("{}", told_blind(seen, rules.len(), Style::stdout()));
         }
         if let Some(path) = &args.navigator {
             println!("layer written to {}", path.display());
@@ -121,53 +133,68 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn deployed(args: &Args) -> anyhow::Result<(Parsed, Vec<Blind>, u64)> {
-    let store = args.database.store(&args.connection).await?;
-    let tenant = &args.database.tenant;
-    let deployed = Deployed::read(&store, tenant).await?;
-    let since = i64::try_from(args.since.as_micros()).unwrap_or(i64::MAX);
-    let span = Span {
-        tenant: tenant.clone(),
-        from: Some(Timestamp(Timestamp::now().0.saturating_sub(since))),
-        to: None,
-    };
-    let (blind, events) = find_blind(&store, &deployed, &span, args.max_events).await?;
-    let parsed = Parsed {
-        rules: deployed.rules,
-        correlations: deployed.correlations,
-        filters: deployed.filters,
-        ..Parsed::default()
-    };
-    Ok((parsed, blind, events))
+/// The rules and correlations in use, and what the system says of those that see no data.
+async fn of_deployed(args: &Args) -> anyhow::Result<(Vec<Covering>, Value)> {
+    let target = args.connection.target()?;
+    let seen = target
+        .rest()?
+        .get(&format!("/rules/coverage?days={}", args.days))
+        .await?;
+    let rules = deployed::list(&target, ListRulesRequest::default()).await?;
+    let rules = rules
+        .into_iter()
+        .filter(|rule| rule.enabled && rule.error.is_empty() && matches!(rule.kind.as_str(), "rule" | "correlation"));
+    let rules = rules.map(|rule| Covering {
+        level: rule.level.parse().unwrap_or(Level::Informational),
+        id: rule.id,
+        title: rule.title,
+        tags: rule.tags,
+    });
+    Ok((rules.collect(), seen))
 }
 
-fn tell_blind(blind: &[Blind], events: u64, rules: usize) {
-    let style = Style::stdout();
+fn told_blind(seen: &Value, rules: usize, style: Style) -> String {
+    let blind = seen["blind"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut by_reason: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for rule in blind {
-        *by_reason.entry((&rule.logsource, &rule.reason)).or_default() += 1;
+        let text = |member: &str| rule[member].as_str().unwrap_or_default();
+        let about = if text("kind") == "correlation" {
+            "correlation"
+        } else {
+            text("logsource")
+        };
+        *by_reason.entry((about, text("reason"))).or_default() += 1;
     }
     let mut rows: Vec<_> = by_reason.into_iter().collect();
     rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let mut table = Table::new(&["BLIND", "LOGSOURCE", "WHY"]).right(&[0]);
-    for ((logsource, reason), count) in rows.iter().take(MAX_BLIND) {
-        table.row([count.to_string().into(), (*logsource).into(), (*reason).into()]);
+    for ((about, reason), count) in rows.iter().take(MAX_BLIND) {
+        table.row([count.to_string().into(), (*about).into(), (*reason).into()]);
     }
+    let mut text = String::new();
     if !blind.is_empty() {
-        print!("\n{}", table.render(style));
+        text.push_str(&format!("\n{}", table.render(style)));
     }
     if rows.len() > MAX_BLIND {
-        println!("… {} more (--json has all)", rows.len() - MAX_BLIND);
+        text.push_str(&format!("… {} more (--json has all)\n", rows.len() - MAX_BLIND));
     }
-    println!(
-        "{} of {} see none of the latest {} events",
+    let number = |member: &str| usize::try_from(seen[member].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
+    let uncounted = number("uncounted");
+    text.push_str(&format!(
+        "{} of {} could find nothing in {}{}\n",
         style.yellow(&counted(blind.len(), "rule")),
-        counted(rules, "rule"),
-        thousands(usize::try_from(events).unwrap_or(usize::MAX))
-    );
+        rules,
+        counted(number("days"), "day"),
+        if uncounted == 0 {
+            String::new()
+        } else {
+            format!("; {uncounted} too new to tell")
+        }
+    ));
+    text
 }
 
-fn cover<'a>(rules: &[&'a Metadata]) -> Coverage<'a> {
+fn cover(rules: &[Covering]) -> Coverage<'_> {
     let mut coverage = Coverage::default();
     for rule in rules {
         let attack = Attack::from_tags(&rule.tags);

@@ -38,6 +38,7 @@ pub use compiled::{Compiled, GRACE_MICROS};
 pub use contribution::{Contribution, Entry, GroupKey, Origin, StateKey, Values};
 pub use definition::{Bound, BoundOp, Condition, Correlation, CorrelationKind, Timespan};
 pub use expression::RuleExpr;
+pub(crate) use expression::bit;
 pub use fields::Lost;
 pub use judge::Neighbours;
 pub(crate) use parse::parse;

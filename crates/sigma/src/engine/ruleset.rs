@@ -9,6 +9,7 @@ use model::{Event, Fields, Timestamp};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 
+use crate::ast::Expr;
 use crate::engine::columns::{Columns, Known, Row};
 use crate::engine::event::DecodedEvent;
 use crate::engine::layout::ROOT;
@@ -361,6 +362,16 @@ impl RuleSet {
             }
         }
         profile
+    }
+
+    /// What the rules ask of events, by position in [`rules`](Self::rules), in no particular order: resolved, and with
+    /// filters, as it is evaluated.
+    pub fn detections(&self) -> impl Iterator<Item = (usize, &Expr)> {
+        self.parts().flat_map(|placed| {
+            let numbered = placed.positions.iter().enumerate();
+            let in_use = numbered.filter(|(_, position)| **position != GONE);
+            in_use.filter_map(|(number, position)| Some((*position as usize, placed.part.detection(number)?)))
+        })
     }
 
     fn parts(&self) -> impl Iterator<Item = &Placed> {
