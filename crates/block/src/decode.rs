@@ -16,6 +16,8 @@ use crate::layout::{
 };
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
+use crate::view::{OfRow, View, Views};
+use crate::view_decoding;
 use crate::wire::{Reader, unzigzag};
 
 /// An opened block. Opening checks the checksum and reads the directory; columns are decompressed when asked for.
@@ -191,6 +193,29 @@ impl<'a> Block<'a> {
         let mut budget = self.budget.clone();
         let times = self.read_times(&mut budget)?;
         Ok(ByColumn::new(self, self.columns.len(), times, budget))
+    }
+
+    /// All fields that have a column, to be looked through when asked for.
+    #[must_use]
+    pub fn views(&self) -> Views<'_, 'a> {
+        Views::new(self, self.columns.len(), self.budget.clone())
+    }
+
+    pub(crate) fn read_view(&self, number: usize, budget: &mut Budget) -> Result<View, DecodeError> {
+        let entry = self.columns.get(number).ok_or(MISSING)?;
+        let present = || self.shapes.presence(number as u32);
+        let Opened { plain, base } = self.open_column(number, budget)?;
+        budget.take_items::<u32>(self.count)?;
+        let Some(base) = base else {
+            return view_decoding::get(entry.encoding, &plain, entry.count, present(), budget);
+        };
+        let base = self.read_view(base, budget)?;
+        let rows = present().enumerate().filter(|(_, present)| *present);
+        let bases = rows.map(|(row, _)| base.text(row));
+        Ok(View::Texts {
+            texts: view_decoding::get_prefixes(&plain, entry.count, bases, budget)?,
+            of_row: OfRow::of_present(present(), None),
+        })
     }
 
     pub(crate) fn name_of(&self, number: usize) -> Option<&str> {

@@ -23,6 +23,8 @@ mod shapes;
 mod strings;
 mod table;
 mod values;
+mod view;
+mod view_decoding;
 mod wire;
 mod words;
 
@@ -33,4 +35,5 @@ pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
 pub use filter::may_contain;
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
+pub use view::{OfRow, Texts, View, Views};
 pub use words::words;

@@ -22,6 +22,10 @@ fn read_all(bytes: &[u8]) -> Result<usize, DecodeError> {
             values += column.iter().flatten().count();
         }
     }
+    let views = block.views();
+    for column in 0..views.columns() {
+        let _ = views.get(column);
+    }
     let columns = block.by_column()?;
     for column in 0..columns.columns() {
         values += (0..columns.rows()).filter_map(|row| columns.value(column, row)).count();

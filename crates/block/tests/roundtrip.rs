@@ -6,7 +6,7 @@ mod traffic;
 
 use std::borrow::Cow;
 
-use block::{Block, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, encode, may_contain, weight};
+use block::{Block, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, weight};
 use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -94,6 +94,7 @@ fn check(events: &[Event]) {
         assert_eq!(column.iter().collect::<Vec<_>>(), expected, "{name}");
     }
     assert_eq!(block.column("no such field"), Ok(None));
+    check_views(&block, events);
     check_parts(&block, events);
     let mut names: Vec<_> = events
         .iter()
@@ -114,6 +115,32 @@ fn check(events: &[Event]) {
 }
 
 /// Some rows, and values by column.
+/// What a row has in a view.
+fn viewed(view: &View, row: usize) -> Option<Value> {
+    let index = view.index(row)?;
+    Some(match view {
+        View::Texts { texts, .. } => {
+            assert_eq!(view.text(row), Some(texts.get(index)));
+            let (start, end) = texts.place(index);
+            assert!(start == end || (texts.index_at(start), texts.index_at(end - 1)) == (index, index));
+            Value::Str(texts.all()[start..end].to_owned())
+        }
+        View::Integers { numbers, .. } => Value::Int(numbers[index]),
+        View::Values { values, .. } => values[index].clone(),
+    })
+}
+
+fn check_views(block: &Block<'_>, events: &[Event]) {
+    let views = block.views();
+    for column in 0..views.columns().min(200) {
+        let (name, view) = (views.name(column), views.get(column).unwrap());
+        assert_eq!(views.column_of(name), Some(column));
+        for (row, event) in events.iter().enumerate() {
+            assert_eq!(viewed(view, row).as_ref(), event.fields.get(name), "{name} at {row}");
+        }
+    }
+}
+
 fn check_parts(block: &Block<'_>, events: &[Event]) {
     for step in [1, 2, 7] {
         let rows: Vec<usize> = (0..events.len()).skip(step - 1).step_by(step).collect();

@@ -8,16 +8,17 @@ use serde_json::Value;
 use crate::command::cargo_command;
 
 /// Each crate of the workspace, and the crates of the workspace it may use in its product code.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("block", &["model", "intel"]),
     ("intel", &["model"]),
     ("parsers", &["model"]),
     ("sigma", &["model"]),
     ("feeds", &["model"]),
+    ("query", &["model", "block", "intel"]),
     ("proto", &["model"]),
     ("identity", &["model"]),
-    ("storage", &["model", "block"]),
+    ("storage", &["model", "block", "query"]),
     ("bootstrap", &["model", "proto", "identity"]),
     ("mongod", &[]),
     (
@@ -46,7 +47,16 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("responder", &["model", "proto", "identity", "bootstrap", "storage"]),
     (
         "gateway",
-        &["model", "proto", "identity", "bootstrap", "storage", "block", "intel"],
+        &[
+            "model",
+            "proto",
+            "identity",
+            "bootstrap",
+            "storage",
+            "block",
+            "query",
+            "intel",
+        ],
     ),
     (
         "picket",
@@ -56,6 +66,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "identity",
             "bootstrap",
             "storage",
+            "query",
             "sigma",
             "parsers",
             "mongod",
@@ -80,6 +91,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "sigma",
             "intel",
             "block",
+            "query",
             "bootstrap",
             "detector",
         ],
@@ -103,7 +115,7 @@ const GUARDED: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Crates that stay pure: no runtime, no network, no database.
-const PURE: [&str; 6] = ["model", "block", "intel", "parsers", "sigma", "feeds"];
+const PURE: [&str; 7] = ["model", "block", "query", "intel", "parsers", "sigma", "feeds"];
 const IMPURE: [&str; 6] = ["tokio", "mongodb", "tonic", "reqwest", "axum", "hyper"];
 
 pub(super) fn check() -> anyhow::Result<Vec<String>> {
