@@ -12,25 +12,24 @@ use crate::engine::slots::{Names, UNKNOWN, is_searched_by_keywords};
 
 /// Most nodes that are remembered.
 const MAX_NODES: usize = 16_384;
-/// How many nodes that once came next are tried.
-const WAYS: usize = 4;
+/// How many nodes that once came next are remembered, told apart by their names' lengths and ends; a power of two.
+const WAYS: usize = 8;
 
 /// A name at a place: number of its node.
 pub(crate) type NodeId = u32;
 /// The place of the outermost names, and what comes before the first.
 pub(crate) const ROOT: NodeId = 0;
 
-#[derive(Debug)]
+/// What is asked of a node for each member of each event.
+#[derive(Clone, Copy, Debug)]
 struct Node {
     parent: NodeId,
-    key: Box<[u8]>,
-    /// The whole path, with dots.
-    path: Box<str>,
-    info: ItemInfo,
-    next: [NodeId; WAYS],
-    replace: usize,
+    /// Where its name is in [`Layout::keys`].
+    start: u32,
+    end: u32,
     /// The event that last had it.
     event: u32,
+    info: ItemInfo,
     /// Whether another node leads to the same path.
     is_ambiguous: bool,
 }
@@ -39,6 +38,12 @@ struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     nodes: Vec<Node>,
+    /// What once came behind each node.
+    next: Vec<[NodeId; WAYS]>,
+    /// The names of all nodes. Those of one kind of events are beside each other.
+    keys: Vec<u8>,
+    /// The whole path of each node, with dots.
+    paths: Vec<Box<str>>,
     by_key: FxHashMap<(NodeId, u64), Vec<NodeId>>,
     by_path: HashMap<Box<str>, NodeId>,
     seed: u64,
@@ -48,23 +53,29 @@ pub(crate) struct Layout {
 impl Layout {
     /// Forgets all names. `seed` makes collisions of hashes hard to foresee.
     pub(crate) fn reset(&mut self, seed: u64) {
-        self.nodes.clear();
-        self.by_key.clear();
-        self.by_path.clear();
-        self.event = 0;
-        self.seed = seed;
+        *self = Self {
+            seed,
+            ..Self::default()
+        };
+        let info = ItemInfo {
+            name: UNKNOWN,
+            searched: true,
+        };
+        self.push(NodeId::MAX, b"", Box::default(), info, false);
+    }
+
+    fn push(&mut self, parent: NodeId, key: &[u8], path: Box<str>, info: ItemInfo, is_ambiguous: bool) {
+        let start = small(self.keys.len());
+        self.keys.extend_from_slice(key);
+        self.paths.push(path);
+        self.next.push([NodeId::MAX; WAYS]);
         self.nodes.push(Node {
-            parent: NodeId::MAX,
-            key: Box::default(),
-            path: Box::default(),
-            info: ItemInfo {
-                name: UNKNOWN,
-                searched: true,
-            },
-            next: [NodeId::MAX; WAYS],
-            replace: 0,
+            parent,
+            start,
+            end: small(self.keys.len()),
             event: 0,
-            is_ambiguous: false,
+            info,
+            is_ambiguous,
         });
     }
 
@@ -79,14 +90,13 @@ impl Layout {
     /// The node of a member of `parent` that comes behind `previous`; `None` for a name that is not remembered.
     #[inline]
     pub(crate) fn member(&mut self, names: &Names, parent: NodeId, previous: NodeId, key: &[u8]) -> Option<NodeId> {
-        let ways = self.nodes.get(previous as usize)?.next;
-        for way in ways {
-            let Some(node) = self.nodes.get(way as usize) else {
-                break;
-            };
-            if node.parent == parent && same(&node.key, key) {
-                return Some(way);
-            }
+        let number = *self.next.get(previous as usize)?.get(way(key))?;
+        if let Some(node) = self.nodes.get(number as usize)
+            && node.parent == parent
+            && let Some(known) = self.keys.get(node.start as usize..node.end as usize)
+            && same(known, key)
+        {
+            return Some(number);
         }
         self.look_up(names, parent, previous, key)
     }
@@ -103,35 +113,29 @@ impl Layout {
         )
     }
 
-    /// Whether this is the first field of this path in the event, as far as can be told. To be asked once per field.
+    /// What is known of the field a node leads to, for the first field of this path in the event; `None` for another,
+    /// as far as can be told. To be asked once per member.
     #[inline]
-    pub(crate) fn is_first(&mut self, node: NodeId) -> bool {
-        let event = self.event;
-        let Some(node) = self.nodes.get_mut(node as usize) else {
-            return false;
-        };
-        let is_first = node.event != event && !node.is_ambiguous;
-        node.event = event;
-        is_first
+    pub(crate) fn first(&mut self, node: NodeId) -> Option<ItemInfo> {
+        let node = self.nodes.get_mut(node as usize)?;
+        let is_first = node.event != self.event && !node.is_ambiguous;
+        node.event = self.event;
+        is_first.then_some(node.info)
     }
 
     #[inline(never)]
     fn look_up(&mut self, names: &Names, parent: NodeId, previous: NodeId, key: &[u8]) -> Option<NodeId> {
         let hash = hash(key, self.seed);
-        let known = self.by_key.get(&(parent, hash)).into_iter().flatten();
-        let known = known
-            .copied()
-            .find(|node| self.nodes.get(*node as usize).is_some_and(|node| same(&node.key, key)));
+        let known = self.by_key.get(&(parent, hash)).into_iter().flatten().copied();
+        let known = known.into_iter().find(|number| {
+            let node = self.nodes.get(*number as usize);
+            node.and_then(|node| self.keys.get(node.start as usize..node.end as usize)) == Some(key)
+        });
         let number = match known {
             Some(number) => number,
             None => self.add(names, parent, key, hash)?,
         };
-        let previous = self.nodes.get_mut(previous as usize)?;
-        let replace = previous.replace % WAYS;
-        if let Some(way) = previous.next.get_mut(replace) {
-            *way = number;
-        }
-        previous.replace = replace + 1;
+        *self.next.get_mut(previous as usize)?.get_mut(way(key))? = number;
         Some(number)
     }
 
@@ -140,7 +144,7 @@ impl Layout {
         if name.contains('\\') || self.nodes.len() > 2 * MAX_NODES {
             return None;
         }
-        let path = match self.nodes.get(parent as usize)?.path.as_ref() {
+        let path = match self.paths.get(parent as usize)?.as_ref() {
             "" => name.to_owned(),
             path => format!("{path}.{name}"),
         };
@@ -152,20 +156,24 @@ impl Layout {
         if let Some(other) = other.and_then(|other| self.nodes.get_mut(other as usize)) {
             other.is_ambiguous = true;
         }
-        self.nodes.push(Node {
-            parent,
-            key: key.into(),
-            info: ItemInfo {
-                name: names.get(&path),
-                searched: is_searched_by_keywords(&path),
-            },
-            path: path.into_boxed_str(),
-            next: [NodeId::MAX; WAYS],
-            replace: 0,
-            event: 0,
-            is_ambiguous: other.is_some(),
-        });
+        let info = ItemInfo {
+            name: names.get(&path),
+            searched: is_searched_by_keywords(&path),
+        };
+        self.push(parent, key, path.into_boxed_str(), info, other.is_some());
         self.by_key.entry((parent, hash)).or_default().push(number);
         Some(number)
     }
+}
+
+/// Which of the nodes that once came next is tried for a name.
+#[inline]
+fn way(key: &[u8]) -> usize {
+    let end = key.last().copied().unwrap_or(0);
+    let middle = key.get(key.len() / 2).copied().unwrap_or(0);
+    (key.len() ^ usize::from(end) ^ usize::from(middle) << 1) % WAYS
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

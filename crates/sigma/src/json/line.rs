@@ -15,20 +15,34 @@ const MAX_DIGITS: usize = 18;
 const KEEP: usize = 1 << 14;
 
 /// A member's value as it is written. Positions are in the line.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Raw {
     /// The inside of a string.
     Text { start: u32, end: u32 },
     /// A whole number of at most 64 bits: its digits, which are also its text.
     Int { start: u32, end: u32 },
-    /// Any other number.
-    Float(f64),
+    /// Any other number, which is finite.
+    Float { start: u32, end: u32 },
     /// True or false.
-    Bool(bool),
+    Bool { start: u32, value: bool },
     /// Nothing.
-    Null,
-    /// An array of such, by positions in [`Line::elements`].
-    List { first: u32, end: u32 },
+    Null { start: u32 },
+    /// An array of such: its position in [`Line::lists`].
+    List { start: u32, number: u32 },
+}
+
+impl Raw {
+    /// Where it starts in the line.
+    pub(super) fn start(self) -> u32 {
+        match self {
+            Self::Text { start, .. }
+            | Self::Int { start, .. }
+            | Self::Float { start, .. }
+            | Self::Bool { start, .. }
+            | Self::Null { start }
+            | Self::List { start, .. } => start,
+        }
+    }
 }
 
 /// The members of one line. Keeps its memory from line to line.
@@ -36,21 +50,19 @@ pub(super) enum Raw {
 pub(crate) struct Line {
     pub(super) marks: Marks,
     pub(super) values: Vec<Raw>,
-    pub(super) elements: Vec<Raw>,
-    /// Where each value starts in the line.
-    pub(super) starts: Vec<u32>,
+    /// The elements of all arrays.
+    elements: Vec<Raw>,
+    /// Where those of each array are.
+    lists: Vec<[u32; 2]>,
 }
 
 impl Line {
     /// Reads a line: what is known of each member by its name goes to `items`, its value is noted at the same position.
     /// False when the line is not for this reader, and what was noted so far does not count.
     pub(crate) fn read(&mut self, line: &[u8], names: &Names, layout: &mut Layout, items: &mut Vec<ItemInfo>) -> bool {
-        self.values.clear();
-        self.values.shrink_to(KEEP);
-        self.elements.clear();
-        self.elements.shrink_to(KEEP);
-        self.starts.clear();
-        self.starts.shrink_to(KEEP);
+        clear(&mut self.values);
+        clear(&mut self.elements);
+        clear(&mut self.lists);
         if !self.marks.read(line) {
             return false;
         }
@@ -59,14 +71,27 @@ impl Line {
             marks: &self.marks,
             values: &mut self.values,
             elements: &mut self.elements,
-            starts: &mut self.starts,
+            lists: &mut self.lists,
             names,
             layout,
             items,
             position: 0,
-            quote: 0,
         };
         walk.document().is_some()
+    }
+
+    /// The elements of a [`Raw::List`].
+    pub(super) fn elements(&self, number: u32) -> &[Raw] {
+        let range = self.lists.get(number as usize);
+        let elements = range.and_then(|[first, end]| self.elements.get(*first as usize..*end as usize));
+        elements.unwrap_or_default()
+    }
+}
+
+fn clear<T>(values: &mut Vec<T>) {
+    values.clear();
+    if values.capacity() > KEEP {
+        values.shrink_to(KEEP);
     }
 }
 
@@ -76,13 +101,11 @@ struct Walk<'a> {
     marks: &'a Marks,
     values: &'a mut Vec<Raw>,
     elements: &'a mut Vec<Raw>,
-    starts: &'a mut Vec<u32>,
+    lists: &'a mut Vec<[u32; 2]>,
     names: &'a Names,
     layout: &'a mut Layout,
     items: &'a mut Vec<ItemInfo>,
     position: usize,
-    /// Number of the next quote.
-    quote: usize,
 }
 
 impl Walk<'_> {
@@ -97,7 +120,7 @@ impl Walk<'_> {
         }
         loop {
             let parent = *parents.get(depth)?;
-            let node = self.name(parent, previous)?;
+            let (node, info) = self.name(parent, previous)?;
             previous = node;
             self.skip(b':')?;
             let first = self.peek()?;
@@ -111,8 +134,10 @@ impl Walk<'_> {
                     continue;
                 }
             } else {
-                self.starts.push(u32::try_from(self.position).ok()?);
-                let value = if first == b'[' {
+                let value = if first == b'"' {
+                    let (start, end) = self.string()?;
+                    Raw::Text { start, end }
+                } else if first == b'[' {
                     self.list()?
                 } else {
                     self.scalar(first)?
@@ -121,7 +146,7 @@ impl Walk<'_> {
                     return None;
                 }
                 self.values.push(value);
-                self.items.push(self.layout.info(node));
+                self.items.push(info);
             }
             while self.peek()? == b'}' {
                 self.position += 1;
@@ -154,58 +179,61 @@ impl Walk<'_> {
     /// Takes a string off, which starts here. Gives where its inside starts and ends.
     #[inline]
     fn string(&mut self) -> Option<(u32, u32)> {
-        let [open, close] = self.marks.string(self.quote)?;
-        if open as usize != self.position {
-            return None;
-        }
-        self.quote += 2;
-        self.position = close as usize + 1;
-        Some((open + 1, close))
+        let start = self.position + 1;
+        let end = self.marks.next_quote(start)?;
+        self.position = end + 1;
+        Some((small(start), small(end)))
     }
 
     #[inline]
-    fn name(&mut self, parent: NodeId, previous: NodeId) -> Option<NodeId> {
-        self.peek()?;
+    fn name(&mut self, parent: NodeId, previous: NodeId) -> Option<(NodeId, ItemInfo)> {
+        // Outside of strings there are no backslashes, so that the quote counts.
+        if self.peek()? != b'"' {
+            return None;
+        }
         let (start, end) = self.string()?;
         let key = self.bytes.get(start as usize..end as usize)?;
         let node = self.layout.member(self.names, parent, previous, key)?;
         // The second member of a name replaces the first, which only a document can tell.
-        self.layout.is_first(node).then_some(node)
+        Some((node, self.layout.first(node)?))
     }
 
     fn list(&mut self) -> Option<Raw> {
+        let start = small(self.position);
         self.position += 1;
-        let first = u32::try_from(self.elements.len()).ok()?;
+        let first = small(self.elements.len());
         if self.peek()? == b']' {
             self.position += 1;
-            return Some(Raw::List { first, end: first });
-        }
-        loop {
-            let start = self.peek()?;
-            let value = self.scalar(start)?;
-            self.elements.push(value);
-            match self.peek()? {
-                b',' => self.position += 1,
-                b']' => {
-                    self.position += 1;
-                    let end = u32::try_from(self.elements.len()).ok()?;
-                    return Some(Raw::List { first, end });
+        } else {
+            loop {
+                let next = self.peek()?;
+                let value = self.scalar(next)?;
+                self.elements.push(value);
+                let byte = self.peek()?;
+                self.position += 1;
+                match byte {
+                    b',' => {}
+                    b']' => break,
+                    _ => return None,
                 }
-                _ => return None,
             }
         }
+        let number = small(self.lists.len());
+        self.lists.push([first, small(self.elements.len())]);
+        Some(Raw::List { start, number })
     }
 
     #[inline]
     fn scalar(&mut self, first: u8) -> Option<Raw> {
+        let start = small(self.position);
         match first {
             b'"' => {
                 let (start, end) = self.string()?;
                 Some(Raw::Text { start, end })
             }
-            b't' => self.word(b"true", Raw::Bool(true)),
-            b'f' => self.word(b"false", Raw::Bool(false)),
-            b'n' => self.word(b"null", Raw::Null),
+            b't' => self.word(b"true", Raw::Bool { start, value: true }),
+            b'f' => self.word(b"false", Raw::Bool { start, value: false }),
+            b'n' => self.word(b"null", Raw::Null { start }),
             b'-' | b'0'..=b'9' => self.number(),
             _ => None,
         }
@@ -230,11 +258,11 @@ impl Walk<'_> {
         if count == 0 || count > MAX_DIGITS || has_leading_zero {
             return None;
         }
-        let start = self.position;
+        let start = small(self.position);
         self.position += count + usize::from(is_negative);
         Some(Raw::Int {
-            start: u32::try_from(start).ok()?,
-            end: u32::try_from(self.position).ok()?,
+            start,
+            end: small(self.position),
         })
     }
 
@@ -244,7 +272,18 @@ impl Walk<'_> {
         let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.iter().position(|byte| !is_part(byte))?;
         let float: f64 = serde_json::from_slice(rest.get(..length)?).ok()?;
+        let start = small(self.position);
         self.position += length;
-        float.is_finite().then_some(Raw::Float(float))
+        float.is_finite().then_some(Raw::Float {
+            start,
+            end: small(self.position),
+        })
     }
+}
+
+/// A position in the line, which is shorter than 4 GiB.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "longer lines were refused")]
+fn small(position: usize) -> u32 {
+    position as u32
 }

@@ -3,28 +3,90 @@
 //! How runs of backslashes are told apart without a branch is from Langdale and Lemire, "Parsing Gigabytes of JSON per
 //! Second" (2019), section 3.1.1.
 
+use super::blocks::{self, Block};
+
 /// Every second bit, from the lowest.
 const EVEN: u64 = 0x5555_5555_5555_5555;
-
-/// What is in 64 bytes, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Bits {
-    quotes: u64,
-    backslashes: u64,
-    /// Control characters below U+0020: not allowed in JSON strings.
-    controls: u64,
-    /// Bytes that are not ASCII.
-    high: u64,
-}
+/// Longest line whose memory is kept for the next, in words.
+const KEEP: usize = 1 << 14;
 
 /// Quotes and backslashes of one line. Keeps its memory from line to line.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Positions of quotes that no backslash escapes.
-    quotes: Vec<u32>,
+    /// Quotes that no backslash escapes. There may be more words than the line has, of which the rest means nothing.
+    quotes: Vec<u64>,
     backslashes: Vec<u64>,
+    /// How many words belong to the line.
+    words: usize,
     is_ascii: bool,
     has_numeric_escapes: bool,
+}
+
+/// What was met in a line so far.
+#[derive(Debug)]
+pub(super) struct Progress<'a> {
+    line: &'a [u8],
+    word: usize,
+    quotes: &'a mut [u64],
+    backslashes: &'a mut [u64],
+    escaped_from_before: u64,
+    /// Where the second half of a surrogate pair is expected.
+    low_surrogate: Option<usize>,
+    all_escapes_are_fine: bool,
+    has_numeric_escapes: bool,
+}
+
+impl<'a> Progress<'a> {
+    /// At the start of a line. Both need a word for each 64 bytes.
+    pub(super) fn new(line: &'a [u8], quotes: &'a mut [u64], backslashes: &'a mut [u64]) -> Self {
+        Self {
+            line,
+            word: 0,
+            quotes,
+            backslashes,
+            escaped_from_before: 0,
+            low_surrogate: None,
+            all_escapes_are_fine: true,
+            has_numeric_escapes: false,
+        }
+    }
+
+    /// Whether all escapes so far are of JSON and complete.
+    pub(super) fn are_escapes_fine(&self) -> bool {
+        self.escaped_from_before == 0 && self.all_escapes_are_fine && self.low_surrogate.is_none()
+    }
+
+    /// Whether a character is written as `\u` and its number.
+    pub(super) fn has_numeric_escapes(&self) -> bool {
+        self.has_numeric_escapes
+    }
+
+    /// Takes the next 64 bytes. `newlines` gives those of them that are n, r or t.
+    #[inline(always)]
+    pub(super) fn take(&mut self, block: Block, newlines: impl FnOnce() -> u64) {
+        let escaped = escaped(block.backslashes, &mut self.escaped_from_before);
+        // Nearly all escapes are of backslashes and quotes, and nearly all others of the ends of lines.
+        let others = escaped & !block.backslashes & !block.quotes;
+        if others != 0 {
+            self.escapes(others & !newlines());
+        }
+        if let (Some(quotes), Some(backslashes)) = (self.quotes.get_mut(self.word), self.backslashes.get_mut(self.word))
+        {
+            *quotes = block.quotes & !escaped;
+            *backslashes = block.backslashes;
+        }
+        self.word += 1;
+    }
+
+    #[inline(never)]
+    fn escapes(&mut self, mut others: u64) {
+        while others != 0 {
+            let position = self.word * 64 + others.trailing_zeros() as usize;
+            self.all_escapes_are_fine &= is_escape(self.line, position, &mut self.low_surrogate);
+            self.has_numeric_escapes |= self.line.get(position) == Some(&b'u');
+            others &= others - 1;
+        }
+    }
 }
 
 impl Marks {
@@ -33,66 +95,50 @@ impl Marks {
         if u32::try_from(line.len()).is_err() {
             return false;
         }
-        self.quotes.clear();
-        self.backslashes.clear();
-        let (mut escaped_from_before, mut controls, mut high) = (0, 0, 0);
-        let (mut all_escapes_are_fine, mut low_surrogate) = (true, None);
-        let mut has_numeric_escapes = false;
-        let (chunks, rest) = line.as_chunks::<64>();
-        let mut base = 0;
-        let mut take = |bits: Bits| {
-            controls |= bits.controls;
-            high |= bits.high;
-            self.backslashes.push(bits.backslashes);
-            let escaped = escaped(bits.backslashes, &mut escaped_from_before);
-            // Nearly all escapes are of backslashes and quotes.
-            let mut others = escaped & !bits.backslashes & !bits.quotes;
-            while others != 0 {
-                let position = base as usize + others.trailing_zeros() as usize;
-                all_escapes_are_fine &= is_escape(line, position, &mut low_surrogate);
-                has_numeric_escapes |= line.get(position) == Some(&b'u');
-                others &= others - 1;
+        self.words = line.len().div_ceil(64);
+        for words in [&mut self.quotes, &mut self.backslashes] {
+            if words.len() < self.words {
+                words.resize(self.words, 0);
+            } else if words.len() > KEEP && self.words <= KEEP {
+                words.truncate(KEEP);
+                words.shrink_to_fit();
             }
-            let mut left = bits.quotes & !escaped;
-            while left != 0 {
-                self.quotes.push(base + left.trailing_zeros());
-                left &= left - 1;
-            }
-            base += 64;
-        };
-        for chunk in chunks {
-            take(bits(chunk));
         }
-        if !rest.is_empty() {
-            let mut last = [b' '; 64];
-            if let Some(start) = last.get_mut(..rest.len()) {
-                start.copy_from_slice(rest);
-            }
-            take(bits(&last));
-        }
-        self.is_ascii = high == 0;
-        self.has_numeric_escapes = has_numeric_escapes;
-        controls == 0
-            && escaped_from_before == 0
-            && all_escapes_are_fine
-            && low_surrogate.is_none()
-            && (high == 0 || std::str::from_utf8(line).is_ok())
+        let mut progress = Progress::new(line, &mut self.quotes, &mut self.backslashes);
+        let whole = blocks::read(line, &mut progress);
+        self.is_ascii = !whole.has_high;
+        self.has_numeric_escapes = progress.has_numeric_escapes();
+        !whole.has_controls && progress.are_escapes_fine() && (self.is_ascii || std::str::from_utf8(line).is_ok())
     }
 
     /// Position of the next backslash in `start..end`.
     #[inline]
     pub(super) fn next_backslash(&self, start: usize, end: usize) -> Option<usize> {
         let mut word = start / 64;
-        let mut bits = self.backslashes.get(word)? & (u64::MAX << (start % 64));
+        let words = self.backslashes.get(..self.words)?;
+        let mut bits = words.get(word)? & (u64::MAX << (start % 64));
         while bits == 0 {
             word += 1;
             if word * 64 >= end {
                 return None;
             }
-            bits = *self.backslashes.get(word)?;
+            bits = *words.get(word)?;
         }
         let position = word * 64 + bits.trailing_zeros() as usize;
         (position < end).then_some(position)
+    }
+
+    /// Position of the first quote at or behind `start` that no backslash escapes.
+    #[inline]
+    pub(super) fn next_quote(&self, start: usize) -> Option<usize> {
+        let mut word = start / 64;
+        let words = self.quotes.get(..self.words)?;
+        let mut bits = words.get(word)? & (u64::MAX << (start % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *words.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
     }
 
     /// Whether all of the line is ASCII.
@@ -105,35 +151,13 @@ impl Marks {
         self.has_numeric_escapes
     }
 
-    /// Positions of the quote with this number and the next.
-    #[inline]
-    pub(super) fn string(&self, quote: usize) -> Option<[u32; 2]> {
-        self.quotes.get(quote..)?.first_chunk().copied()
-    }
-
     /// Whether there is a backslash in `start..end`.
     pub(super) fn has_backslash(&self, start: usize, end: usize) -> bool {
-        if start >= end {
-            return false;
-        }
-        let (first, last) = (start / 64, (end - 1) / 64);
-        let from_start = u64::MAX << (start % 64);
-        let to_end = u64::MAX >> (63 - (end - 1) % 64);
-        let Some(words) = self.backslashes.get(first..=last) else {
-            return false;
-        };
-        match words {
-            [] => false,
-            [only] => only & from_start & to_end != 0,
-            [head, middle @ .., tail] => {
-                head & from_start != 0 || tail & to_end != 0 || middle.iter().any(|word| *word != 0)
-            }
-        }
+        start < end && self.next_backslash(start, end).is_some()
     }
 }
 
 /// Whether the byte at a position may be escaped. `low` is where the second half of a surrogate pair is expected.
-#[cold]
 fn is_escape(line: &[u8], position: usize, low: &mut Option<usize>) -> bool {
     let unit = |position: usize| -> Option<u32> {
         let digits = line.get(position + 1..position + 5)?;
@@ -156,6 +180,7 @@ fn is_escape(line: &[u8], position: usize, low: &mut Option<usize>) -> bool {
 }
 
 /// Bytes that follow an odd run of backslashes. `from_before` carries over from one word to the next.
+#[inline(always)]
 fn escaped(backslashes: u64, from_before: &mut u64) -> u64 {
     if backslashes == 0 {
         return std::mem::take(from_before);
@@ -168,68 +193,17 @@ fn escaped(backslashes: u64, from_before: &mut u64) -> u64 {
     (EVEN ^ (sequences << 1)) & follows
 }
 
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[allow(unsafe_code, reason = "the compiler wants a word that the processor has SSE2")]
-fn bits(chunk: &[u8; 64]) -> Bits {
-    // SAFETY: SSE2 is part of every x86-64.
-    unsafe { bits_by_sse2(chunk) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "sse2")]
-fn bits_by_sse2(chunk: &[u8; 64]) -> Bits {
-    use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-    let load = |at: usize| -> __m128i {
-        let half = |at: usize| {
-            let bytes = chunk.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            i64::from_le_bytes(bytes.unwrap_or_default())
-        };
-        _mm_set_epi64x(half(at + 8), half(at))
-    };
-    let mask = |vector: __m128i| u64::from(_mm_movemask_epi8(vector).cast_unsigned());
-    let (quote, backslash) = (_mm_set1_epi8(0x22), _mm_set1_epi8(0x5c));
-    let control = _mm_set1_epi8(0x1f);
-    let mut all = Bits::default();
-    for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
-        let bytes = load(at);
-        all.high |= mask(bytes) << shift;
-        all.quotes |= mask(_mm_cmpeq_epi8(bytes, quote)) << shift;
-        all.backslashes |= mask(_mm_cmpeq_epi8(bytes, backslash)) << shift;
-        all.controls |= mask(_mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes)) << shift;
-    }
-    all
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn bits(chunk: &[u8; 64]) -> Bits {
-    bits_by_byte(chunk)
-}
-
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn bits_by_byte(chunk: &[u8; 64]) -> Bits {
-    let mut all = Bits::default();
-    for (position, byte) in chunk.iter().enumerate() {
-        all.quotes |= u64::from(*byte == b'"') << position;
-        all.high |= u64::from(!byte.is_ascii()) << position;
-        all.backslashes |= u64::from(*byte == b'\\') << position;
-        all.controls |= u64::from(*byte < 0x20) << position;
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// The same, byte by byte.
-    fn quotes(line: &[u8]) -> Vec<u32> {
+    /// Quotes that are not escaped, byte by byte.
+    fn quotes(line: &[u8]) -> Vec<usize> {
         let mut is_escaped = false;
         let mut found = Vec::new();
-        for (byte, position) in line.iter().zip(0..) {
+        for (position, byte) in line.iter().enumerate() {
             if is_escaped {
                 is_escaped = false;
             } else if *byte == b'\\' {
@@ -254,20 +228,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_ways_to_read_a_line_agree(line in prop::collection::vec(prop::sample::select(b"\\\\\\\"\" a\xc3\xa4\x1f".to_vec()), 0..300)) {
+        fn all_ways_to_read_a_line_agree(lines in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(b"\\\\\\\"\" anrtb\xc3\xa4\x1f".to_vec()), 0..300), 1..4)) {
             let mut marks = Marks::default();
-            let is_read = marks.read(&line);
-            prop_assert_eq!(&marks.quotes, &quotes(&line));
-            let is_plain = std::str::from_utf8(&line).is_ok() && line.iter().all(|byte| *byte >= 0x20);
-            let escapes_are_fine = escapes_are_fine(&line);
-            prop_assert_eq!(is_read, is_plain && escapes_are_fine);
-            for (start, end) in [(0, line.len()), (line.len() / 3, line.len() / 2), (line.len() / 2, line.len())] {
-                prop_assert_eq!(marks.has_backslash(start, end), line[start..end].contains(&b'\\'));
-                let next = line[start..end].iter().position(|byte| *byte == b'\\').map(|at| start + at);
-                prop_assert_eq!(marks.next_backslash(start, end), next);
-            }
-            for chunk in line.as_chunks::<64>().0 {
-                prop_assert_eq!(bits(chunk), bits_by_byte(chunk));
+            for line in lines {
+                let is_read = marks.read(&line);
+                let mut found = Vec::new();
+                while let Some(quote) = marks.next_quote(found.last().map_or(0, |last| last + 1)) {
+                    found.push(quote);
+                }
+                prop_assert_eq!(found, quotes(&line));
+                let is_plain = std::str::from_utf8(&line).is_ok() && line.iter().all(|byte| *byte >= 0x20);
+                prop_assert_eq!(is_read, is_plain && escapes_are_fine(&line));
+                prop_assert_eq!(marks.is_ascii(), line.is_ascii());
+                for (start, end) in [(0, line.len()), (line.len() / 3, line.len() / 2), (line.len() / 2, line.len())] {
+                    prop_assert_eq!(marks.has_backslash(start, end), line[start..end].contains(&b'\\'));
+                    let next = line[start..end].iter().position(|byte| *byte == b'\\').map(|at| start + at);
+                    prop_assert_eq!(marks.next_backslash(start, end), next);
+                }
             }
         }
     }

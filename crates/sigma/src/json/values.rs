@@ -28,7 +28,7 @@ impl JsonEvent<'_> {
     fn values(&self, item: Item) -> Option<&[Raw]> {
         let value = self.members.values.get(item as usize..=item as usize)?;
         match value {
-            [Raw::List { first, end }] => self.members.elements.get(*first as usize..*end as usize),
+            [Raw::List { number, .. }] => Some(self.members.elements(*number)),
             _ => Some(value),
         }
     }
@@ -54,9 +54,12 @@ impl JsonEvent<'_> {
                 unescape_into(text, buffer) && visit(buffer)
             }
             Raw::Int { start, end } => visit(self.str(start, end)),
-            Raw::Float(number) => text::any_text(&Value::Float(number), buffer, &mut |text| visit(text)),
-            Raw::Bool(value) => visit(if value { "true" } else { "false" }),
-            Raw::Null | Raw::List { .. } => false,
+            Raw::Float { start, end } => {
+                let number = Value::Float(self.float(start, end));
+                text::any_text(&number, buffer, &mut |text| visit(text))
+            }
+            Raw::Bool { value, .. } => visit(if value { "true" } else { "false" }),
+            Raw::Null { .. } | Raw::List { .. } => false,
         }
     }
 
@@ -64,10 +67,16 @@ impl JsonEvent<'_> {
     fn number(&self, raw: Raw) -> Value {
         match raw {
             Raw::Int { start, end } => self.str(start, end).parse().map_or(Value::Null, Value::Int),
-            Raw::Float(number) => Value::Float(number),
-            Raw::Bool(value) => Value::Bool(value),
-            Raw::Text { .. } | Raw::Null | Raw::List { .. } => Value::Null,
+            Raw::Float { start, end } => Value::Float(self.float(start, end)),
+            Raw::Bool { value, .. } => Value::Bool(value),
+            Raw::Text { .. } | Raw::Null { .. } | Raw::List { .. } => Value::Null,
         }
+    }
+
+    #[cold]
+    fn float(&self, start: u32, end: u32) -> f64 {
+        // It was found to be one when the line was read.
+        serde_json::from_slice(self.bytes(start, end)).unwrap_or_default()
     }
 
     /// Whether `accept` takes any value in the form other sources have it.
@@ -147,9 +156,9 @@ impl Source for JsonEvent<'_> {
             spans.push(match *value {
                 Raw::Text { start, end } => self.fold_text(start, end, arena),
                 Raw::Int { start, end } => arena.push(self.bytes(start, end)),
-                Raw::Float(number) => text::fold_number(format_args!("{number}"), arena),
-                Raw::Bool(value) => arena.push(if value { b"true" } else { b"false" }),
-                Raw::Null | Raw::List { .. } => continue,
+                Raw::Float { start, end } => text::fold_number(format_args!("{}", self.float(start, end)), arena),
+                Raw::Bool { value, .. } => arena.push(if value { b"true" } else { b"false" }),
+                Raw::Null { .. } | Raw::List { .. } => continue,
             });
         }
     }
@@ -163,19 +172,19 @@ impl Source for JsonEvent<'_> {
 
     fn is_null(&self, item: Item) -> bool {
         self.values(item)
-            .is_some_and(|values| values.is_empty() || values.contains(&Raw::Null))
+            .is_some_and(|values| values.is_empty() || values.iter().any(|value| matches!(value, Raw::Null { .. })))
     }
 
     fn exists(&self, item: Item) -> bool {
         self.values(item)
-            .is_none_or(|values| values.iter().any(|value| *value != Raw::Null))
+            .is_none_or(|values| values.iter().any(|value| !matches!(value, Raw::Null { .. })))
     }
 
     fn any_number(&self, item: Item, accept: &dyn Fn(Number) -> bool) -> bool {
         let mut buffer = String::new();
         self.values(item).unwrap_or_default().iter().any(|raw| match raw {
             Raw::Text { .. } => self.text(*raw, &mut buffer, &mut |text| Number::parse(text).is_some_and(accept)),
-            Raw::Int { .. } | Raw::Float(_) | Raw::Bool(_) | Raw::Null | Raw::List { .. } => {
+            Raw::Int { .. } | Raw::Float { .. } | Raw::Bool { .. } | Raw::Null { .. } | Raw::List { .. } => {
                 text::any_number(&self.number(*raw), &accept)
             }
         })
@@ -203,8 +212,8 @@ impl Source for JsonEvent<'_> {
                 }
                 is_for
             }
-            Raw::Null => true,
-            Raw::Float(_) | Raw::Bool(_) | Raw::List { .. } => !filter.reads_numbers,
+            Raw::Null { .. } => true,
+            Raw::Float { .. } | Raw::Bool { .. } | Raw::List { .. } => !filter.reads_numbers,
         })
     }
 
@@ -215,7 +224,10 @@ impl Source for JsonEvent<'_> {
         }
         filter.probe(self.line, |pattern, at| {
             // What is found in a name is taken for part of the value before, where it is not found again.
-            let behind = self.members.starts.partition_point(|start| *start as usize <= at);
+            let behind = self
+                .members
+                .values
+                .partition_point(|value| value.start() as usize <= at);
             if let Some(item) = behind.checked_sub(1).and_then(|item| Item::try_from(item).ok()) {
                 hit(item, pattern);
             }
@@ -235,17 +247,14 @@ impl Source for JsonEvent<'_> {
                 out.push(b'i');
                 out.extend_from_slice(self.bytes(*start, *end));
             }
-            Some(Raw::Float(number)) => {
+            Some(Raw::Float { start, end }) if end - start <= MAX_IDENTITY => {
                 out.push(b'd');
-                out.extend_from_slice(&number.to_le_bytes());
+                out.extend_from_slice(self.bytes(*start, *end));
             }
-            Some(Raw::Bool(value)) => out.push(b'f' + u8::from(*value)),
-            Some(Raw::Null) => out.push(b'n'),
-            Some(Raw::List { first, end }) => {
-                let elements = self.members.elements.get(*first as usize..*end as usize);
-                return identify_list(self, elements.unwrap_or_default(), out);
-            }
-            Some(Raw::Text { .. }) | None => return false,
+            Some(Raw::Bool { value, .. }) => out.push(b'f' + u8::from(*value)),
+            Some(Raw::Null { .. }) => out.push(b'n'),
+            Some(Raw::List { number, .. }) => return identify_list(self, self.members.elements(*number), out),
+            Some(Raw::Text { .. } | Raw::Float { .. }) | None => return false,
         }
         true
     }
@@ -267,14 +276,14 @@ fn identify_list(event: &JsonEvent<'_>, elements: &[Raw], out: &mut Vec<u8>) -> 
                 out.extend_from_slice(event.bytes(start, end));
                 true
             }
-            Raw::Bool(value) => {
+            Raw::Bool { value, .. } => {
                 out.push(if value { b't' } else { b'f' });
                 true
             }
-            Raw::Null => {
+            Raw::Null { .. } => {
                 out.push(b'n');
                 true
             }
-            Raw::Text { .. } | Raw::Float(_) | Raw::List { .. } => false,
+            Raw::Text { .. } | Raw::Float { .. } | Raw::List { .. } => false,
         })
 }

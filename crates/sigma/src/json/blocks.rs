@@ -1,0 +1,211 @@
+//! Which of a line's bytes are quotes and backslashes, 64 at a time, by the widest registers the processor has.
+
+use super::marks::Progress;
+
+/// What is in 64 bytes, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+}
+
+/// What is somewhere in a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// Control characters below U+0020: not allowed in JSON strings.
+    pub(super) has_controls: bool,
+    /// Bytes that are not ASCII.
+    pub(super) has_high: bool,
+}
+
+/// Reads a line.
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "the compiler wants a word that the processor has what it was just asked for"
+)]
+pub(super) fn read(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    // The standard library asks the processor once.
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1") {
+        // SAFETY: the processor has AVX2 and BMI1.
+        unsafe { read_by_avx2(line, progress) }
+    } else {
+        // SAFETY: SSE2 is part of every x86-64.
+        unsafe { read_by_sse2(line, progress) }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn read(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    read_by_byte(line, progress)
+}
+
+/// Reads with the given ways to look at 64 bytes: their quotes and backslashes, and which of them are n, r or t.
+#[inline(always)]
+fn walk(
+    line: &[u8],
+    progress: &mut Progress<'_>,
+    mut block: impl FnMut(&[u8; 64]) -> Block,
+    newlines: impl Fn(&[u8; 64]) -> u64,
+) {
+    let (blocks, rest) = line.as_chunks::<64>();
+    for bytes in blocks {
+        let block = block(bytes);
+        progress.take(block, || newlines(bytes));
+    }
+    if !rest.is_empty() {
+        let mut last = [b' '; 64];
+        if let Some(start) = last.get_mut(..rest.len()) {
+            start.copy_from_slice(rest);
+        }
+        let block = block(&last);
+        progress.take(block, || newlines(&last));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1")]
+#[allow(unsafe_code, reason = "registers are loaded through pointers")]
+fn read_by_avx2(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    use std::arch::x86_64::{
+        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set1_epi8, _mm256_setzero_si256,
+    };
+    let load = |bytes: &[u8; 64]| -> [__m256i; 2] {
+        let (halves, _) = bytes.as_chunks::<32>();
+        let load = |half: &[u8; 32]| {
+            // SAFETY: the pointer is to 32 bytes that may be read, and need not be aligned.
+            unsafe { _mm256_loadu_si256(half.as_ptr().cast()) }
+        };
+        match halves {
+            [low, high] => [load(low), load(high)],
+            _ => [_mm256_setzero_si256(); 2],
+        }
+    };
+    let mask = |low: __m256i, high: __m256i| -> u64 {
+        let half = |half: __m256i| u64::from(_mm256_movemask_epi8(half).cast_unsigned());
+        half(low) | half(high) << 32
+    };
+    let (mut least, mut any) = (_mm256_set1_epi8(-1), _mm256_setzero_si256());
+    let (quote, backslash) = (_mm256_set1_epi8(0x22), _mm256_set1_epi8(0x5c));
+    let block = |bytes: &[u8; 64]| {
+        let [low, high] = load(bytes);
+        least = _mm256_min_epu8(least, _mm256_min_epu8(low, high));
+        any = _mm256_or_si256(any, _mm256_or_si256(low, high));
+        Block {
+            quotes: mask(_mm256_cmpeq_epi8(low, quote), _mm256_cmpeq_epi8(high, quote)),
+            backslashes: mask(_mm256_cmpeq_epi8(low, backslash), _mm256_cmpeq_epi8(high, backslash)),
+        }
+    };
+    let newlines = |bytes: &[u8; 64]| {
+        let [n, r, t] = [b'n', b'r', b't'].map(|byte| _mm256_set1_epi8(byte.cast_signed()));
+        let of = |half: __m256i| {
+            let (n, r, t) = (
+                _mm256_cmpeq_epi8(half, n),
+                _mm256_cmpeq_epi8(half, r),
+                _mm256_cmpeq_epi8(half, t),
+            );
+            _mm256_or_si256(n, _mm256_or_si256(r, t))
+        };
+        let [low, high] = load(bytes);
+        mask(of(low), of(high))
+    };
+    walk(line, progress, block, newlines);
+    let control = _mm256_set1_epi8(0x1f);
+    Whole {
+        has_controls: _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(least, control), least)) != 0,
+        has_high: _mm256_movemask_epi8(any) != 0,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+fn read_by_sse2(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_setzero_si128,
+    };
+    let number = |bytes: &[u8; 64], at: usize| -> i64 {
+        let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        i64::from_le_bytes(bytes.unwrap_or_default())
+    };
+    let load = |bytes: &[u8; 64], at: usize| -> __m128i { _mm_set_epi64x(number(bytes, at + 8), number(bytes, at)) };
+    let mask = |vector: __m128i| u64::from(_mm_movemask_epi8(vector).cast_unsigned());
+    let (mut least, mut any) = (_mm_set1_epi8(-1), _mm_setzero_si128());
+    let (quote, backslash) = (_mm_set1_epi8(0x22), _mm_set1_epi8(0x5c));
+    let block = |bytes: &[u8; 64]| {
+        let mut block = Block::default();
+        for at in [0, 16, 32, 48] {
+            let part = load(bytes, at);
+            least = _mm_min_epu8(least, part);
+            any = _mm_or_si128(any, part);
+            block.quotes |= mask(_mm_cmpeq_epi8(part, quote)) << at;
+            block.backslashes |= mask(_mm_cmpeq_epi8(part, backslash)) << at;
+        }
+        block
+    };
+    walk(line, progress, block, newlines_by_byte);
+    let control = _mm_set1_epi8(0x1f);
+    Whole {
+        has_controls: _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(least, control), least)) != 0,
+        has_high: _mm_movemask_epi8(any) != 0,
+    }
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn read_by_byte(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    let mut whole = Whole::default();
+    let block = |bytes: &[u8; 64]| {
+        whole.has_controls |= bytes.iter().any(|byte| *byte < 0x20);
+        whole.has_high |= !bytes.is_ascii();
+        Block {
+            quotes: bits(bytes, |byte| byte == b'"'),
+            backslashes: bits(bytes, |byte| byte == b'\\'),
+        }
+    };
+    walk(line, progress, block, newlines_by_byte);
+    whole
+}
+
+fn newlines_by_byte(bytes: &[u8; 64]) -> u64 {
+    bits(bytes, |byte| matches!(byte, b'n' | b'r' | b't'))
+}
+
+fn bits(bytes: &[u8; 64], is_set: impl Fn(u8) -> bool) -> u64 {
+    (0..)
+        .zip(bytes)
+        .fold(0, |all, (at, byte)| all | u64::from(is_set(*byte)) << at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a way to read makes of a line.
+    fn of(line: &[u8], read: impl FnOnce(&[u8], &mut Progress<'_>) -> Whole) -> (Whole, Vec<u64>, Vec<u64>, [bool; 2]) {
+        let words = line.len().div_ceil(64);
+        let (mut quotes, mut backslashes) = (vec![0; words], vec![0; words]);
+        let mut progress = Progress::new(line, &mut quotes, &mut backslashes);
+        let whole = read(line, &mut progress);
+        let escapes = [progress.are_escapes_fine(), progress.has_numeric_escapes()];
+        (whole, quotes, backslashes, escapes)
+    }
+
+    proptest! {
+        #[test]
+        fn all_registers_see_the_same(
+            line in prop::collection::vec(prop::sample::select(b"\\\\\\\"\" anrtub0000\xc3\xa4\x1f".to_vec()), 0..300)
+        ) {
+            let by_byte = of(&line, read_by_byte);
+            prop_assert_eq!(&of(&line, read), &by_byte);
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "the compiler wants a word that the processor has SSE2")]
+            {
+                // SAFETY: SSE2 is part of every x86-64.
+                prop_assert_eq!(&of(&line, |line, progress| unsafe { read_by_sse2(line, progress) }), &by_byte);
+            }
+        }
+    }
+}
