@@ -70,6 +70,12 @@ pub(crate) fn correlation_overflowed() {
     counter!("picket_detector_correlation_overflows_total").increment(1);
 }
 
+/// Memory that states of windows take.
+pub(crate) fn correlation_memory(bytes: usize) {
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    gauge!("picket_detector_correlation_memory_bytes").set(bytes as f64);
+}
+
 /// Findings that the database refused.
 pub(crate) fn correlation_lost() {
     counter!("picket_detector_correlation_findings_dropped_total", "reason" => "refused_by_database").increment(1);

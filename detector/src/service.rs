@@ -18,7 +18,7 @@ use proto::detection::v1::indicator_service_server::IndicatorServiceServer;
 use proto::intel::v1::feed_service_server::FeedServiceServer;
 use proto::intel::v1::hunt_service_server::HuntServiceServer;
 use proto::rules::v1::rule_service_server::RuleServiceServer;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use storage::{Store, certificates, nodes};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::Config;
 use crate::backtest::service::Turns;
 use crate::correlate::due::DueWindows;
 use crate::correlate::settle::Settler;
-use crate::correlate::stage::Stage;
+use crate::correlate::stage::{self, Stage};
 use crate::feeds::Scheduler;
 use crate::feeds::service::Feeds;
 use crate::hunt;
@@ -133,15 +133,12 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     ctx.tasks
         .spawn("rule statistics", usage_writer.run(ctx.shutdown.clone()));
-    let settler = || Settler {
-        store: store.clone(),
-        lateness: config.correlation.lateness_micros(),
-        announced: FxHashMap::default(),
-    };
-    let (stage, settling) = Stage::start(settler());
+    let settler = Settler::new(store.clone(), config.correlation.lateness_micros());
+    let (stage, settling) = Stage::start(settler);
     ctx.tasks.spawn("correlation", settling);
     let due = DueWindows {
-        settler: settler(),
+        store: store.clone(),
+        stage: stage.clone(),
         rules: Arc::clone(&content.rules),
         ownership: Arc::clone(&ownership),
     };
@@ -156,6 +153,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         usage,
         stage,
         cores: Arc::new(Semaphore::new(cores())),
+        settling: Semaphore::new(stage::MAX_TOGETHER),
         scratches: Mutex::default(),
         away: false.into(),
     });

@@ -1,4 +1,4 @@
-//! Many updates in one command, each of them told apart in the answer.
+//! Many writes in one command, each of them told apart in the answer.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -57,17 +57,49 @@ pub(crate) async fn update(store: &Store, collection: &str, updates: Vec<Update>
     Ok(outcomes)
 }
 
+/// Inserts documents in any order and says of each whether it was: not if there is one with its key. When it fails,
+/// some may have been inserted.
+///
+/// # Errors
+/// When the database is away or refuses a document for another reason than a duplicate.
+pub(crate) async fn insert(store: &Store, collection: &str, documents: Vec<Document>) -> Result<Vec<bool>, Error> {
+    let mut is_inserted = Vec::with_capacity(documents.len());
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    for document in documents {
+        let size = document.to_vec().map(|bytes| bytes.len()).unwrap_or_default();
+        if chunk.len() >= MAX_UPDATES || (!chunk.is_empty() && bytes + size > MAX_BYTES) {
+            is_inserted.extend(send_inserts(store, collection, std::mem::take(&mut chunk)).await?);
+            bytes = 0;
+        }
+        bytes += size;
+        chunk.push(document);
+    }
+    if !chunk.is_empty() {
+        is_inserted.extend(send_inserts(store, collection, chunk).await?);
+    }
+    Ok(is_inserted)
+}
+
+async fn send_inserts(store: &Store, collection: &str, documents: Vec<Document>) -> Result<Vec<bool>, Error> {
+    let count = documents.len();
+    let command = doc! { "insert": collection, "documents": documents };
+    let outcomes = send_command(store, command, count).await?;
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome != Updated::Duplicate)
+        .collect())
+}
+
 async fn send(store: &Store, collection: &str, updates: Vec<Document>) -> Result<Vec<Updated>, Error> {
-    let mut outcomes = vec![Updated::Done; updates.len()];
-    let answer = store
-        .database()
-        .run_command(doc! {
-            "update": collection,
-            "updates": updates,
-            "ordered": false,
-            "writeConcern": { "w": "majority", "j": true },
-        })
-        .await?;
+    let count = updates.len();
+    send_command(store, doc! { "update": collection, "updates": updates }, count).await
+}
+
+async fn send_command(store: &Store, mut command: Document, count: usize) -> Result<Vec<Updated>, Error> {
+    let mut outcomes = vec![Updated::Done; count];
+    command.insert("ordered", false);
+    command.insert("writeConcern", doc! { "w": "majority", "j": true });
+    let answer = store.database().run_command(command).await?;
     if let Ok(error) = answer.get_document("writeConcernError") {
         return Err(refused(error));
     }

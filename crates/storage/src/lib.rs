@@ -22,11 +22,12 @@ pub mod nodes;
 pub mod rule_stats;
 pub mod rule_versions;
 pub mod rules;
-pub mod states;
 pub mod stats;
 mod store;
+pub mod suppressed;
 pub mod suppressions;
 pub mod users;
+pub mod windows;
 
 pub use error::Error;
 pub use store::Store;

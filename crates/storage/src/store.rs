@@ -9,7 +9,7 @@ use mongodb::{Client, Collection, Database};
 
 use crate::{
     Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, hunts, idempotency,
-    indicators, leases, nodes, rule_stats, rule_versions, rules, states, suppressions, users,
+    indicators, leases, nodes, rule_stats, rule_versions, rules, suppressed, suppressions, users, windows,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -61,7 +61,8 @@ impl Store {
         rule_stats::ensure_indexes(self).await?;
         exceptions::ensure_indexes(self).await?;
         suppressions::ensure_indexes(self).await?;
-        states::ensure_indexes(self).await?;
+        suppressed::ensure_indexes(self).await?;
+        windows::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
         feeds::ensure_indexes(self).await?;
         hunts::ensure_indexes(self).await?;

@@ -318,7 +318,7 @@ impl Total {
             let definition = correlation.definition();
             tally.add(
                 Made {
-                    key: format!("{}/{}/{}", definition.id, alert.group_key.as_str(), alert.window),
+                    key: format!("{}/{}/{}", definition.id, alert.group_key, alert.window),
                     rule: definition.id.clone(),
                     time: alert.finding.trigger,
                     host: host_of(&definition.group_by, &alert.group),

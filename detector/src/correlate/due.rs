@@ -1,35 +1,46 @@
 //! Windows whose time has come: conditions that later events could falsify are judged when no more are to come.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Partition, Tenant};
 use rustc_hash::FxHashMap;
-use sigma::correlation::{GroupKey, StateKey};
-use storage::states::{self, Due, Kind};
+use storage::Store;
+use storage::windows::{self, Due};
 use tokio_util::sync::CancellationToken;
 
-use super::settle::{SettleError, Settler, With};
+use super::memory::Place;
+use super::settle::SettleError;
+use super::stage::Stage;
 use crate::partitions::Ownership;
 use crate::rules::compiled::{Shared, TenantRules};
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// Windows judged at once.
+/// Logs of windows judged at once.
 const BATCH: u32 = 500;
 
-/// Judges due windows. Each detector does its share, by the partitions it holds; two that judge the same window come to
-/// the same verdict.
+/// Why windows were not judged.
+#[derive(Debug, thiserror::Error)]
+enum DueError {
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error("windows not settled")]
+    Unsettled(#[source] Arc<SettleError>),
+}
+
+/// Finds due windows and has them judged. Each detector does its share, by the partitions it holds; two that judge the
+/// same window come to the same verdict.
 pub(crate) struct DueWindows {
-    pub(crate) settler: Settler,
+    pub(crate) store: Store,
+    pub(crate) stage: Stage,
     pub(crate) rules: Shared,
     pub(crate) ownership: Arc<Ownership>,
 }
 
 impl DueWindows {
     /// Looks twice a second until `shutdown`.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut failing = false;
         loop {
             tokio::select! {
@@ -56,33 +67,30 @@ impl DueWindows {
         }
     }
 
-    async fn look(&mut self) -> Result<(), SettleError> {
+    async fn look(&self) -> Result<(), DueError> {
         let owned: Vec<Partition> = self.ownership.owned();
         if owned.is_empty() {
             return Ok(());
         }
         loop {
             let rules = self.rules.load_full();
-            let now = self.settler.store.now().await?;
-            let found = states::due(&self.settler.store, Kind::Correlations, &owned, now, BATCH).await?;
+            let now = self.store.now().await?;
+            let found = windows::due(&self.store, &owned, now, BATCH).await?;
             let is_all = found.len() < BATCH as usize;
             let mut by_tenant: FxHashMap<Tenant, Vec<Due>> = FxHashMap::default();
             for due in found {
                 by_tenant.entry(due.about.tenant.clone()).or_default().push(due);
             }
             for (tenant, due) in by_tenant {
-                if let Some(rules) = rules.tenant(&tenant) {
-                    let events = FxHashMap::default();
-                    let with = With {
-                        rules,
-                        tenant: &tenant,
-                        events: &events,
-                    };
-                    self.settler.judge_due(with, keys(rules, &due)).await?;
+                if let Some(of_tenant) = rules.tenant(&tenant) {
+                    let places = places(of_tenant, &due);
+                    match self.stage.judge_due(Arc::clone(&rules), tenant, places).await {
+                        Some(judged) => judged.map_err(DueError::Unsettled)?,
+                        None => return Ok(()),
+                    }
                 }
                 // Windows of correlations that are no longer in use, or in another revision, stay unjudged.
-                let judged: Vec<_> = due.into_iter().map(|due| (due.key, due.due)).collect();
-                states::settle(&self.settler.store, Kind::Correlations, &judged).await?;
+                windows::settle(&self.store, &due).await?;
             }
             if is_all {
                 return Ok(());
@@ -91,7 +99,7 @@ impl DueWindows {
     }
 }
 
-fn keys(rules: &TenantRules, due: &[Due]) -> BTreeSet<StateKey> {
+fn places(rules: &TenantRules, due: &[Due]) -> Vec<Place> {
     let by_id: FxHashMap<(&str, &str), usize> = rules
         .correlations
         .all()
@@ -105,16 +113,11 @@ fn keys(rules: &TenantRules, due: &[Due]) -> BTreeSet<StateKey> {
     due.iter()
         .filter_map(|due| {
             let about = &due.about;
-            Some(StateKey {
+            Some(Place {
                 correlation: *by_id.get(&(about.rule_id.as_str(), about.revision.as_str()))?,
-                group: group_key(&about.group)?,
                 window: about.window,
+                share: about.share,
             })
         })
         .collect()
-}
-
-/// A group's key from its text form.
-fn group_key(text: &str) -> Option<GroupKey> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
 }

@@ -34,6 +34,27 @@ impl Findings {
         self.contributions.is_empty() && self.folded.is_empty()
     }
 
+    /// Takes in what came of another block.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.contributions.extend(other.contributions);
+        self.events.extend(other.events);
+        self.lost += other.lost;
+        for (id, other) in other.folded {
+            match self.folded.entry(id) {
+                std::collections::hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(other);
+                }
+                std::collections::hash_map::Entry::Occupied(mut occupied) => {
+                    let known = occupied.get_mut();
+                    known.ids.extend(other.ids);
+                    if (other.earliest.timestamp, other.earliest.id) < (known.earliest.timestamp, known.earliest.id) {
+                        known.earliest = other.earliest;
+                    }
+                }
+            }
+        }
+    }
+
     /// Takes what an event that the rule at `position` matched gives to those correlations that `keep` lets it.
     pub(crate) fn contribute(
         &mut self,

@@ -7,7 +7,7 @@ use model::{AlertId, EventId, Tenant, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use storage::alerts::{self, Put, SuppressedCount};
-use storage::states::{self, About, Kind, Write};
+use storage::suppressed::{self, About, Write};
 
 use super::findings::Folded;
 use super::settle::{SettleError, Settler};
@@ -68,7 +68,7 @@ impl Settler {
                 return self.put(tenant, folded, &counts).await;
             }
             let keys: Vec<String> = open.iter().map(|(id, _)| id.to_string()).collect();
-            let mut known = states::read::<Span>(&self.store, Kind::Suppressed, &keys).await?;
+            let mut known = suppressed::read::<Span>(&self.store, &keys).await?;
             let mut changed = Vec::new();
             for (key, (id, folded)) in keys.iter().zip(open) {
                 let (version, mut span) = match known.remove(key) {
@@ -91,15 +91,13 @@ impl Settler {
                         tenant: tenant.clone(),
                         rule_id: folded.heading.rule.id.clone(),
                         revision: folded.heading.rule.revision.clone(),
-                        group: String::new(),
-                        window: folded.fold.suppression.from.as_secs(),
+                        from: folded.fold.suppression.from.as_secs(),
                     },
                     state: span,
-                    due: None,
                     expires: Timestamp(folded.fold.suppression.to.0.max(now.0).saturating_add(self.lateness)),
                 })
                 .collect();
-            let is_written = states::write(&self.store, Kind::Suppressed, &writes).await?;
+            let is_written = suppressed::write(&self.store, &writes).await?;
             open = Vec::new();
             for ((_, id, folded, _, span), is_written) in changed.iter().zip(is_written) {
                 if is_written {

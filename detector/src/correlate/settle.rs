@@ -1,28 +1,34 @@
 //! From contributions to alerts: merge, judge, announce, go on with what alerts contribute in turn.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{AlertId, Event, EventId, Tenant, Timestamp};
-use rustc_hash::FxHashMap;
-use sigma::correlation::{Compiled, Contribution, Correlations, Neighbours, Origin, StateKey, Verdict};
+use rustc_hash::{FxHashMap, FxHashSet};
+use sigma::correlation::{Announced, Compiled, Contribution, Correlations, Neighbours, Origin, StateKey, Verdict};
 use storage::alerts::Put;
-use storage::states::{self, About, Kind, Write};
+use storage::windows::{self, About, LogKey, Segment};
 use storage::{Store, alerts, blocks};
 
 use super::alert::{Parts, build};
 use super::body::Body;
+use super::memory::{self, Group, Memory, Place};
 use crate::metrics;
-use crate::rules::compiled::TenantRules;
+use crate::rules::compiled::{Compiled as Rules, TenantRules};
 
-/// Tries to write a state before the work is left for later.
-const MAX_ROUNDS: usize = 40;
+/// Tries to write before the work is left for later.
+const MAX_ROUNDS: u32 = 40;
 /// Longest chain of correlations over correlations.
 const MAX_CHAIN: usize = 64;
 /// How long a window of the past is left alone after something came in for it, before it is judged.
 const QUIET: i64 = 3_000_000;
 /// How often a limit that is hit is logged for one rule.
 const ANNOUNCE: Duration = Duration::from_secs(3600);
+/// Longest segment in bytes, but for the last group in it.
+const MAX_SEGMENT: usize = 4 << 20;
+/// Pause after others were faster, times the number of the try.
+const BACK_OFF: Duration = Duration::from_millis(2);
 
 /// Why findings were not settled.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +47,10 @@ pub(crate) struct Settler {
     /// How late events may come, in microseconds: how long states are kept.
     pub(crate) lateness: i64,
     /// When each rule's limits were logged last.
-    pub(crate) announced: FxHashMap<String, Instant>,
+    announced: FxHashMap<String, Instant>,
+    memory: Memory,
+    /// The rules that were used last.
+    rules: Option<Arc<Rules>>,
 }
 
 /// What the work is done with.
@@ -53,16 +62,60 @@ pub(crate) struct With<'a> {
     pub(crate) events: &'a FxHashMap<EventId, Event>,
 }
 
-/// A state as it is in the database now, as far as is known.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    version: i64,
-    body: Body,
+/// One go at settling: what it is done with, and the logs that were asked for so far.
+struct Session<'a> {
+    with: With<'a>,
+    keys: FxHashMap<Place, LogKey>,
 }
 
-type Gathered = BTreeMap<StateKey, Body>;
+type Gathered = FxHashMap<StateKey, Body>;
+
+impl<'a> Session<'a> {
+    fn compiled(&self, correlation: usize) -> Option<&'a Compiled> {
+        self.with.rules.correlations.get(correlation)
+    }
+
+    fn about(&self, place: Place) -> Option<About> {
+        let metadata = &self.compiled(place.correlation)?.definition().metadata;
+        Some(About {
+            tenant: self.with.tenant.clone(),
+            rule_id: metadata.id.clone(),
+            revision: metadata.revision.clone(),
+            window: place.window,
+            share: place.share,
+        })
+    }
+
+    fn log(&mut self, place: Place) -> Option<LogKey> {
+        if let Some(key) = self.keys.get(&place) {
+            return Some(*key);
+        }
+        let key = self.about(place)?.key();
+        self.keys.insert(place, key);
+        Some(key)
+    }
+}
 
 impl Settler {
+    /// Nothing is known yet.
+    pub(crate) fn new(store: Store, lateness: i64) -> Self {
+        Self {
+            store,
+            lateness,
+            announced: FxHashMap::default(),
+            memory: Memory::default(),
+            rules: None,
+        }
+    }
+
+    /// Says which rules the next work is done with.
+    pub(crate) fn use_rules(&mut self, rules: &Arc<Rules>) {
+        if !self.rules.as_ref().is_some_and(|known| Arc::ptr_eq(known, rules)) {
+            self.memory.unsettle();
+            self.rules = Some(Arc::clone(rules));
+        }
+    }
+
     /// Takes contributions in, and does all that follows from them. Doing it again changes nothing.
     pub(crate) async fn contribute(
         &mut self,
@@ -76,209 +129,389 @@ impl Settler {
                 body.see(event);
             }
         });
-        self.settle(with, gathered, BTreeSet::new()).await
+        let mut session = Session {
+            with,
+            keys: FxHashMap::default(),
+        };
+        self.settle(&mut session, gathered, BTreeSet::new()).await
     }
 
     /// Judges windows whose time has come.
-    pub(crate) async fn judge_due(&mut self, with: With<'_>, keys: BTreeSet<StateKey>) -> Result<(), SettleError> {
-        self.settle(with, Gathered::new(), keys).await
+    pub(crate) async fn judge_due(&mut self, with: With<'_>, places: &[Place]) -> Result<(), SettleError> {
+        let mut session = Session {
+            with,
+            keys: FxHashMap::default(),
+        };
+        self.refresh(&mut session, places.iter().copied()).await?;
+        let mut candidates = BTreeSet::new();
+        for place in places {
+            let log = session.log(*place).and_then(|key| self.memory.log(key));
+            candidates.extend(
+                log.into_iter()
+                    .flat_map(|log| log.groups.keys())
+                    .map(|group| place.key(*group)),
+            );
+        }
+        self.settle(&mut session, Gathered::default(), candidates).await
     }
 
     async fn settle(
         &mut self,
-        with: With<'_>,
+        session: &mut Session<'_>,
         mut gathered: Gathered,
-        mut judged: BTreeSet<StateKey>,
+        mut candidates: BTreeSet<StateKey>,
     ) -> Result<(), SettleError> {
-        let correlations = &with.rules.correlations;
+        let mut done = Vec::new();
         for _ in 0..MAX_CHAIN {
-            if gathered.is_empty() && judged.is_empty() {
+            if gathered.is_empty() && candidates.is_empty() {
+                for (key, version) in done {
+                    if let Some(log) = session.log(Place::of(&key)) {
+                        self.memory.settle(log, key.group, version);
+                    }
+                }
+                self.tidy().await;
                 return Ok(());
             }
-            self.merge(with, &gathered).await?;
-            self.arm(with, &gathered).await?;
+            let fresh = self.merge(session, &gathered).await?;
+            self.arm(session, &gathered).await?;
             for key in gathered.keys() {
-                let Some(compiled) = correlations.get(key.correlation) else {
+                let Some(compiled) = session.compiled(key.correlation) else {
                     continue;
                 };
                 for window in compiled.judged_with(key.window) {
                     if compiled.due(window).is_none() {
-                        judged.insert(StateKey { window, ..key.clone() });
+                        candidates.insert(StateKey { window, ..*key });
                     }
                 }
             }
-            let known = self.judge(with, &judged).await?;
-            self.alert(with, known.clone()).await?;
-            gathered = chained(with, &known);
-            judged.clear();
+            candidates.retain(|key| !self.is_settled(session, key));
+            let judged = self.judge(session, std::mem::take(&mut candidates), fresh).await?;
+            self.alert(session, &judged).await?;
+            gathered = self.chained(session, &judged);
+            done.extend(judged);
         }
         Err(SettleError::Contended)
     }
 
-    /// Merges what was gathered into what is stored.
-    async fn merge(&self, with: With<'_>, gathered: &Gathered) -> Result<(), SettleError> {
-        let mut open: Vec<(&StateKey, &Body)> = gathered.iter().collect();
-        for _ in 0..MAX_ROUNDS {
+    /// Adds what was gathered to the logs, where it is not there yet. Answers with the logs that were looked at since.
+    async fn merge(&mut self, session: &mut Session<'_>, gathered: &Gathered) -> Result<FxHashSet<Place>, SettleError> {
+        let mut open: BTreeMap<Place, Vec<(&StateKey, &Body)>> = BTreeMap::new();
+        for (key, body) in gathered {
+            open.entry(Place::of(key)).or_default().push((key, body));
+        }
+        let mut fresh = FxHashSet::default();
+        for round in 0..MAX_ROUNDS {
             if open.is_empty() {
-                return Ok(());
+                return Ok(fresh);
             }
-            let known = self.read(with, open.iter().map(|(key, _)| *key)).await?;
-            let mut changed: Vec<(&StateKey, &Body, Known)> = Vec::new();
-            for (key, body) in open {
-                let Some(compiled) = with.rules.correlations.get(key.correlation) else {
-                    continue;
-                };
-                let mut known = known.get(key).cloned().unwrap_or_default();
-                if known.body.merge(body, compiled) {
-                    changed.push((key, body, known));
+            let unknown: Vec<Place> = open
+                .keys()
+                .copied()
+                .filter(|place| !self.is_known(session, *place))
+                .collect();
+            self.refresh(session, unknown.into_iter()).await?;
+            let mut additions = Vec::new();
+            for (place, gathered) in &open {
+                let changed = self.changed(session, gathered);
+                if !changed.is_empty() {
+                    additions.push((*place, changed));
                 }
             }
-            let is_written = {
-                let states = changed.iter().map(|(key, _, known)| (*key, known));
-                self.write(with, states).await?
-            };
-            open = changed
-                .into_iter()
-                .zip(is_written)
-                .filter(|(_, is_written)| !is_written)
-                .map(|((key, body, _), _)| (key, body))
-                .collect();
+            let added = self.add(session, additions).await?;
+            // Only once more is known of a log than was added is it certain that this was the next segment.
+            let again = self.refresh(session, added.keys().copied()).await?;
+            fresh.extend(added.keys());
+            open.retain(|place, _| again.contains(place) || added.get(place) == Some(&false));
+            if !open.is_empty() {
+                tokio::time::sleep(BACK_OFF * round).await;
+            }
         }
         Err(SettleError::Contended)
+    }
+
+    /// What these states become with what was gathered, if that changes them; and what was gathered.
+    fn changed<'g>(
+        &self,
+        session: &mut Session<'_>,
+        gathered: &[(&'g StateKey, &'g Body)],
+    ) -> Vec<(StateKey, Body, std::borrow::Cow<'g, Body>)> {
+        let mut changed = Vec::new();
+        for (key, body) in gathered {
+            let Some(compiled) = session.compiled(key.correlation) else {
+                continue;
+            };
+            let known = self.group(session, key);
+            let mut merged = known.map(|known| known.body.clone()).unwrap_or_default();
+            if merged.merge(body, compiled) {
+                changed.push((**key, merged, std::borrow::Cow::Borrowed(*body)));
+            }
+        }
+        changed
+    }
+
+    /// Adds segments: for each group what it becomes, and what is written. Says of each log that was written to whether
+    /// all is there now.
+    async fn add(
+        &mut self,
+        session: &mut Session<'_>,
+        additions: Vec<(Place, Vec<(StateKey, Body, std::borrow::Cow<'_, Body>)>)>,
+    ) -> Result<FxHashMap<Place, bool>, SettleError> {
+        let now = Timestamp::now();
+        let (mut segments, mut pending) = (Vec::new(), Vec::new());
+        for (place, changed) in additions {
+            let (Some(key), Some(compiled)) = (session.log(place), session.compiled(place.correlation)) else {
+                continue;
+            };
+            let kept = Timestamp(now.0.saturating_add(self.lateness));
+            let expires = compiled.expires(place.window, self.lateness).max(kept);
+            let (mut body, mut bodies, count) = (memory::empty(), Vec::new(), changed.len());
+            for (key, merged, written) in changed {
+                if body.len() > MAX_SEGMENT {
+                    break;
+                }
+                memory::pack_group(&key.group, &written, &mut body);
+                bodies.push((key.group, merged));
+            }
+            let is_whole = bodies.len() == count;
+            pending.push((place, key, bodies, body.len(), expires, is_whole));
+            segments.push(Segment {
+                key,
+                number: self.memory.log(key).map_or(0, |log| log.number).saturating_add(1),
+                body,
+                expires,
+            });
+        }
+        let mut outcome = FxHashMap::default();
+        if segments.is_empty() {
+            return Ok(outcome);
+        }
+        let is_added = windows::append(&self.store, segments).await?;
+        for ((place, key, bodies, bytes, expires, is_whole), is_added) in pending.into_iter().zip(is_added) {
+            if is_added {
+                self.memory.added(key, bodies, bytes, expires);
+            }
+            outcome.insert(place, is_added && is_whole);
+        }
+        Ok(outcome)
+    }
+
+    /// Reads what others added to logs. Answers with those of which something else was known than is there.
+    async fn refresh(
+        &mut self,
+        session: &mut Session<'_>,
+        places: impl Iterator<Item = Place>,
+    ) -> Result<FxHashSet<Place>, SettleError> {
+        let mut known = Vec::new();
+        let mut by_key = FxHashMap::default();
+        for place in places {
+            if let Some(key) = session.log(place) {
+                known.push((key, self.memory.log(key).map_or(0, |log| log.number)));
+                by_key.insert(key, place);
+                self.memory.touch(key);
+            }
+        }
+        let mut replaced = FxHashSet::default();
+        if known.is_empty() {
+            return Ok(replaced);
+        }
+        let newer = windows::newer(&self.store, &known).await?;
+        known.retain(|(key, _)| newer.contains(key));
+        if known.is_empty() {
+            return Ok(replaced);
+        }
+        for (key, rest) in windows::read(&self.store, &known).await? {
+            let Some(place) = by_key.get(&key) else { continue };
+            if let Some(compiled) = session.compiled(place.correlation)
+                && self.memory.take(key, rest, compiled)
+            {
+                replaced.insert(*place);
+            }
+        }
+        Ok(replaced)
+    }
+
+    fn is_known(&self, session: &mut Session<'_>, place: Place) -> bool {
+        session.log(place).is_some_and(|key| self.memory.log(key).is_some())
+    }
+
+    fn group(&self, session: &mut Session<'_>, key: &StateKey) -> Option<&Group> {
+        let log = session.log(Place::of(key))?;
+        self.memory.log(log)?.groups.get(&key.group)
+    }
+
+    fn neighbours(&self, session: &mut Session<'_>, key: &StateKey) -> Neighbours<'_> {
+        let mut state = |window: Option<i64>| {
+            let key = StateKey {
+                window: window?,
+                ..*key
+            };
+            self.group(session, &key).map(|known| &known.body.window)
+        };
+        Neighbours {
+            previous: state(key.window.checked_sub(1)),
+            this: state(Some(key.window)),
+            next: state(key.window.checked_add(1)),
+        }
+    }
+
+    /// Whether nothing came to a window since it was judged, or there is none.
+    fn is_settled(&self, session: &mut Session<'_>, key: &StateKey) -> bool {
+        let Some(compiled) = session.compiled(key.correlation) else {
+            return true;
+        };
+        let Some(known) = self.group(session, key) else {
+            return true;
+        };
+        known.settled > 0 && known.settled == compiled.version(key.window, self.neighbours(session, key))
     }
 
     /// Sees to it that windows which cannot be judged yet are judged when they can.
-    async fn arm(&self, with: With<'_>, gathered: &Gathered) -> Result<(), SettleError> {
+    async fn arm(&self, session: &mut Session<'_>, gathered: &Gathered) -> Result<(), SettleError> {
         let now = Timestamp::now();
-        let mut due: BTreeMap<String, Timestamp> = BTreeMap::new();
+        let mut due: BTreeMap<Place, Timestamp> = BTreeMap::new();
         for key in gathered.keys() {
-            let Some(compiled) = with.rules.correlations.get(key.correlation) else {
+            let Some(compiled) = session.compiled(key.correlation) else {
                 continue;
             };
             for window in compiled.judged_with(key.window) {
                 if let Some(at) = compiled.due(window) {
-                    let id = compiled.alert_id(with.tenant, &key.group, window);
-                    due.insert(id.to_string(), at.max(Timestamp(now.0.saturating_add(QUIET))));
+                    let at = at.max(Timestamp(now.0.saturating_add(QUIET)));
+                    due.insert(Place::of(&StateKey { window, ..*key }), at);
                 }
             }
         }
-        let due: Vec<(String, Timestamp)> = due.into_iter().collect();
+        let due: Vec<(About, Timestamp)> = due
+            .into_iter()
+            .filter_map(|(place, at)| Some((session.about(place)?, at)))
+            .collect();
         if !due.is_empty() {
-            states::arm(&self.store, Kind::Correlations, &due).await?;
+            let kept = Timestamp(now.0.saturating_add(self.lateness));
+            windows::arm(&self.store, &due, kept).await?;
         }
         Ok(())
     }
 
-    /// Judges windows from what is stored now and notes the verdicts. Answers with the states of these windows.
+    /// Judges windows from what is there now and notes the verdicts. Answers with those that were judged and how much
+    /// was known of them. `fresh` are the logs that were looked at a moment ago, after everything else was added.
     async fn judge(
         &mut self,
-        with: With<'_>,
-        keys: &BTreeSet<StateKey>,
-    ) -> Result<BTreeMap<StateKey, Body>, SettleError> {
-        let correlations = &with.rules.correlations;
+        session: &mut Session<'_>,
+        candidates: BTreeSet<StateKey>,
+        mut fresh: FxHashSet<Place>,
+    ) -> Result<Vec<(StateKey, u64)>, SettleError> {
         let now = Timestamp::now();
-        let mut judged = BTreeMap::new();
-        let mut open: Vec<&StateKey> = keys.iter().collect();
-        for _ in 0..MAX_ROUNDS {
+        let mut judged = Vec::new();
+        let mut open: Vec<StateKey> = candidates.into_iter().collect();
+        for round in 0..MAX_ROUNDS {
             if open.is_empty() {
                 return Ok(judged);
             }
-            let mut needed = BTreeSet::new();
+            let mut needed = FxHashSet::default();
             for key in &open {
-                if let Some(compiled) = correlations.get(key.correlation) {
-                    for window in compiled.needed_for(key.window) {
-                        needed.insert(StateKey {
-                            window,
-                            ..(*key).clone()
-                        });
-                    }
+                if let Some(compiled) = session.compiled(key.correlation) {
+                    let windows = compiled.needed_for(key.window);
+                    needed.extend(windows.map(|window| Place::of(&StateKey { window, ..*key })));
                 }
             }
-            let known = self.read(with, needed.iter()).await?;
-            let mut changed: Vec<(&StateKey, Known)> = Vec::new();
+            self.refresh(session, needed.difference(&fresh).copied()).await?;
+            fresh.clear();
+            let mut additions: BTreeMap<Place, Vec<_>> = BTreeMap::new();
+            let mut again = Vec::new();
             for key in open {
-                let Some(compiled) = correlations.get(key.correlation) else {
+                let Some(compiled) = session.compiled(key.correlation) else {
                     continue;
                 };
-                let state = |window: Option<i64>| {
-                    let window = window?;
-                    let known = known.get(&StateKey { window, ..key.clone() });
-                    known.map(|known| &known.body.window)
-                };
-                let windows = Neighbours {
-                    previous: state(key.window.checked_sub(1)),
-                    this: state(Some(key.window)),
-                    next: state(key.window.checked_add(1)),
-                };
-                let Some(mut this) = known.get(key).cloned() else {
-                    continue;
-                };
+                let windows = self.neighbours(session, &key);
+                let Some(this) = windows.this else { continue };
+                let version = compiled.version(key.window, windows);
                 let verdict = compiled.judge(key.window, windows, now);
+                let announced = this.announcing(version, &verdict);
                 if verdict.overflowed() {
                     self.announce_limit(compiled);
                 }
-                if this
-                    .body
-                    .window
-                    .announce(compiled.version(key.window, windows), &verdict)
-                {
-                    changed.push((key, this));
+                if let Some(announced) = announced {
+                    let announcement = self.announcement(session, &key, announced);
+                    additions.entry(Place::of(&key)).or_default().extend(announcement);
+                    again.push(key);
                 } else if !matches!(verdict, Verdict::Open { .. }) {
-                    judged.insert(key.clone(), this.body);
+                    judged.push((key, version));
                 }
             }
-            let states = changed.iter().map(|(key, known)| (*key, known));
-            self.write(with, states).await?;
-            // Whether written or not: a neighbour may have changed since it was read, by somebody who found nothing to
+            self.add(session, additions.into_iter().collect()).await?;
+            // Whether added or not: a neighbour may have changed since it was read, by somebody who found nothing to
             // take back yet. It ends when a fresh look says the same as what is stored.
-            open = changed.into_iter().map(|(key, _)| key).collect();
+            open = again;
+            if round > 2 {
+                tokio::time::sleep(BACK_OFF * round).await;
+            }
         }
         Err(SettleError::Contended)
     }
 
-    /// Makes, changes or takes back the alerts that follow from states.
-    async fn alert(&self, with: With<'_>, mut judged: BTreeMap<StateKey, Body>) -> Result<(), SettleError> {
+    fn announcement(
+        &self,
+        session: &mut Session<'_>,
+        key: &StateKey,
+        announced: Announced,
+    ) -> Option<(StateKey, Body, std::borrow::Cow<'static, Body>)> {
+        let mut merged = self.group(session, key)?.body.clone();
+        merged.window.announced = Some(announced.clone());
+        Some((*key, merged, std::borrow::Cow::Owned(Body::announcement(announced))))
+    }
+
+    /// Makes, changes or takes back the alerts that follow from windows.
+    async fn alert(&mut self, session: &mut Session<'_>, judged: &[(StateKey, u64)]) -> Result<(), SettleError> {
+        let mut open: Vec<StateKey> = judged.iter().map(|(key, _)| *key).collect();
+        open.retain(|key| {
+            session
+                .compiled(key.correlation)
+                .is_some_and(|compiled| !compiled.is_silenced())
+        });
         for _ in 0..MAX_ROUNDS {
-            judged.retain(|key, body| {
-                let compiled = with.rules.correlations.get(key.correlation);
-                body.window.announced.is_some() && compiled.is_some_and(|compiled| !compiled.is_silenced())
-            });
-            if judged.is_empty() {
+            open.retain(|key| self.announced_version(session, key) > 0);
+            if open.is_empty() {
                 return Ok(());
             }
-            let changed = self.write_alerts(with, &judged).await?;
+            let changed = self.write_alerts(session, &open).await?;
             // Whoever took a verdict back meanwhile may not have seen the alert that was only just made.
-            let again = self.read(with, changed.iter()).await?;
-            judged = again
+            self.refresh(session, changed.iter().map(|(key, _)| Place::of(key)))
+                .await?;
+            open = changed
                 .into_iter()
-                .filter(|(key, known)| {
-                    let version = |body: &Body| body.window.announced.as_ref().map(|announced| announced.version);
-                    judged
-                        .get(key)
-                        .is_some_and(|before| version(before) < version(&known.body))
-                })
-                .map(|(key, known)| (key, known.body))
+                .filter(|(key, version)| self.announced_version(session, key) > *version)
+                .map(|(key, _)| key)
                 .collect();
         }
         Err(SettleError::Contended)
     }
 
-    /// Writes alerts and answers with the windows whose alerts were made or changed.
+    /// How much was known when the window's last verdict was announced; 0 when none was.
+    fn announced_version(&self, session: &mut Session<'_>, key: &StateKey) -> u64 {
+        let known = self.group(session, key);
+        let announced = known.and_then(|known| known.body.window.announced.as_ref());
+        announced.map_or(0, |announced| announced.version)
+    }
+
+    /// Writes alerts and answers with the windows whose alerts were made or changed, and the versions.
     async fn write_alerts(
         &self,
-        with: With<'_>,
-        judged: &BTreeMap<StateKey, Body>,
-    ) -> Result<Vec<StateKey>, SettleError> {
+        session: &mut Session<'_>,
+        open: &[StateKey],
+    ) -> Result<Vec<(StateKey, u64)>, SettleError> {
+        let with = session.with;
         let processed_at = Timestamp::from_millis(Timestamp::now().as_millis());
         let (mut made, mut keys, mut retracted) = (Vec::new(), Vec::new(), Vec::new());
         let id = |key: &StateKey| {
             let compiled = with.rules.correlations.get(key.correlation)?;
             Some(compiled.alert_id(with.tenant, &key.group, key.window))
         };
-        let ids: Vec<AlertId> = judged.keys().filter_map(id).collect();
+        let ids: Vec<AlertId> = open.iter().filter_map(id).collect();
         let there = alerts::versions(&self.store, &ids).await?;
-        for (key, body) in judged {
+        for key in open {
             let (Some(compiled), Some(id)) = (with.rules.correlations.get(key.correlation), id(key)) else {
+                continue;
+            };
+            let Some(body) = self.group(session, key).map(|known| &known.body) else {
                 continue;
             };
             let Some(announced) = &body.window.announced else {
@@ -317,7 +550,7 @@ impl Settler {
                 processed_at,
             };
             made.push((build(&parts), announced.version));
-            keys.push(key.clone());
+            keys.push((*key, announced.version));
         }
         if !retracted.is_empty() {
             alerts::retract(&self.store, &retracted).await?;
@@ -330,6 +563,45 @@ impl Settler {
         Ok(changed.map(|(key, _)| key).collect())
     }
 
+    /// What the alerts of these windows contribute to other correlations.
+    fn chained(&self, session: &mut Session<'_>, judged: &[(StateKey, u64)]) -> Gathered {
+        let With { rules, tenant, .. } = session.with;
+        let mut contributions = Vec::new();
+        let mut inner: FxHashMap<AlertId, &Body> = FxHashMap::default();
+        for (key, _) in judged {
+            let Some(known) = self.group(session, key) else {
+                continue;
+            };
+            let before = contributions.len();
+            rules
+                .correlations
+                .chained(key, &known.body.window, tenant, &mut contributions);
+            if contributions.len() > before
+                && let Some(compiled) = rules.correlations.get(key.correlation)
+            {
+                inner.insert(compiled.alert_id(tenant, &key.group, key.window), &known.body);
+            }
+        }
+        gather(&rules.correlations, contributions, |body, origin| {
+            if let Origin::Alert(id) = origin
+                && let Some(inner) = inner.get(id)
+            {
+                body.see_alert(id.clone(), inner);
+            }
+        })
+    }
+
+    /// Sums up long logs and forgets what was not used for long. What fails here is done another time.
+    async fn tidy(&mut self) {
+        while let Some(checkpoint) = self.memory.next_checkpoint() {
+            let put = windows::put_checkpoint(&self.store, checkpoint);
+            if let Err(error) = put.await {
+                tracing::debug!(%error, "log of a window not summed up");
+            }
+        }
+        metrics::correlation_memory(self.memory.trim());
+    }
+
     /// An event that is not at hand. One whose block is not readable is as good as gone.
     async fn stored_event(&self, tenant: &Tenant, id: &EventId) -> Result<Option<Event>, storage::Error> {
         match blocks::event(&self.store, tenant, id).await {
@@ -337,76 +609,6 @@ impl Settler {
             Err(_) => Ok(None),
             found => found,
         }
-    }
-
-    async fn read<'k>(
-        &self,
-        with: With<'_>,
-        keys: impl Iterator<Item = &'k StateKey>,
-    ) -> Result<BTreeMap<StateKey, Known>, SettleError> {
-        let mut ids: HashMap<String, &StateKey> = HashMap::new();
-        for key in keys {
-            if let Some(compiled) = with.rules.correlations.get(key.correlation) {
-                let id: AlertId = compiled.alert_id(with.tenant, &key.group, key.window);
-                ids.insert(id.to_string(), key);
-            }
-        }
-        if ids.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let names: Vec<String> = ids.keys().cloned().collect();
-        let found = states::read::<Body>(&self.store, Kind::Correlations, &names).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(id, stored)| {
-                let known = Known {
-                    version: stored.version,
-                    body: stored.state.unwrap_or_default(),
-                };
-                Some(((*ids.get(&id)?).clone(), known))
-            })
-            .collect())
-    }
-
-    async fn write<'k>(
-        &self,
-        with: With<'_>,
-        states: impl Iterator<Item = (&'k StateKey, &'k Known)>,
-    ) -> Result<Vec<bool>, SettleError> {
-        let now = Timestamp::now();
-        let mut prepared = Vec::new();
-        for (key, known) in states {
-            let Some(compiled) = with.rules.correlations.get(key.correlation) else {
-                continue;
-            };
-            let id = compiled.alert_id(with.tenant, &key.group, key.window).to_string();
-            prepared.push((id, key, known, compiled));
-        }
-        let writes: Vec<Write<'_, Body>> = prepared
-            .iter()
-            .map(|(id, key, known, compiled)| {
-                let metadata = &compiled.definition().metadata;
-                let kept = now.0.saturating_add(self.lateness);
-                Write {
-                    key: id,
-                    expected: known.version,
-                    about: About {
-                        tenant: with.tenant.clone(),
-                        rule_id: metadata.id.clone(),
-                        revision: metadata.revision.clone(),
-                        group: key.group.as_str().to_owned(),
-                        window: key.window,
-                    },
-                    state: &known.body,
-                    due: None,
-                    expires: compiled.expires(key.window, self.lateness).max(Timestamp(kept)),
-                }
-            })
-            .collect();
-        if writes.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(states::write(&self.store, Kind::Correlations, &writes).await?)
     }
 
     fn announce_limit(&mut self, compiled: &Compiled) {
@@ -428,35 +630,12 @@ fn gather(
     contributions: Vec<Contribution>,
     mut see: impl FnMut(&mut Body, &Origin),
 ) -> Gathered {
-    let mut seen: BTreeMap<StateKey, Body> = BTreeMap::new();
+    let mut gathered = Gathered::default();
     for contribution in &contributions {
-        see(seen.entry(contribution.key.clone()).or_default(), &contribution.origin);
+        see(gathered.entry(contribution.key).or_default(), &contribution.origin);
     }
     for (key, window) in correlations.gather(contributions) {
-        seen.entry(key).or_default().window = window;
+        gathered.entry(key).or_default().window = window;
     }
-    seen
-}
-
-/// What the alerts of these windows contribute to other correlations.
-fn chained(with: With<'_>, judged: &BTreeMap<StateKey, Body>) -> Gathered {
-    let correlations = &with.rules.correlations;
-    let mut contributions = Vec::new();
-    let mut inner: HashMap<AlertId, &Body> = HashMap::new();
-    for (key, body) in judged {
-        let before = contributions.len();
-        correlations.chained(key, &body.window, with.tenant, &mut contributions);
-        if contributions.len() > before
-            && let Some(compiled) = correlations.get(key.correlation)
-        {
-            inner.insert(compiled.alert_id(with.tenant, &key.group, key.window), body);
-        }
-    }
-    gather(correlations, contributions, |body, origin| {
-        if let Origin::Alert(id) = origin
-            && let Some(inner) = inner.get(id)
-        {
-            body.see_alert(id.clone(), inner);
-        }
-    })
+    gathered
 }

@@ -12,7 +12,7 @@ use intel::IndicatorSet;
 use model::alert::Alert;
 use model::{NodeId, Timestamp};
 use storage::{Store, alerts, blocks};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +45,8 @@ pub(crate) struct Workers {
     pub(crate) stage: Stage,
     /// One for each block that may be evaluated at a time: as many as there are cores.
     pub(crate) cores: Arc<Semaphore>,
+    /// One for each block whose findings may wait to be settled.
+    pub(crate) settling: Semaphore,
     /// Working memories that nobody uses at the moment.
     pub(crate) scratches: Mutex<Vec<Working>>,
     /// Whether the database was away at the last try; for logging that once.
@@ -69,20 +71,17 @@ impl Workers {
             };
             let Some(claimed) = claimed else { break };
             let workers = Arc::clone(&self);
-            tracker.spawn(async move {
-                workers.work(claimed).await;
-                drop(slot);
-            });
+            tracker.spawn(async move { workers.work(claimed, slot).await });
         }
         tracker.close();
         tracker.wait().await;
         Ok(())
     }
 
-    async fn work(&self, claimed: Claimed) {
+    async fn work(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
         let way = claimed.job.way;
         let block = claimed.job.id;
-        let end = match self.try_work(claimed).await {
+        let end = match self.try_work(claimed, slot).await {
             Ok(end) => {
                 self.database_is_back();
                 end
@@ -96,13 +95,13 @@ impl Workers {
         metrics::block(way, end);
     }
 
-    async fn try_work(&self, claimed: Claimed) -> Result<BlockEnd, Interrupted> {
+    async fn try_work(&self, claimed: Claimed, slot: OwnedSemaphorePermit) -> Result<BlockEnd, Interrupted> {
         let partition = claimed.job.partition;
         let Some(fence) = self.ownership.fence(partition) else {
             return Ok(BlockEnd::NotOwned);
         };
         let claimed = Arc::new(claimed);
-        let error = match self.evaluate(&claimed).await? {
+        let error = match self.evaluate(&claimed, slot).await? {
             Ok(outcome) => {
                 metrics::evaluated(&outcome);
                 None
@@ -136,7 +135,11 @@ impl Workers {
     }
 
     /// Evaluates on a thread of its own and stores alerts as they come.
-    async fn evaluate(&self, claimed: &Arc<Claimed>) -> Result<Result<Outcome, Fault>, Interrupted> {
+    async fn evaluate(
+        &self,
+        claimed: &Arc<Claimed>,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Result<Outcome, Fault>, Interrupted> {
         let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
             return Ok(Err(Fault::GivenUp));
         };
@@ -187,6 +190,12 @@ impl Workers {
         };
         metrics::correlation_unused(&findings.lost);
         if !findings.is_empty() {
+            // Findings of many blocks are settled together, so that blocks that only wait for it do not keep others from
+            // being evaluated.
+            let Ok(_settling) = self.settling.acquire().await else {
+                return Ok(Err(Fault::GivenUp));
+            };
+            drop(slot);
             match self.stage.settle(rules, claimed.job.tenant.clone(), findings).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Err(Interrupted::Unsettled(error)),

@@ -93,8 +93,10 @@ impl Correlations {
                     *silent = Some(silent.unwrap_or(true) && !generates);
                 }
             }
-            let over_correlations = targets.iter().any(|target| matches!(target, Target::Correlation(_)));
-            let mut ready = Compiled::new(correlation, over_correlations);
+            let is_inner = |target: &Target| matches!(target, Target::Correlation(_));
+            let places = targets.iter().enumerate().filter(|(_, target)| is_inner(target));
+            let inner = places.fold(0, |bits, (place, _)| bits | bit(place));
+            let mut ready = Compiled::new(correlation, inner);
             if let Some(worst) = worst.filter(|_| !ready.definition.has_level) {
                 ready.level = worst;
             }

@@ -29,10 +29,11 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// `over_correlations`: contributions can be taken back, so those that seem not to matter may later do.
-    pub(crate) fn new(definition: Correlation, over_correlations: bool) -> Self {
+    /// `inner`: which of its rules are correlations, as bits. What they contribute can be taken back, so that what seems
+    /// not to matter may later do.
+    pub(crate) fn new(definition: Correlation, inner: u64) -> Self {
         let question = question(&definition);
-        let (keep, exact) = keep(&definition, &question, over_correlations);
+        let (keep, exact) = keep(&definition, &question, inner);
         Self {
             level: definition.metadata.level,
             silenced: false,
@@ -115,7 +116,7 @@ impl Compiled {
     #[must_use]
     pub fn alert_id(&self, tenant: &Tenant, group: &GroupKey, window: i64) -> AlertId {
         let metadata = &self.definition.metadata;
-        AlertId::correlation(tenant, &metadata.id, &metadata.revision, group.as_str(), window)
+        AlertId::correlation(tenant, &metadata.id, &metadata.revision, &group.to_string(), window)
     }
 
     /// Takes in everything another state of the same window has; the result is bounded. Says whether anything changed.
@@ -189,7 +190,7 @@ impl Compiled {
 }
 
 fn is_signed(state: &WindowState) -> bool {
-    state.entries.values().any(|entry| entry.values.sum() < 0.0)
+    state.entries.iter().any(|(_, entry)| entry.values.sum() < 0.0)
 }
 
 fn question(definition: &Correlation) -> Question {
@@ -253,8 +254,9 @@ fn decisive(definition: &Correlation) -> usize {
     most.max(least)
 }
 
-fn keep(definition: &Correlation, question: &Question, over_correlations: bool) -> (Keep, bool) {
+fn keep(definition: &Correlation, question: &Question, inner: u64) -> (Keep, bool) {
     let rules = definition.rules.len();
+    let over_correlations = inner != 0;
     match question {
         Question::Sliding(Measure::Sum, bounds) | Question::Closed(Measure::Sum, bounds) => {
             let limit = bounds.iter().map(|bound| bound.value).fold(f64::MIN, f64::max);
@@ -262,6 +264,11 @@ fn keep(definition: &Correlation, question: &Question, over_correlations: bool) 
         }
         Question::Closed(Measure::Mean | Measure::Median | Measure::Percentile(_) | Measure::Share, _) => {
             (Keep::Sample, false)
+        }
+        // Of two, the first must have one before the other's last in the window, or the other's first must come soon
+        // enough after one of the window before.
+        Question::Ordered(goal) if rules == 2 && goal.is_all_of(rules) => {
+            (Keep::ends_of_events(rules, inner), inner == 0)
         }
         _ if over_correlations => (Keep::all_of(rules), false),
         Question::Sliding(Measure::Events, _) | Question::Closed(Measure::Events, _) => {
@@ -272,6 +279,6 @@ fn keep(definition: &Correlation, question: &Question, over_correlations: bool) 
         }
         Question::Rules(expr) if expr.unwanted() != 0 => (Keep::all_of(rules), false),
         Question::Ordered(_) => (Keep::all_of(rules), false),
-        Question::Sliding(..) | Question::Closed(..) | Question::Rules(_) => (Keep::PerRule(1), true),
+        Question::Sliding(..) | Question::Closed(..) | Question::Rules(_) => (Keep::per_rule(1), true),
     }
 }

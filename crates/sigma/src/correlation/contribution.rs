@@ -56,11 +56,10 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
-/// Which events belong together: 32 hex digits derived from the values of the group-by fields, which are equal when
-/// they differ in case only.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct GroupKey(String);
+/// Which events belong together: derived from the values of the group-by fields, which are equal when they differ in
+/// case only. Its text form is 32 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey([u8; 16]);
 
 impl GroupKey {
     /// The key of these values, each as [`bounded`] leaves it.
@@ -71,19 +70,38 @@ impl GroupKey {
             hasher.update(&(value.len() as u64).to_le_bytes());
             hasher.update(value.as_bytes());
         }
-        let hex = hasher.finalize().to_hex();
-        Self(hex.get(..32).unwrap_or_default().to_owned())
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(bytes)
     }
 
-    /// The text form.
+    /// The key with these bytes.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
+impl fmt::Display for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Names the state of one window: which correlation, which group of events, which stretch of event time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateKey {
     /// Position in [`Correlations::all`](crate::correlation::Correlations::all).
     pub correlation: usize,

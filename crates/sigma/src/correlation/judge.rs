@@ -128,7 +128,7 @@ struct Items<'a> {
 impl<'a> Items<'a> {
     fn of(windows: Neighbours<'a>) -> Self {
         let sorted = |state: Option<&'a WindowState>| {
-            let entries = state.into_iter().flat_map(|state| &state.entries);
+            let entries = state.into_iter().flat_map(|state| state.entries.iter());
             let mut items: Vec<Item<'a>> = entries.filter(|(_, entry)| !entry.gone).collect();
             items.sort_by_key(|(origin, entry)| (entry.time, *origin));
             items

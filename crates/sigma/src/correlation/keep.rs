@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::Timestamp;
 
 use crate::correlation::contribution::{Entry, Origin};
-use crate::correlation::packed::Entries;
+use crate::correlation::entries::Entries;
 
 /// Most contributions kept where all of them matter.
 pub(crate) const MAX_KEPT: usize = 2048;
@@ -27,8 +27,8 @@ pub(crate) enum Keep {
     Ends(usize),
     /// Of each of the so many values that appear earliest and last disappear, its first and its last contribution.
     Values(usize),
-    /// Of each rule, the earliest and the latest so many.
-    PerRule(usize),
+    /// Of each rule, the earliest and the latest so many: of those in the bits, the second number, else the first.
+    PerRule(usize, u64, usize),
     /// What decides whether a sum of numbers exceeds this.
     Sum(f64),
     /// A random sample, the same for everyone.
@@ -46,9 +46,20 @@ impl Keep {
         Self::Values(count.max(MIN_SHOWN))
     }
 
+    /// [`Self::PerRule`] with the same number for every rule.
+    pub(crate) fn per_rule(count: usize) -> Self {
+        Self::PerRule(count, 0, count)
+    }
+
     /// [`Self::PerRule`] where all contributions of each rule matter.
     pub(crate) fn all_of(rules: usize) -> Self {
-        Self::PerRule((MAX_KEPT / 2 / rules.max(1)).max(1))
+        Self::per_rule(most_of_each(rules))
+    }
+
+    /// [`Self::PerRule`] where all contributions of the rules in the bits matter, and of the others, which cannot be
+    /// taken back, how early and how late they are.
+    pub(crate) fn ends_of_events(rules: usize, all: u64) -> Self {
+        Self::PerRule(MIN_SHOWN, all, most_of_each(rules))
     }
 
     /// Reduces a set to what is kept of it. Says whether that took anything away.
@@ -61,7 +72,9 @@ impl Keep {
         let chosen: BTreeMap<Origin, u64> = match self {
             Self::Ends(count) => whole(ends(live, *count)),
             Self::Values(count) => whole(values(&live, *count)),
-            Self::PerRule(count) => per_rule(&live, *count),
+            Self::PerRule(count, more_of, more) => {
+                per_rule(&live, |rule| if more_of >> rule & 1 == 1 { *more } else { *count })
+            }
             Self::Sum(limit) => whole(sum(&live, *limit)),
             Self::Sample => whole(sample(live)),
         };
@@ -82,12 +95,16 @@ impl Keep {
     fn always_kept(&self) -> usize {
         match self {
             Self::Ends(count) => count.saturating_mul(2),
-            Self::PerRule(count) => *count,
+            Self::PerRule(count, ..) => *count,
             // What these keep can be as little as one contribution, and must not grow by seeing another one again.
             Self::Values(_) | Self::Sum(_) => 1,
             Self::Sample => MAX_KEPT,
         }
     }
+}
+
+fn most_of_each(rules: usize) -> usize {
+    (MAX_KEPT / 2 / rules.max(1)).max(1)
 }
 
 /// Keeps the latest of those that do not count, when there are too many.
@@ -99,9 +116,8 @@ fn forget_gone(entries: &mut Entries) {
         .collect();
     if gone.len() > MAX_GONE {
         gone.sort_unstable();
-        for (_, origin) in gone.drain(MAX_GONE..) {
-            entries.remove(&origin);
-        }
+        let forgotten: BTreeSet<Origin> = gone.drain(MAX_GONE..).map(|(_, origin)| origin).collect();
+        entries.retain(|origin, _| !forgotten.contains(origin));
     }
 }
 
@@ -130,7 +146,7 @@ fn ends(mut live: Vec<(&Origin, &Entry)>, count: usize) -> BTreeSet<Origin> {
 }
 
 /// Chosen for some of their rules: of the others, they are neither early nor late enough.
-fn per_rule(live: &[(&Origin, &Entry)], count: usize) -> BTreeMap<Origin, u64> {
+fn per_rule(live: &[(&Origin, &Entry)], count: impl Fn(u32) -> usize) -> BTreeMap<Origin, u64> {
     let mut sorted = live.to_vec();
     by_time(&mut sorted);
     let all = sorted.iter().fold(0, |bits, (_, entry)| bits | entry.rules);
@@ -141,7 +157,7 @@ fn per_rule(live: &[(&Origin, &Entry)], count: usize) -> BTreeMap<Origin, u64> {
             .copied()
             .filter(|(_, entry)| entry.rules >> rule & 1 == 1)
             .collect();
-        for origin in both_ends(&of_rule, count) {
+        for origin in both_ends(&of_rule, count(rule)) {
             *chosen.entry(origin.clone()).or_default() |= 1 << rule;
         }
     }

@@ -11,6 +11,20 @@ pub(crate) enum Goal {
     Rules(RuleExpr),
 }
 
+impl Goal {
+    /// Whether it asks for all of so many rules, and for nothing to be missing.
+    pub(crate) fn is_all_of(&self, rules: usize) -> bool {
+        match self {
+            Self::Length(length) => *length == rules,
+            Self::Rules(expr) => {
+                let all = (0..rules).fold(0, |bits, rule| bits | bit(rule));
+                let needs = |rule| !expr.holds(all & !bit(rule), 0);
+                expr.unwanted() == 0 && expr.holds(all, 0) && (0..rules).all(needs)
+            }
+        }
+    }
+}
+
 /// The best chains of contributions seen so far. A chain has at most one contribution of each rule, in the order of
 /// the rules; the best of those with the same end is the one that starts last.
 pub(crate) struct Chains<'g> {

@@ -1,38 +1,46 @@
-//! The entries of a window as bytes: a document of thousands of them stays small.
+//! States of windows as bytes: one of thousands of contributions stays small.
 //!
-//! Format 1: the number 1, how many entries, then each: kind of origin (0 event, 1 alert), origin (32 or 16 bytes),
+//! A state: flags (1 contributions were left out, 2 announced), how often it changed, how many values its group has and
+//! each, its entries, and when flagged the announcement as JSON. Entries, in format 1: the number 1, how many entries, then each: kind of origin (0 event, 1 alert), origin (32 or 16 bytes),
 //! time (8 bytes), flags (1 gone, 2 texts, 4 numbers), rules, version, and when flagged how many values and each
-//! (length and UTF-8, or 8 bytes). Numbers without a width are LEB128; those with one are little-endian.
+//! (length and UTF-8, or 8 bytes). Texts have their length before them. Numbers without a width are LEB128; those with
+//! one are little-endian.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use model::id::{Epoch, SourceId};
-use model::{EventId, Timestamp};
+use model::{AlertId, EventId, Timestamp};
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use uuid::Uuid;
 
 use crate::correlation::contribution::{Entry, Origin, Values};
+use crate::correlation::entries::Entries;
+use crate::correlation::state::WindowState;
 
 const FORMAT: u8 = 1;
 const GONE: u8 = 1;
 const TEXTS: u8 = 2;
 const NUMBERS: u8 = 4;
+const DROPPED: u8 = 1;
+const ANNOUNCED: u8 = 2;
 /// Most entries that are read.
 const MAX_ENTRIES: u64 = 100_000;
 /// Most bytes that are read: what MongoDB stores in one document.
 const MAX_BYTES: usize = 16 << 20;
 
-pub(crate) type Entries = BTreeMap<Origin, Entry>;
-
 pub(crate) fn serialize<S: Serializer>(entries: &Entries, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(&encode(entries))
+    let mut out = Vec::with_capacity(2 + entries.len() * 56);
+    put_entries(entries, &mut out);
+    serializer.serialize_bytes(&out)
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
     let bytes = deserializer.deserialize_byte_buf(BytesVisitor)?;
-    decode(&bytes).ok_or_else(|| serde::de::Error::custom("expected packed entries of format 1"))
+    let mut reader = Reader::new(&bytes);
+    read_entries(&mut reader)
+        .filter(|_| reader.is_empty())
+        .ok_or_else(|| serde::de::Error::custom("expected packed entries of format 1"))
 }
 
 struct BytesVisitor;
@@ -64,22 +72,73 @@ impl<'de> Visitor<'de> for BytesVisitor {
     }
 }
 
-fn encode(entries: &Entries) -> Vec<u8> {
-    let mut out = Vec::with_capacity(2 + entries.len() * 56);
+/// Appends a window's state.
+pub fn put_state(state: &WindowState, out: &mut Vec<u8>) {
+    let flags = if state.dropped { DROPPED } else { 0 } | if state.announced.is_some() { ANNOUNCED } else { 0 };
+    out.push(flags);
+    put_number(state.changes, out);
+    put_number(state.group.len() as u64, out);
+    for value in &state.group {
+        put_text(value, out);
+    }
+    put_entries(&state.entries, out);
+    if let Some(announced) = &state.announced {
+        // Numbers that JSON does not have are not announced either.
+        let json = serde_json::to_string(announced).unwrap_or_default();
+        put_text(&json, out);
+    }
+}
+
+/// Reads what [`put_state`] wrote.
+pub fn read_state(reader: &mut Reader<'_>) -> Option<WindowState> {
+    let flags = reader.byte().filter(|flags| flags & !(DROPPED | ANNOUNCED) == 0)?;
+    let changes = reader.number()?;
+    let group = reader.values(Reader::text)?;
+    let entries = read_entries(reader)?;
+    let announced = match flags & ANNOUNCED {
+        0 => None,
+        _ => Some(serde_json::from_str(&reader.text()?).ok()?),
+    };
+    Some(WindowState {
+        group,
+        entries,
+        dropped: flags & DROPPED != 0,
+        changes,
+        announced,
+    })
+}
+
+/// Appends the id of an event: 32 bytes.
+pub fn put_event_id(id: &EventId, out: &mut Vec<u8>) {
+    out.extend_from_slice(id.source.as_uuid().as_bytes());
+    out.extend_from_slice(&id.epoch.0.to_le_bytes());
+    out.extend_from_slice(&id.seq.to_le_bytes());
+}
+
+/// Appends the id of an alert: 16 bytes.
+pub fn put_alert_id(id: &AlertId, out: &mut Vec<u8>) {
+    let number = u128::from_str_radix(id.as_str(), 16).unwrap_or_default();
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// Appends the length of a text and its bytes.
+pub fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_number(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_entries(entries: &Entries, out: &mut Vec<u8>) {
     out.push(FORMAT);
-    put(entries.len() as u64, &mut out);
-    for (origin, entry) in entries {
+    put_number(entries.len() as u64, out);
+    for (origin, entry) in entries.iter() {
         match origin {
             Origin::Event(id) => {
                 out.push(0);
-                out.extend_from_slice(id.source.as_uuid().as_bytes());
-                out.extend_from_slice(&id.epoch.0.to_le_bytes());
-                out.extend_from_slice(&id.seq.to_le_bytes());
+                put_event_id(id, out);
             }
             Origin::Alert(id) => {
                 out.push(1);
-                let number = u128::from_str_radix(id.as_str(), 16).unwrap_or_default();
-                out.extend_from_slice(&number.to_le_bytes());
+                put_alert_id(id, out);
             }
         }
         out.extend_from_slice(&entry.time.0.to_le_bytes());
@@ -89,29 +148,28 @@ fn encode(entries: &Entries) -> Vec<u8> {
             Values::Numbers(_) => NUMBERS,
         };
         out.push(kind | if entry.gone { GONE } else { 0 });
-        put(entry.rules, &mut out);
-        put(entry.version, &mut out);
+        put_number(entry.rules, out);
+        put_number(entry.version, out);
         match &entry.values {
             Values::None => {}
             Values::Texts(texts) => {
-                put(texts.len() as u64, &mut out);
+                put_number(texts.len() as u64, out);
                 for text in texts {
-                    put(text.len() as u64, &mut out);
-                    out.extend_from_slice(text.as_bytes());
+                    put_text(text, out);
                 }
             }
             Values::Numbers(numbers) => {
-                put(numbers.len() as u64, &mut out);
+                put_number(numbers.len() as u64, out);
                 for number in numbers {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
             }
         }
     }
-    out
 }
 
-fn put(mut number: u64, out: &mut Vec<u8>) {
+/// Appends a number, a small one in few bytes.
+pub fn put_number(mut number: u64, out: &mut Vec<u8>) {
     loop {
         let low = (number & 0x7f) as u8;
         number >>= 7;
@@ -123,21 +181,16 @@ fn put(mut number: u64, out: &mut Vec<u8>) {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<Entries> {
-    let mut reader = Reader(bytes);
+fn read_entries(reader: &mut Reader<'_>) -> Option<Entries> {
     if reader.byte()? != FORMAT {
         return None;
     }
     let count = reader.number().filter(|count| *count <= MAX_ENTRIES)?;
-    let mut entries = Entries::new();
+    let mut entries = Vec::new();
     for _ in 0..count {
         let origin = match reader.byte()? {
-            0 => Origin::Event(EventId {
-                source: SourceId::from_uuid(Uuid::from_bytes(reader.array()?)),
-                epoch: Epoch(u64::from_le_bytes(reader.array()?)),
-                seq: u64::from_le_bytes(reader.array()?),
-            }),
-            1 => Origin::Alert(format!("{:032x}", u128::from_le_bytes(reader.array()?)).parse().ok()?),
+            0 => Origin::Event(reader.event_id()?),
+            1 => Origin::Alert(reader.alert_id()?),
             _ => return None,
         };
         let time = Timestamp(i64::from_le_bytes(reader.array()?));
@@ -156,25 +209,55 @@ fn decode(bytes: &[u8]) -> Option<Entries> {
             version,
             gone: flags & GONE != 0,
         };
-        entries.insert(origin, entry);
+        entries.push((origin, entry));
     }
-    reader.0.is_empty().then_some(entries)
+    Some(Entries::gathered(entries))
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads from the front of bytes. `None` is said of what is not readable.
+#[derive(Debug)]
+pub struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+impl<'a> Reader<'a> {
+    /// Reads these bytes.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Whether everything was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*array)
+    }
+
+    /// What [`put_event_id`] wrote.
+    pub fn event_id(&mut self) -> Option<EventId> {
+        Some(EventId {
+            source: SourceId::from_uuid(Uuid::from_bytes(self.array()?)),
+            epoch: Epoch(u64::from_le_bytes(self.array()?)),
+            seq: u64::from_le_bytes(self.array()?),
+        })
+    }
+
+    /// What [`put_alert_id`] wrote.
+    pub fn alert_id(&mut self) -> Option<AlertId> {
+        format!("{:032x}", u128::from_le_bytes(self.array()?)).parse().ok()
     }
 
     fn byte(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    /// What [`put_number`] wrote.
+    pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -187,12 +270,14 @@ impl Reader<'_> {
         None
     }
 
-    fn values<T>(&mut self, read: fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    /// A number and so many of something.
+    pub fn values<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.number()?;
         (0..count).map(|_| read(self)).collect()
     }
 
-    fn text(&mut self) -> Option<String> {
+    /// What [`put_text`] wrote.
+    pub fn text(&mut self) -> Option<String> {
         let length = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -209,6 +294,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::correlation::state::Announced;
 
     fn values() -> impl Strategy<Value = Values> {
         prop_oneof![
@@ -224,18 +310,26 @@ mod tests {
             seqs in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), any::<u64>(), any::<bool>(), values()), 0..8),
             alert in any::<u128>(), cut in 0..200_usize, flip in 0..255_u8,
         ) {
-            let mut entries: Entries = seqs.into_iter().map(|(seq, time, rules, version, gone, values)| {
+            let mut entries: Vec<(Origin, Entry)> = seqs.into_iter().map(|(seq, time, rules, version, gone, values)| {
                 let id = EventId { source: SourceId::named("t", "t"), epoch: Epoch(seq / 2), seq };
                 (Origin::Event(id), Entry { time: Timestamp(time), rules, values, version, gone })
             }).collect();
             let id = format!("{alert:032x}").parse().unwrap();
-            entries.insert(Origin::Alert(id), Entry { time: Timestamp(0), rules: 1, values: Values::None, version: 3, gone: true });
-            let mut bytes = encode(&entries);
-            prop_assert_eq!(decode(&bytes), Some(entries));
+            entries.push((Origin::Alert(id), Entry { time: Timestamp(0), rules: 1, values: Values::None, version: 3, gone: true }));
+            let entries = Entries::gathered(entries);
+            let mut state = WindowState { group: vec!["a".to_owned(), "\u{fc}".to_owned()], entries, dropped: true, changes: 7, announced: None };
+            state.announced = Some(Announced { version: 3, finding: None, former: vec![Timestamp(4)] });
+            let mut bytes = Vec::new();
+            put_state(&state, &mut bytes);
+            let read = |bytes: &[u8]| {
+                let mut reader = Reader::new(bytes);
+                read_state(&mut reader).filter(|_| reader.is_empty())
+            };
+            prop_assert_eq!(read(&bytes), Some(state));
             let at = cut % bytes.len();
-            prop_assert_eq!(decode(&bytes[..at]), None);
+            prop_assert_eq!(read(&bytes[..at]), None);
             bytes[at] ^= flip;
-            let _ = decode(&bytes);
+            let _ = read(&bytes);
         }
     }
 }

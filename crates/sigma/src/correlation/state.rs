@@ -4,8 +4,9 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::correlation::contribution::{Contribution, Origin};
+use crate::correlation::entries::Entries;
 use crate::correlation::keep::Keep;
-use crate::correlation::packed::{self, Entries};
+use crate::correlation::packed;
 use crate::pattern::fold;
 
 /// Most former triggers that are remembered.
@@ -110,20 +111,18 @@ impl WindowState {
         self.entries.is_empty()
     }
 
-    /// Takes in one contribution without bounding the state: for gathering what is then merged.
-    pub(crate) fn absorb(&mut self, contribution: Contribution) {
-        self.take_group(&contribution.group);
-        match self.entries.entry(contribution.origin) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(contribution.entry);
-            }
-            std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                occupied.get_mut().merge(&contribution.entry);
-            }
+    /// The state of these contributions alone, not bounded.
+    pub(crate) fn gathered(contributions: Vec<Contribution>) -> Self {
+        let mut state = Self::default();
+        for contribution in &contributions {
+            state.take_group(&contribution.group);
         }
+        let entries = contributions.into_iter().map(|given| (given.origin, given.entry));
+        state.entries = Entries::gathered(entries.collect());
+        state
     }
 
-    /// Bounds the state after [`Self::absorb`].
+    /// Bounds the state after [`Self::gathered`].
     pub(crate) fn bound(&mut self, keep: &Keep) {
         self.dropped |= keep.thin(&mut self.entries);
     }
@@ -132,17 +131,17 @@ impl WindowState {
     /// anything.
     pub(crate) fn merge(&mut self, other: &Self, keep: &Keep) -> bool {
         let (mut changed, mut added) = (false, Vec::new());
-        for (origin, entry) in &other.entries {
+        for (origin, entry) in other.entries.iter() {
             if let Some(known) = self.entries.get_mut(origin) {
                 changed |= known.merge(entry);
             } else {
-                self.entries.insert(origin.clone(), entry.clone());
+                self.entries.add(origin, entry);
                 added.push(origin);
             }
         }
         let dropped = self.dropped;
         self.dropped |= other.dropped | keep.thin(&mut self.entries);
-        changed |= dropped != self.dropped || added.into_iter().any(|origin| self.entries.contains_key(origin));
+        changed |= dropped != self.dropped || added.into_iter().any(|origin| self.entries.contains(origin));
         changed |= self.take_group(&other.group);
         self.changes = self.changes.max(other.changes) + u64::from(changed);
         if let Some(theirs) = &other.announced {
@@ -167,26 +166,35 @@ impl WindowState {
         replaces
     }
 
-    /// Notes a verdict reached with `version` ([`Compiled::version`](crate::correlation::Compiled::version)). Says whether anything
-    /// changed, so that the state must be written and the alert made, changed or taken back.
+    /// Notes a verdict reached with `version` ([`Compiled::version`](crate::correlation::Compiled::version)). Says
+    /// whether anything changed, so that the state must be written and the alert made, changed or taken back.
     pub fn announce(&mut self, version: u64, verdict: &Verdict) -> bool {
+        let next = self.announcing(version, verdict);
+        let is_changed = next.is_some();
+        self.announced = next.or(self.announced.take());
+        is_changed
+    }
+
+    /// What [`Self::announce`] would change the announcement to, if it would.
+    #[must_use]
+    pub fn announcing(&self, version: u64, verdict: &Verdict) -> Option<Announced> {
         let finding = match verdict {
-            Verdict::Open { .. } => return false,
+            Verdict::Open { .. } => return None,
             Verdict::Nothing { .. } => None,
             Verdict::Holds(finding) => Some(finding),
         };
-        let Some(announced) = &mut self.announced else {
-            let Some(finding) = finding else { return false };
-            self.announced = Some(Announced {
+        let Some(announced) = &self.announced else {
+            let finding = finding?.clone();
+            return Some(Announced {
                 version,
-                finding: Some(finding.clone()),
+                finding: Some(finding),
                 former: Vec::new(),
             });
-            return true;
         };
         if version < announced.version || announced.finding.as_ref() == finding {
-            return false;
+            return None;
         }
+        let mut announced = announced.clone();
         announced.version = version;
         let trigger = finding.map(|finding| finding.trigger);
         let former = std::mem::replace(&mut announced.finding, finding.cloned());
@@ -196,6 +204,6 @@ impl WindowState {
         announced.former.dedup();
         let excess = announced.former.len().saturating_sub(MAX_FORMER);
         announced.former.drain(..excess);
-        true
+        Some(announced)
     }
 }

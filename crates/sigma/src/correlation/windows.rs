@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AlertId, Event, Tenant, Timestamp};
+use rustc_hash::FxHashMap;
 
 use crate::correlation::compile::Correlations;
 use crate::correlation::contribution::{Contribution, GroupKey, StateKey};
@@ -35,16 +36,18 @@ impl Correlations {
     /// the stored states, once for each.
     #[must_use]
     pub fn gather(&self, contributions: impl IntoIterator<Item = Contribution>) -> States {
-        let mut states = States::new();
+        let mut gathered: FxHashMap<StateKey, Vec<Contribution>> = FxHashMap::default();
         for contribution in contributions {
-            states.entry(contribution.key.clone()).or_default().absorb(contribution);
+            gathered.entry(contribution.key).or_default().push(contribution);
         }
-        for (key, state) in &mut states {
+        let states = gathered.into_iter().map(|(key, contributions)| {
+            let mut state = WindowState::gathered(contributions);
             if let Some(compiled) = self.get(key.correlation) {
-                compiled.bound(state);
+                compiled.bound(&mut state);
             }
-        }
-        states
+            (key, state)
+        });
+        states.collect()
     }
 }
 
@@ -96,10 +99,10 @@ impl<'c> Windows<'c> {
             let Some(compiled) = self.correlations.get(key.correlation) else {
                 continue;
             };
-            let ours = self.states.entry(key.clone()).or_default();
+            let ours = self.states.entry(*key).or_default();
             if compiled.merge(ours, theirs) {
                 for window in compiled.judged_with(key.window) {
-                    self.dirty.insert(StateKey { window, ..key.clone() });
+                    self.dirty.insert(StateKey { window, ..*key });
                 }
             }
         }
@@ -178,7 +181,7 @@ impl<'c> Windows<'c> {
         };
         let state = |window: Option<i64>| {
             let window = window?;
-            self.states.get(&StateKey { window, ..key.clone() })
+            self.states.get(&StateKey { window, ..*key })
         };
         let windows = Neighbours {
             previous: state(key.window.checked_sub(1)),
@@ -188,7 +191,7 @@ impl<'c> Windows<'c> {
         let version = compiled.version(key.window, windows);
         let verdict = compiled.judge(key.window, windows, self.now);
         if let Verdict::Open { due } = verdict {
-            self.waiting.insert((due, key.clone()));
+            self.waiting.insert((due, *key));
         }
         let Some(state) = self.states.get_mut(key) else { return };
         if state.announce(version, &verdict) {

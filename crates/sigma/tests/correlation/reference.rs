@@ -62,7 +62,7 @@ fn is_numeric(correlation: &Correlation) -> bool {
 
 /// Alerts of every correlation, silent ones included.
 pub(crate) fn alerts(correlations: &Correlations, events: &[Event]) -> BTreeSet<Seen> {
-    let (keys, no_key) = (keys(correlations, events), serde_json::from_str("\"none\"").unwrap());
+    let (keys, no_key) = (keys(correlations, events), GroupKey::from_bytes([0; 16]));
     let mut all = BTreeSet::new();
     let mut by_id: BTreeMap<String, Vec<(Origin, Vec<String>, i64)>> = BTreeMap::new();
     for compiled in correlations.all() {

@@ -248,64 +248,36 @@ async fn an_alert_that_knows_more_replaces_what_knows_less_and_keeps_what_others
 }
 
 #[tokio::test]
-async fn states_change_by_compare_and_swap_and_wait_for_their_time() {
-    use storage::states::{self, About, Kind, Write};
+async fn spans_change_by_compare_and_swap() {
+    use storage::suppressed::{self, About, Write};
     let database = testkit::mongo().await;
     let store = &database.store_with_indexes().await;
     let about = About {
         tenant: model::Tenant::default(),
         rule_id: "$rule".to_owned(),
         revision: "r".to_owned(),
-        group: "g".to_owned(),
-        window: -7,
+        from: -7,
     };
     let later = Timestamp(Timestamp::now().0 + 3_600_000_000);
-    let write = async |key: &str, expected: i64, state: &str, due: Option<Timestamp>| {
+    let write = async |key: &str, expected: i64, state: &str| {
         let state = state.to_owned();
         let write = Write {
             key,
             expected,
             about: about.clone(),
             state: &state,
-            due,
             expires: later,
         };
-        states::write(store, Kind::Correlations, &[write]).await.unwrap()[0]
+        suppressed::write(store, &[write]).await.unwrap()[0]
     };
-    let past = Timestamp::from_millis(Timestamp::now().as_millis() - 1000);
-    assert!(write("a", 0, "one", None).await);
-    assert!(!write("a", 0, "two", None).await, "somebody else made it");
-    assert!(write("a", 1, "three", Some(past)).await);
-    assert!(!write("a", 1, "four", None).await);
+    assert!(write("a", 0, "one").await);
+    assert!(!write("a", 0, "two").await, "somebody else made it");
+    assert!(write("a", 1, "three").await);
+    assert!(!write("a", 1, "four").await);
     let keys = ["a", "b"].map(str::to_owned);
-    let read = states::read::<String>(store, Kind::Correlations, &keys).await.unwrap();
+    let read = suppressed::read::<String>(store, &keys).await.unwrap();
     assert_eq!(
         (read["a"].version, read["a"].state.as_deref(), read.len()),
         (2, Some("three"), 1)
     );
-
-    let all: Vec<model::Partition> = model::Partition::all().collect();
-    let due = async || {
-        states::due(store, Kind::Correlations, &all, Timestamp::now(), 10)
-            .await
-            .unwrap()
-    };
-    let found = due().await;
-    assert_eq!((found.len(), &found[0].about, found[0].due), (1, &about, past));
-    let again = Timestamp(past.0 + 500_000);
-    states::arm(
-        store,
-        Kind::Correlations,
-        &[("a".to_owned(), again), ("b".to_owned(), again)],
-    )
-    .await
-    .unwrap();
-    states::settle(store, Kind::Correlations, &[("a".to_owned(), past)])
-        .await
-        .unwrap();
-    assert_eq!(due().await.len(), 1, "it was armed again meanwhile");
-    states::settle(store, Kind::Correlations, &[("a".to_owned(), again)])
-        .await
-        .unwrap();
-    assert!(due().await.is_empty());
 }

@@ -10,3 +10,4 @@ mod alerts;
 mod content;
 mod indicators;
 mod ownership;
+mod windows;
