@@ -94,28 +94,29 @@ impl<S: Source> Evaluation<'_, S> {
         } = &mut *self.work;
         if let Some(raw) = &index.raw {
             let mut look = |item: Item, pattern| {
-                if found.is_posted(pattern) {
-                    return;
+                if let Some(answer) = found.was_looked_for(pattern, item) {
+                    return answer;
                 }
                 let range = fold(source, item, texts, found.event).positions();
                 let spans = texts.spans.get(range).unwrap_or_default();
-                if spans
+                let is_there = spans
                     .iter()
-                    .any(|span| bucket.has_literal(pattern, texts.arena.text(*span)))
-                {
-                    found.set_posted(pattern);
+                    .any(|span| bucket.has_literal(pattern, texts.arena.text(*span)));
+                if is_there {
                     post(bucket.postings(pattern), found);
                 }
+                found.note_look(pattern, item, is_there);
+                is_there
             };
             let is_scanned = if slot == ANY {
                 source.scan_all(items, raw, |item, pattern| {
-                    if items.get(item as usize).is_some_and(|info| info.searched) {
-                        look(item, pattern);
-                    }
+                    items.get(item as usize).is_some_and(|info| info.searched) && look(item, pattern)
                 })
             } else {
                 let item = bound.get(slot as usize).map_or(0, |bound| bound.item);
-                source.scan(item, raw, |pattern| look(item, pattern))
+                source.scan(item, raw, |pattern| {
+                    look(item, pattern);
+                })
             };
             if is_scanned {
                 return;

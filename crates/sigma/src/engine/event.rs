@@ -73,10 +73,14 @@ impl<T: Values> Source for T {
 
     fn scan(&self, item: Item, filter: &RawFilter, mut hit: impl FnMut(PatternId)) -> bool {
         let value = self.value(item);
+        let mut hit = |pattern| {
+            hit(pattern);
+            true
+        };
         value.is_some_and(|value| scan_value(value, filter, &mut String::new(), &mut hit))
     }
 
-    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId)) -> bool {
+    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId) -> bool) -> bool {
         let mut buffer = String::new();
         (0..).zip(items).filter(|(_, info)| info.searched).all(|(item, _)| {
             let value = self.value(item);
@@ -89,7 +93,7 @@ impl<T: Values> Source for T {
     }
 }
 
-fn scan_value(value: &Value, filter: &RawFilter, buffer: &mut String, hit: &mut impl FnMut(PatternId)) -> bool {
+fn scan_value(value: &Value, filter: &RawFilter, buffer: &mut String, hit: &mut impl FnMut(PatternId) -> bool) -> bool {
     match value {
         Value::Str(text) => {
             if !filter.is_for(text.as_bytes()) {

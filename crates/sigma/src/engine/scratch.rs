@@ -92,6 +92,9 @@ pub(crate) struct Texts {
     pub(crate) folded: Vec<Range>,
 }
 
+/// No field: the text was found and need not be looked for any more.
+const EVERYWHERE: Item = Item::MAX;
+
 /// What the index found, by numbers of the bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -99,7 +102,8 @@ pub(crate) struct Found {
     marks: Vec<u32>,
     pub(crate) candidates: Vec<u32>,
     memory: Vec<u32>,
-    posted: Vec<u32>,
+    /// By text that the raw index looks for: the event it was looked for in, and the field; [`EVERYWHERE`] when found.
+    looks: Vec<(u32, Item)>,
     /// Anchored texts found, those of one slot in a row.
     pub(crate) matched: Vec<PatternId>,
     pub(crate) matched_of: Vec<Range>,
@@ -144,7 +148,7 @@ impl Work {
         grow(&mut self.bound, bucket.fields.len());
         grow(&mut self.found.matched_of, bucket.fields.len());
         grow(&mut self.found.memory, bucket.predicates.len());
-        grow(&mut self.found.posted, bucket.patterns());
+        grow(&mut self.found.looks, bucket.patterns());
         grow(&mut self.found.marks, bucket.rules.len());
     }
 }
@@ -160,17 +164,22 @@ impl Found {
         }
     }
 
-    /// Whether the text was found already.
+    /// Whether the text is there, when it was found before or this was the last field it was looked for in.
     #[inline]
-    pub(crate) fn is_posted(&self, pattern: PatternId) -> bool {
-        self.posted.get(pattern as usize) == Some(&self.event)
+    pub(crate) fn was_looked_for(&self, pattern: PatternId, item: Item) -> Option<bool> {
+        let (event, last) = self.looks.get(pattern as usize).copied()?;
+        match last {
+            _ if event != self.event => None,
+            EVERYWHERE => Some(true),
+            last => (last == item).then_some(false),
+        }
     }
 
-    /// Notes that the text was found.
+    /// Notes whether the text was found in a field.
     #[inline]
-    pub(crate) fn set_posted(&mut self, pattern: PatternId) {
-        if let Some(place) = self.posted.get_mut(pattern as usize) {
-            *place = self.event;
+    pub(crate) fn note_look(&mut self, pattern: PatternId, item: Item, is_there: bool) {
+        if let Some(place) = self.looks.get_mut(pattern as usize) {
+            *place = (self.event, if is_there { EVERYWHERE } else { item });
         }
     }
 

@@ -34,9 +34,9 @@ pub(crate) trait Source {
     /// written there; what was found so far does not count then.
     fn scan(&self, item: Item, filter: &RawFilter, hit: impl FnMut(PatternId)) -> bool;
 
-    /// The same for all fields that keywords look into, with the field where a part was found. What it finds in other
-    /// fields does not count.
-    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, hit: impl FnMut(Item, PatternId)) -> bool;
+    /// The same for all fields that keywords look into, with the field where a part was found, until `hit` says true of a
+    /// text. What it finds in other fields does not count.
+    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, hit: impl FnMut(Item, PatternId) -> bool) -> bool;
 
     /// Appends bytes that are the same only for fields with the same values. False when it is not worth it.
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool;

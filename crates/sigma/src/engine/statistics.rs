@@ -14,6 +14,9 @@ const COUNTERS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     grams: Vec<u16>,
+    /// By byte, and of all.
+    bytes: Vec<u32>,
+    byte_total: u32,
     /// Uses of a whole-value or end-of-value text in a field, and of all such texts in the field.
     uses: FxHashMap<Box<str>, FxHashMap<Box<str>, u32>>,
     totals: FxHashMap<Box<str>, u32>,
@@ -24,6 +27,7 @@ impl Statistics {
     pub(crate) fn of<'a>(detections: impl Iterator<Item = &'a Expr>) -> Self {
         let mut statistics = Self {
             grams: vec![0; COUNTERS],
+            bytes: vec![0; 256],
             ..Self::default()
         };
         detections.for_each(|detection| statistics.add(detection));
@@ -71,6 +75,12 @@ impl Statistics {
 
     fn add_grams(&mut self, text: &str) {
         let text = fold(text);
+        for byte in text.bytes() {
+            if let Some(counter) = self.bytes.get_mut(usize::from(byte)) {
+                *counter = counter.saturating_add(1);
+                self.byte_total = self.byte_total.saturating_add(1);
+            }
+        }
         for at in 0..text.len() {
             let Some(gram) = gram(text.as_bytes(), at) else { break };
             if let Some(counter) = self.grams.get_mut(counter(gram)) {
@@ -82,6 +92,14 @@ impl Statistics {
     /// How often rules have the piece.
     pub(crate) fn of_gram(&self, gram: u32) -> u32 {
         self.grams.get(counter(gram)).map_or(0, |count| u32::from(*count))
+    }
+
+    /// Estimated share of bytes that are this one: half of the estimate is that all are equally common.
+    pub(crate) fn share_of_byte(&self, byte: u8) -> f32 {
+        let count = self.bytes.get(usize::from(byte)).copied().unwrap_or_default();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let of_rules = count as f32 / self.byte_total.max(1) as f32;
+        (of_rules + 1.0 / 128.0) / 2.0
     }
 
     /// Estimated share of values that have the folded text in them.

@@ -208,7 +208,10 @@ impl Source for JsonEvent<'_> {
                 let bytes = self.bytes(start, end);
                 let is_for = marks.is_ascii() || filter.is_for(bytes);
                 if is_for {
-                    filter.probe(bytes, |pattern, _| hit(pattern));
+                    filter.probe(bytes, |pattern, _| {
+                        hit(pattern);
+                        true
+                    });
                 }
                 is_for
             }
@@ -217,20 +220,17 @@ impl Source for JsonEvent<'_> {
         })
     }
 
-    fn scan_all(&self, _: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId)) -> bool {
+    fn scan_all(&self, _: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId) -> bool) -> bool {
         let marks = &self.members.marks;
         if marks.has_numeric_escapes() || !marks.is_ascii() && !filter.is_for(self.line) {
             return false;
         }
         filter.probe(self.line, |pattern, at| {
             // What is found in a name is taken for part of the value before, where it is not found again.
-            let behind = self
-                .members
-                .values
-                .partition_point(|value| value.start() as usize <= at);
-            if let Some(item) = behind.checked_sub(1).and_then(|item| Item::try_from(item).ok()) {
-                hit(item, pattern);
-            }
+            let values = &self.members.values;
+            let behind = values.partition_point(|value| value.start() as usize <= at);
+            let item = behind.checked_sub(1).and_then(|item| Item::try_from(item).ok());
+            item.is_some_and(|item| hit(item, pattern))
         });
         true
     }

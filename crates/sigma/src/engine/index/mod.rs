@@ -1,13 +1,16 @@
 //! From the texts of one field to the patterns in them.
 
 mod anchored;
+mod cluster;
 mod grams;
 mod raw;
+mod sieve;
+mod texts;
 
 pub(crate) use anchored::{Anchor, Anchored};
 pub(crate) use grams::gram;
-use grams::{Grams, Short};
 pub(crate) use raw::{RawFilter, longest_plain};
+use texts::Texts;
 
 use crate::engine::arena::Span;
 use crate::engine::statistics::Statistics;
@@ -18,56 +21,30 @@ pub(crate) type PatternId = u32;
 /// Texts looked for anywhere in the values of a field.
 #[derive(Debug, Default)]
 pub(crate) struct Literals {
-    plain: Option<Grams>,
-    short: Option<Short>,
+    plain: Texts,
     /// Texts that are not all ASCII are in no value that is.
-    wide: Option<Grams>,
-    wide_short: Option<Short>,
+    wide: Option<Texts>,
 }
 
 impl Literals {
     /// All texts must be folded and not empty.
     pub(crate) fn build(patterns: &[(PatternId, &str)], statistics: &Statistics) -> Self {
-        let grams = |ascii: bool, stride: usize| {
-            let fit: Vec<(PatternId, &str)> = patterns
-                .iter()
-                .filter(|(_, text)| text.is_ascii() == ascii && text.len() >= Grams::shortest(stride))
-                .copied()
-                .collect();
-            (!fit.is_empty()).then(|| Grams::build(&fit, stride, false, |gram| statistics.of_gram(gram)))
-        };
-        let short = |ascii: bool, stride: usize| {
-            let fit: Vec<(PatternId, &str)> = patterns
-                .iter()
-                .filter(|(_, text)| text.is_ascii() == ascii && text.len() < Grams::shortest(stride))
-                .copied()
-                .collect();
-            (!fit.is_empty()).then(|| Short::build(&fit, false))
-        };
+        let (plain, wide): (Vec<_>, Vec<_>) = patterns.iter().partition(|(_, text)| text.is_ascii());
         Self {
-            plain: grams(true, 2),
-            short: short(true, 2),
-            wide: grams(false, 1),
-            wide_short: short(false, 1),
+            plain: Texts::build(&plain, false, statistics),
+            wide: (!wide.is_empty()).then(|| Texts::build(&wide, false, statistics)),
         }
     }
 
     /// Calls `found` with each text in the value; with some more than once.
     #[inline]
     pub(crate) fn probe(&self, text: &[u8], span: Span, mut found: impl FnMut(PatternId)) {
-        if let Some(grams) = &self.plain {
-            grams.probe(text, |pattern, _| found(pattern));
-        }
-        if let Some(short) = &self.short {
-            short.probe(text, |pattern, _| found(pattern));
-        }
-        if !span.ascii {
-            if let Some(grams) = &self.wide {
-                grams.probe(text, |pattern, _| found(pattern));
-            }
-            if let Some(short) = &self.wide_short {
-                short.probe(text, |pattern, _| found(pattern));
-            }
+        let wide = self.wide.as_ref().filter(|_| !span.ascii);
+        for texts in std::iter::once(&self.plain).chain(wide) {
+            texts.probe(text, |pattern, _| {
+                found(pattern);
+                true
+            });
         }
     }
 }

@@ -5,14 +5,13 @@
 //! is written as `\u` and a number, and no character outside ASCII folds to one inside: then this filter is not used.
 
 use super::PatternId;
-use super::grams::{Grams, Short};
+use super::texts::Texts;
 use crate::engine::statistics::Statistics;
 
 /// A filter over what an event is written as.
 #[derive(Debug)]
 pub(crate) struct RawFilter {
-    grams: Option<Grams>,
-    short: Option<Short>,
+    texts: Texts,
     /// Whether numbers and truth values could have one of the texts in them.
     pub(crate) reads_numbers: bool,
     /// Whether there are texts it does not find, all of them not ASCII.
@@ -31,12 +30,8 @@ impl RawFilter {
                 None => lacks_wide = true,
             }
         }
-        // A few short texts must not slow down the search for all others.
-        let (long, short): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.len() >= Grams::shortest(2));
-        let stride = Grams::stride(long.iter().map(|(_, part)| *part));
         Some(Self {
-            grams: stride.map(|stride| Grams::build(&long, stride, true, |gram| statistics.of_gram(gram))),
-            short: (!short.is_empty()).then(|| Short::build(&short, true)),
+            texts: Texts::build(&parts, true, statistics),
             lacks_wide,
             reads_numbers: parts.iter().any(|(_, part)| may_be_in_number(part)),
         })
@@ -48,15 +43,11 @@ impl RawFilter {
         bytes.is_ascii() || !self.lacks_wide && !folds_to_ascii(bytes)
     }
 
-    /// Calls `found` with each text whose part is in the bytes, and where the part is.
+    /// Calls `found` with each text whose part is in the bytes, and where the part is: at least once, and again at most
+    /// until it says true.
     #[inline]
-    pub(crate) fn probe(&self, bytes: &[u8], mut found: impl FnMut(PatternId, usize)) {
-        if let Some(grams) = &self.grams {
-            grams.probe(bytes, &mut found);
-        }
-        if let Some(short) = &self.short {
-            short.probe(bytes, &mut found);
-        }
+    pub(crate) fn probe(&self, bytes: &[u8], found: impl FnMut(PatternId, usize) -> bool) {
+        self.texts.probe(bytes, found);
     }
 }
 
