@@ -130,9 +130,8 @@ impl Pattern {
         }
     }
 
-    /// The longest text that every fitting text has in it.
-    #[must_use]
-    pub fn longest_literal(&self) -> Option<&str> {
+    /// Of the texts that every fitting text has in it, the one with the lowest `share`.
+    pub(crate) fn rarest_literal(&self, share: impl Fn(&str) -> f64) -> Option<&str> {
         match &self.shape {
             Shape::Anything => None,
             Shape::Exact(text) | Shape::Prefix(text) | Shape::Suffix(text) | Shape::Contains(text) => {
@@ -144,7 +143,7 @@ impl Pattern {
                     Token::Text(text) => Some(text.as_str()),
                     Token::Star | Token::One | Token::Dash => None,
                 })
-                .max_by_key(|text| text.len()),
+                .min_by(|left, right| share(left).total_cmp(&share(right))),
         }
     }
 }

@@ -245,10 +245,22 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     fn item_holds(&mut self, predicate: &Predicate, item: Option<Item>) -> bool {
-        let (op, other, needs) = match &predicate.kind {
-            Kind::Op { op, other, needs } => (op, *other, needs),
+        let (op, other, needs, shortest) = match &predicate.kind {
+            Kind::Op {
+                op,
+                other,
+                needs,
+                shortest,
+            } => (op, *other, needs, *shortest),
             Kind::Contains(search) => {
                 return item.is_some_and(|item| self.any_folded(item, |text| search.is_in(text)));
+            }
+            Kind::Globs { patterns, needs } => {
+                let fits = |text: &[u8]| {
+                    needs.is_in(text)
+                        && std::str::from_utf8(text).is_ok_and(|text| patterns.iter().any(|pattern| pattern.fits(text)))
+                };
+                return item.is_some_and(|item| self.any_folded(item, fits));
             }
             Kind::Anchored(_) => return false,
         };
@@ -265,7 +277,8 @@ impl<S: Source> Evaluation<'_, S> {
                     Some(needs) => self.any_folded(item, |text| needs.is_in(text)),
                     None => true,
                 };
-                may_match && self.any_text(item, |text| regex.compiled.is_match(text))
+                let is_match = |text: &str| text.len() >= shortest && regex.compiled.is_match(text);
+                may_match && self.any_text(item, is_match)
             }
             Op::Cidr(network) => self.any_text(item, |text| {
                 text.parse::<IpAddr>()

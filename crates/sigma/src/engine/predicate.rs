@@ -6,11 +6,14 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use memchr::memmem::Finder;
 
 use crate::ast::Op;
-use crate::engine::index::PatternId;
+use crate::engine::index::{MOST_IN_SIEVE, PatternId, Sieve};
 use crate::engine::slots::Slot;
+use crate::pattern::Pattern;
 
 /// Number of texts from which on an automaton finds them faster than one search after the other.
 const MANY: usize = 6;
+/// Number of sieves from which on an automaton is faster.
+const MANY_SIEVES: usize = 5;
 
 /// One question, asked at most once per event.
 #[derive(Debug)]
@@ -28,52 +31,121 @@ pub(crate) enum Kind {
     Anchored(Box<[PatternId]>),
     /// A value has one of these texts in it.
     Contains(Search),
+    /// A value fits one of these patterns, none of which is `cased`.
+    Globs {
+        patterns: Box<[Pattern]>,
+        /// One of these is in every text for which the answer is yes.
+        needs: Search,
+    },
     /// Anything else.
     Op {
         op: Op,
         /// The slot of the other field of a [`Op::FieldRef`].
         other: Slot,
-        /// One of these is in every text for which the answer is yes.
+        /// One of these is in the folded form of every text for which the answer is yes.
         needs: Option<Search>,
+        /// Length of the shortest text for which the answer is yes, in bytes.
+        shortest: usize,
     },
 }
 
-/// A search for any of some folded texts.
+/// A search for any of some folded texts. It is made when it is first needed: most never are.
 #[derive(Debug)]
-pub(crate) enum Search {
-    Few(Box<[Finder<'static>]>),
-    /// The automaton is made when it is first needed: most never are.
-    Many(Box<[Box<str>]>, OnceLock<Option<AhoCorasick>>),
+pub(crate) struct Search {
+    texts: Box<[Box<str>]>,
+    made: OnceLock<Made>,
+}
+
+#[derive(Debug)]
+enum Made {
+    Finders(Box<[Finder<'static>]>),
+    Sieves(Box<[Sieve]>),
+    Automaton(AhoCorasick),
 }
 
 impl Search {
-    pub(crate) fn new<'a>(texts: impl ExactSizeIterator<Item = &'a str>) -> Self {
-        if texts.len() < MANY {
-            Self::Few(texts.map(|text| Finder::new(text.as_bytes()).into_owned()).collect())
-        } else {
-            Self::Many(texts.map(Box::from).collect(), OnceLock::new())
+    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            texts: texts.map(Box::from).collect(),
+            made: OnceLock::new(),
         }
     }
 
     /// Whether one of the texts is in this one.
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        match self {
-            Self::Few(finders) => finders.iter().any(|finder| finder.find(text).is_some()),
-            Self::Many(texts, automaton) => {
-                let automaton = automaton.get_or_init(|| {
-                    let bytes: usize = texts.iter().map(|text| text.len()).sum();
-                    AhoCorasick::builder()
-                        .kind((bytes > 4096).then_some(AhoCorasickKind::ContiguousNFA))
-                        .build(texts.iter().map(|text| text.as_bytes()))
-                        .ok()
-                });
-                match automaton {
-                    Some(automaton) => automaton.is_match(text),
-                    None => texts
-                        .iter()
-                        .any(|one| memchr::memmem::find(text, one.as_bytes()).is_some()),
-                }
+        match self.made.get_or_init(|| self.make()) {
+            Made::Finders(finders) => finders.iter().any(|finder| finder.find(text).is_some()),
+            Made::Sieves(sieves) => sieves.iter().any(|sieve| sieve.has_any(text)),
+            Made::Automaton(automaton) => automaton.is_match(text),
+        }
+    }
+
+    fn make(&self) -> Made {
+        let finders = || {
+            let texts = self.texts.iter().map(AsRef::as_ref);
+            Made::Finders(
+                texts
+                    .map(|text: &str| Finder::new(text.as_bytes()).into_owned())
+                    .collect(),
+            )
+        };
+        if self.texts.len() < 2 || self.texts.iter().any(|text| text.is_empty()) {
+            return finders();
+        }
+        if self.texts.len() < MOST_IN_SIEVE * MANY_SIEVES
+            && let Some(sieves) = self.sieves()
+        {
+            return Made::Sieves(sieves);
+        }
+        if self.texts.len() < MANY {
+            return finders();
+        }
+        let bytes: usize = self.texts.iter().map(|text| text.len()).sum();
+        let automaton = AhoCorasick::builder()
+            .kind((bytes > 4096).then_some(AhoCorasickKind::ContiguousNFA))
+            .build(self.texts.iter().map(|text| text.as_bytes()));
+        automaton.map_or_else(|_| finders(), Made::Automaton)
+    }
+
+    fn sieves(&self) -> Option<Box<[Sieve]>> {
+        let mut patterns: Vec<(PatternId, &str)> = (0..).zip(self.texts.iter().map(AsRef::as_ref)).collect();
+        // What looks alike goes into the same.
+        patterns.sort_unstable_by_key(|(_, text)| *text);
+        patterns
+            .chunks(MOST_IN_SIEVE)
+            .map(|chunk| Sieve::build(chunk, false, common_bytes))
+            .collect()
+    }
+}
+
+/// How often a byte occurs in a folded text, by and large.
+fn common_bytes(byte: u8) -> f32 {
+    match byte {
+        b'a'..=b'z' => 0.025,
+        b'0'..=b'9' | b' ' | b'\\' | b'/' | b'.' | b'-' => 0.015,
+        0..0x80 => 0.003,
+        0x80.. => 0.001,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_finds_its_texts_however_many_they_are() {
+        for count in [1, 2, 5, 6, 64, 65, 300, 400] {
+            let texts: Vec<String> = (0..count).map(|number| format!("{number:03}x")).collect();
+            let search = Search::new(texts.iter().map(String::as_str));
+            for text in &texts {
+                assert!(
+                    search.is_in(format!("before {text} after").as_bytes()),
+                    "{text} of {count}"
+                );
+                assert!(search.is_in(text.as_bytes()));
             }
+            assert!(!search.is_in(b"0x 00x x 000y"));
+            assert!(!search.is_in(b""));
         }
     }
 }

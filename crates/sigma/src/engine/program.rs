@@ -5,10 +5,10 @@ use rustc_hash::FxHashMap;
 use crate::ast::{Expr, Op, Subject, Test};
 use crate::engine::index::{Anchor, PatternId};
 use crate::engine::predicate::{Kind, Predicate, Search};
-use crate::engine::required::required_literals;
+use crate::engine::required::{Required, required};
 use crate::engine::slots::{ANY, Names, Slot, Slots};
 use crate::engine::statistics::Statistics;
-use crate::pattern::Shape;
+use crate::pattern::{Pattern as Glob, Shape};
 
 /// An expression over predicates.
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ pub(crate) struct Estimate {
 enum Key {
     Anchored(Slot, Box<[PatternId]>),
     Contains(Slot, Box<[PatternId]>),
+    Globs(Slot, Box<[Glob]>),
     Op(Slot, Op),
 }
 
@@ -117,6 +118,7 @@ impl<'a> Interner<'a> {
     fn lower_any(&mut self, tests: &[&Test]) -> Vec<Node> {
         let mut anchored: Vec<(Slot, Vec<PatternId>)> = Vec::new();
         let mut contains: Vec<(Slot, Vec<PatternId>)> = Vec::new();
+        let mut globs: Vec<(Slot, Vec<Glob>)> = Vec::new();
         let mut nodes = Vec::new();
         for test in tests {
             let slot = self.slot(&test.subject);
@@ -129,7 +131,14 @@ impl<'a> Interner<'a> {
                         None => groups.push((slot, vec![pattern])),
                     }
                 }
-                None => nodes.push(Node::Predicate(self.op(slot, test))),
+                None => match glob(&test.op) {
+                    Some(pattern) => match globs.iter_mut().find(|(of, _)| *of == slot) {
+                        Some((_, patterns)) if patterns.contains(pattern) => {}
+                        Some((_, patterns)) => patterns.push(pattern.clone()),
+                        None => globs.push((slot, vec![pattern.clone()])),
+                    },
+                    None => nodes.push(Node::Predicate(self.op(slot, test))),
+                },
             }
         }
         for (slot, mut patterns) in anchored {
@@ -143,6 +152,9 @@ impl<'a> Interner<'a> {
             patterns.dedup();
             let patterns = patterns.into_boxed_slice();
             nodes.push(Node::Predicate(self.contains(slot, patterns)));
+        }
+        for (slot, patterns) in globs {
+            nodes.push(Node::Predicate(self.globs(slot, patterns.into_boxed_slice())));
         }
         nodes
     }
@@ -210,31 +222,64 @@ impl<'a> Interner<'a> {
         self.add(key, slot, kind, estimate)
     }
 
+    fn globs(&mut self, slot: Slot, patterns: Box<[Glob]>) -> u32 {
+        let key = Key::Globs(slot, patterns);
+        if let Some(number) = self.by_key.get(&key) {
+            return *number;
+        }
+        let Key::Globs(_, patterns) = &key else { return 0 };
+        let share = |text: &str| self.statistics.share_of_literal(text);
+        let mut texts: Vec<String> = patterns
+            .iter()
+            .filter_map(|pattern| pattern.rarest_literal(share))
+            .map(str::to_owned)
+            .collect();
+        texts.sort();
+        texts.dedup();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let estimate = Estimate {
+            cost: 40.0 + 12.0 * texts.len().min(6) as f64,
+            share: self.share_of_any(&texts),
+            literals: Some(self.anywhere(slot, &texts)),
+        };
+        let kind = Kind::Globs {
+            patterns: patterns.clone(),
+            needs: Search::new(texts.iter().map(String::as_str)),
+        };
+        self.add(key, slot, kind, estimate)
+    }
+
+    /// Estimated share of values that have one of the texts in them and pass further tests.
+    fn share_of_any(&self, texts: &[String]) -> f64 {
+        let all: f64 = texts.iter().map(|text| self.statistics.share_of_literal(text)).sum();
+        all.min(0.7)
+    }
+
+    /// The texts as patterns that are looked for anywhere.
+    fn anywhere(&mut self, slot: Slot, texts: &[String]) -> Box<[PatternId]> {
+        let mut patterns: Vec<PatternId> = texts.iter().map(|text| self.pattern(slot, None, text)).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        patterns.into_boxed_slice()
+    }
+
     fn op(&mut self, slot: Slot, test: &Test) -> u32 {
         let key = Key::Op(slot, test.op.clone());
         if let Some(number) = self.by_key.get(&key) {
             return *number;
         }
-        let literals = required_literals(&test.op);
+        let Required { literals, shortest } = required(&test.op, |text| self.statistics.share_of_literal(text));
         let other = match &test.op {
             Op::FieldRef(reference) => self.slots.intern(&reference.field, self.names),
             Op::Null | Op::Exists | Op::Text(_) | Op::Regex(_) | Op::Cidr(_) | Op::Compare(..) | Op::Time(..) => ANY,
         };
-        let share = literals.as_ref().map_or(0.7, |texts| {
-            let all: f64 = texts.iter().map(|text| self.statistics.share_of_literal(text)).sum();
-            all.min(0.7)
-        });
+        let share = literals.as_ref().map_or(0.7, |texts| self.share_of_any(texts));
         let is_regex = matches!(test.op, Op::Regex(_));
         let needs = literals
             .as_ref()
             .filter(|_| is_regex)
             .map(|texts| Search::new(texts.iter().map(String::as_str)));
-        let literals = literals.map(|texts| {
-            let mut patterns: Vec<PatternId> = texts.iter().map(|text| self.pattern(slot, None, text)).collect();
-            patterns.sort_unstable();
-            patterns.dedup();
-            patterns.into_boxed_slice()
-        });
+        let literals = literals.map(|texts| self.anywhere(slot, &texts));
         let estimate = Estimate {
             cost: cost(&test.op),
             share,
@@ -244,6 +289,7 @@ impl<'a> Interner<'a> {
             op: test.op.clone(),
             other,
             needs,
+            shortest,
         };
         self.add(key, slot, kind, estimate)
     }
@@ -277,6 +323,13 @@ fn simple(op: &Op) -> Option<(Option<Anchor>, &str)> {
         Shape::Contains(text) => Some((None, text)),
         Shape::Anything | Shape::Glob(_) => None,
     }
+}
+
+/// The pattern of a test for several texts with anything between them, of which one at least is known.
+fn glob(op: &Op) -> Option<&Glob> {
+    let Op::Text(pattern) = op else { return None };
+    let is_glob = !pattern.cased && matches!(pattern.shape, Shape::Glob(_));
+    (is_glob && pattern.rarest_literal(|_| 0.0).is_some()).then_some(pattern)
 }
 
 fn split<'e>(terms: &'e [Expr], tests: &mut Vec<&'e Test>, others: &mut Vec<&'e Expr>) {

@@ -7,48 +7,74 @@ use crate::pattern::{fold, fold_char};
 
 /// Most alternatives that are worth looking for.
 const MAX_LITERALS: usize = 64;
+/// Most characters of a class that are looked for one by one; each may be written in several cases.
+const MAX_CLASS: usize = 24;
+/// Most texts that a run of characters and small classes stands for.
+const MAX_VARIANTS: usize = 16;
+/// Length from which on a run is not made longer if that makes it more than one text.
+const LONG_ENOUGH: usize = 4;
 /// Shortest text that is worth looking for in a regular expression.
 const MIN_LENGTH: usize = 1;
 
-/// Folded texts of which at least one is in the folded form of every text that passes; `None` when there are none.
-pub(crate) fn required_literals(op: &Op) -> Option<Vec<String>> {
+/// What a text must have to pass a test.
+#[derive(Debug, Default)]
+pub(crate) struct Required {
+    /// Folded texts of which at least one is in its folded form; `None` when there are none.
+    pub(crate) literals: Option<Vec<String>>,
+    /// Its length, in bytes.
+    pub(crate) shortest: usize,
+}
+
+/// What a text must have for the test to pass. `share` estimates how common a folded text is.
+pub(crate) fn required(op: &Op, share: impl Fn(&str) -> f64) -> Required {
     match op {
         Op::Text(pattern) => {
-            let longest = pattern.longest_literal().filter(|text| !text.is_empty())?;
-            Some(vec![fold(longest)])
+            let rarest = pattern.rarest_literal(share).filter(|text| !text.is_empty());
+            Required {
+                literals: rarest.map(|text| vec![fold(text)]),
+                shortest: 0,
+            }
         }
         Op::Regex(regex) => {
-            let hir = regex_syntax::ParserBuilder::new().build().parse(regex.source()).ok()?;
-            let literals = of_hir(&hir)?;
-            (literals.iter().all(|text| text.len() >= MIN_LENGTH)).then_some(literals)
+            let Ok(hir) = regex_syntax::ParserBuilder::new().build().parse(regex.source()) else {
+                return Required::default();
+            };
+            let literals = of_hir(&hir);
+            Required {
+                literals: literals.filter(|texts| texts.iter().all(|text| text.len() >= MIN_LENGTH)),
+                shortest: hir.properties().minimum_len().unwrap_or(0),
+            }
         }
-        Op::Null | Op::Exists | Op::Cidr(_) | Op::FieldRef(_) | Op::Compare(..) | Op::Time(..) => None,
+        Op::Null | Op::Exists | Op::Cidr(_) | Op::FieldRef(_) | Op::Compare(..) | Op::Time(..) => Required::default(),
     }
 }
 
 fn of_hir(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => None,
-        HirKind::Literal(_) | HirKind::Class(_) => exact(hir).map(|text| vec![text]),
+        HirKind::Literal(_) | HirKind::Class(_) => variants(hir),
         HirKind::Capture(capture) => of_hir(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => of_hir(&repetition.sub),
         HirKind::Repetition(_) => None,
         HirKind::Concat(parts) => {
             let mut best: Option<Vec<String>> = None;
-            let mut run = String::new();
+            let mut run = vec![String::new()];
             for part in parts {
-                if let Some(text) = exact(part) {
-                    run.push_str(&text);
-                    continue;
-                }
                 // What matches nothing does not separate what is before it from what is behind it.
                 if matches!(part.kind(), HirKind::Look(_) | HirKind::Empty) {
                     continue;
                 }
-                best = better(best, Some(vec![std::mem::take(&mut run)]));
-                best = better(best, of_hir(part));
+                let next = variants(part);
+                match &next {
+                    Some(next) if is_worth(&run, next) => run = joined(&run, next),
+                    Some(next) => best = better(best, Some(std::mem::replace(&mut run, next.clone()))),
+                    None => {
+                        best = better(best, Some(std::mem::replace(&mut run, vec![String::new()])));
+                        best = better(best, of_hir(part));
+                    }
+                }
             }
-            better(best, Some(vec![run]))
+            better(best, Some(run))
         }
         HirKind::Alternation(branches) => {
             let mut all = Vec::new();
@@ -65,28 +91,26 @@ fn of_hir(hir: &Hir) -> Option<Vec<String>> {
     }
 }
 
-/// The folded text when all that matches folds to the same.
-fn exact(hir: &Hir) -> Option<String> {
+/// The folded texts that match, when these are few and all there is.
+fn variants(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
-        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).ok().map(fold),
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).ok().map(|text| vec![fold(text)]),
         HirKind::Class(Class::Unicode(class)) => {
-            let mut chars = class
-                .ranges()
+            let ranges = class.ranges();
+            let count: usize = ranges.iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
+            if count > MAX_CLASS {
+                return None;
+            }
+            let mut all: Vec<String> = ranges
                 .iter()
-                .map(|range| (range.end() as u32).saturating_sub(range.start() as u32))
-                .all(|extra| extra < 4)
-                .then(|| {
-                    class
-                        .ranges()
-                        .iter()
-                        .take(8)
-                        .flat_map(|range| range.start()..=range.end())
-                })?
-                .map(fold_char);
-            let first = chars.next()?;
-            (class.ranges().len() <= 8 && chars.all(|c| c == first)).then(|| first.to_string())
+                .flat_map(|range| range.start()..=range.end())
+                .map(|c| fold_char(c).to_string())
+                .collect();
+            all.sort();
+            all.dedup();
+            (!all.is_empty() && all.len() <= MAX_VARIANTS).then_some(all)
         }
-        HirKind::Capture(capture) => exact(&capture.sub),
+        HirKind::Capture(capture) => variants(&capture.sub),
         HirKind::Empty
         | HirKind::Class(Class::Bytes(_))
         | HirKind::Look(_)
@@ -94,6 +118,18 @@ fn exact(hir: &Hir) -> Option<String> {
         | HirKind::Concat(_)
         | HirKind::Alternation(_) => None,
     }
+}
+
+/// Whether a run is better with what follows: it gets longer, but there are more of it.
+fn is_worth(run: &[String], next: &[String]) -> bool {
+    let is_short = run.iter().any(|text| text.len() < LONG_ENOUGH);
+    next.len() == 1 || is_short && next.len() * run.len() <= MAX_VARIANTS
+}
+
+fn joined(left: &[String], right: &[String]) -> Vec<String> {
+    left.iter()
+        .flat_map(|left| right.iter().map(move |right| format!("{left}{right}")))
+        .collect()
 }
 
 fn better(left: Option<Vec<String>>, right: Option<Vec<String>>) -> Option<Vec<String>> {
@@ -135,6 +171,13 @@ mod tests {
             ("[a-z]{4}`", Some(vec!["`"])),
             ("[a-z]+longer[0-9]short", Some(vec!["longer"])),
             (".", None),
+            (r#"[a-z]+\.[ "']{1}x*"#, Some(vec![". ", ".\"", ".'"])),
+            ("[ab][cd]", Some(vec!["ac", "ad", "bc", "bd"])),
+            (
+                "[abcde]longer[fghij]",
+                Some(vec!["alonger", "blonger", "clonger", "dlonger", "elonger"]),
+            ),
+            ("(?i)[ks]é", Some(vec!["ké", "sé"])),
         ] {
             let hir = regex_syntax::ParserBuilder::new().build().parse(source).unwrap();
             let found = of_hir(&hir).filter(|texts| texts.iter().all(|text| text.len() >= MIN_LENGTH));

@@ -198,10 +198,10 @@ impl Search<'_, '_> {
                     .any(|resource| self.closed.contains(&resource)));
         let (share, by_presence) = match &predicate.kind {
             Kind::Anchored(_) => (estimate.share, false),
-            Kind::Contains(_) | Kind::Op { .. } if is_found => (estimate.share, false),
+            Kind::Contains(_) | Kind::Globs { .. } | Kind::Op { .. } if is_found => (estimate.share, false),
             Kind::Op { op: Op::Null, .. } => return None,
-            Kind::Contains(_) | Kind::Op { .. } if predicate.slot == ANY => return None,
-            Kind::Contains(_) | Kind::Op { .. } => (PRESENT, true),
+            Kind::Contains(_) | Kind::Globs { .. } | Kind::Op { .. } if predicate.slot == ANY => return None,
+            Kind::Contains(_) | Kind::Globs { .. } | Kind::Op { .. } => (PRESENT, true),
         };
         let witness = Witness {
             predicate: number,

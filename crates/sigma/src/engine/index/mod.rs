@@ -10,6 +10,7 @@ mod texts;
 pub(crate) use anchored::{Anchor, Anchored};
 pub(crate) use grams::gram;
 pub(crate) use raw::{RawFilter, longest_plain};
+pub(crate) use sieve::{MOST as MOST_IN_SIEVE, Sieve};
 use texts::Texts;
 
 use crate::engine::arena::Span;

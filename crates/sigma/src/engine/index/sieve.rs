@@ -122,12 +122,28 @@ impl Sieve {
     /// Calls `found` with texts in the value and where they start: with each again and again until it says true.
     #[inline]
     pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize) -> bool) {
-        let mut seen = Seen {
-            entries: 0,
-            alive: u8::MAX,
-        };
+        let mut seen = Seen::default();
         let visit = |at, buckets| self.compare(value, at, buckets, &mut seen, &mut found);
         self.look(value, visit);
+    }
+
+    /// Whether one of the texts is in the value.
+    #[inline]
+    pub(crate) fn has_any(&self, value: &[u8]) -> bool {
+        let mut is_found = false;
+        self.look(value, |at, buckets| {
+            let mut seen = Seen::default();
+            is_found = is_found || {
+                let mut found = false;
+                self.compare(value, at, buckets, &mut seen, &mut |_, _| {
+                    found = true;
+                    true
+                });
+                found
+            };
+            if is_found { 0 } else { u8::MAX }
+        });
+        is_found
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -306,6 +322,15 @@ struct Seen {
     alive: u8,
 }
 
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            entries: 0,
+            alive: u8::MAX,
+        }
+    }
+}
+
 fn fill(tables: &mut [[u8; 16]; WIDTH], position: usize, halves: u16, bucket: u8) {
     for (place, half) in tables.get_mut(position).into_iter().flatten().zip(0..) {
         if halves >> half & 1 == 1 {
@@ -406,6 +431,7 @@ mod tests {
                     })
                 });
                 prop_assert_eq!(&fast, &slow);
+                prop_assert_eq!(sieve.has_any(value.as_bytes()), !expected.is_empty());
                 fast.sort_unstable();
                 prop_assert_eq!(&fast, &expected);
             }
