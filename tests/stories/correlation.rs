@@ -153,6 +153,30 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
         "rules of correlations alert by themselves"
     );
 
+    // Each says how it came to be.
+    let alert = alerts(&system, "brute-force").await?.pop().context("no alert")?;
+    let explained = system.picket(&["rules", "explain", "--alert", alert.id.as_str()])?;
+    let text = String::from_utf8_lossy(&explained.stdout);
+    ensure!(
+        explained.status.success() && text.starts_with("ALERT  Brute force"),
+        "{text}"
+    );
+    for part in [
+        "event_count gte 10 within 300 s",
+        "source.ip=203.0.113.",
+        "no limit was hit",
+        "Failed password",
+    ] {
+        ensure!(text.contains(part), "no {part} in:\n{text}");
+    }
+    let event = alert.correlation.context("no correlation")?.event_ids.remove(0);
+    let explained = system.picket(&["rules", "explain", "--rule", "brute-force", "--event", &event])?;
+    let text = String::from_utf8_lossy(&explained.stdout);
+    ensure!(
+        explained.status.success() && text.starts_with("CONTRIBUTES  Brute force") && text.contains("MATCH  Failed"),
+        "{text}"
+    );
+
     // Looking at everything once more changes nothing.
     let store = system.store().await?;
     let before = alerts(&system, "brute-force").await?;

@@ -71,7 +71,7 @@ pub use engine::profile::{Profile, RuleProfile};
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
 pub use error::{LineError, RuleError};
-pub use explain::{Explanation, explain, explain_with};
+pub use explain::{CorrelationExplanation, Explanation, explain, explain_correlation, explain_with};
 pub use filter::Filter;
 pub use lint::{Lint, Linter, Severity, lint};
 pub use logsource::{Applied, Catalog, Resolved};

@@ -1,4 +1,4 @@
-//! Explaining what a rule makes of an event.
+//! Explaining what a rule or a correlation makes of an event.
 
 use model::event::Fields;
 use model::rule::RuleKind;
@@ -6,7 +6,7 @@ use model::{Epoch, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use proto::rules::v1::ExplainRuleRequest;
 use proto::rules::v1::explain_rule_request::{Event as AskedEvent, Rule as AskedRule};
 use proto::{ErrorCode, ServiceError};
-use sigma::{Document, Filter, Rule};
+use sigma::{Correlation, Document, Filter, Rule, RuleError};
 use storage::{Store, blocks, rules};
 use tonic::Status;
 
@@ -25,7 +25,7 @@ pub(crate) async fn explain(
     tenant: &Tenant,
     request: ExplainRuleRequest,
 ) -> Result<String, Status> {
-    let rule = match request.rule {
+    let asked = match request.rule {
         Some(AskedRule::RuleId(id)) => stored_rule(store, cache, tenant, &id).await?,
         Some(AskedRule::RuleYaml(yaml)) => given_rule(&yaml)?,
         None => return Err(invalid("rule: expected rule_id or rule_yaml, got nothing".to_owned())),
@@ -39,34 +39,50 @@ pub(crate) async fn explain(
             ));
         }
     };
+    explain_with_deployed(store, cache, tenant, asked, event).await
+}
+
+/// What is to be explained.
+pub(crate) enum Asked {
+    Rule(Box<Rule>),
+    Correlation(Box<Correlation>),
+}
+
+/// The explanation, with everything that is in use, as JSON text.
+pub(crate) async fn explain_with_deployed(
+    store: &Store,
+    cache: &ParsedRules,
+    tenant: &Tenant,
+    asked: Asked,
+    event: Event,
+) -> Result<String, Status> {
+    let needs_rules = matches!(asked, Asked::Correlation(_));
     let stored = rules::enabled(store).await.map_err(|error| failed(&error))?;
     let parsed: Vec<Parsed> = stored
         .iter()
-        .filter(|rule| rule.tenant == *tenant && matches!(rule.kind, RuleKind::Pipeline | RuleKind::Filter))
+        .filter(|rule| rule.tenant == *tenant)
+        .filter(|rule| needs_rules || matches!(rule.kind, RuleKind::Pipeline | RuleKind::Filter))
         .filter_map(|rule| cache.get(rule).ok())
         .collect();
     let explaining = tokio::task::spawn_blocking(move || {
-        let pipelines: Vec<&Pipeline> = parsed
-            .iter()
-            .filter_map(|parsed| match parsed {
-                Parsed::Pipeline(pipeline) => Some(&**pipeline),
-                Parsed::Document(_) => None,
-            })
-            .collect();
-        let filters: Vec<Filter> = parsed
-            .iter()
-            .filter_map(|parsed| match parsed {
-                Parsed::Document(document) => match &**document {
-                    Document::Filter(filter) => Some(filter.clone()),
-                    Document::Rule(_) | Document::Correlation(_) => None,
-                },
-                Parsed::Pipeline(_) => None,
-            })
-            .collect();
-        let catalog = catalog(&pipelines, &mut Problems::default());
-        let explanation = sigma::explain_with(&rule, &catalog, &filters, &event)
-            .map_err(|error| invalid(format!("rule: {}: {}", error.field, error.reason)))?;
-        serde_json::to_string(&explanation).map_err(|error| {
+        let content = Deployed::of(&parsed);
+        let catalog = catalog(&content.pipelines, &mut Problems::default());
+        let unusable = |error: RuleError| invalid(format!("rule: {}: {}", error.field, error.reason));
+        let text = match asked {
+            Asked::Rule(rule) => serde_json::to_string(
+                &sigma::explain_with(&rule, &catalog, &content.filters, &event).map_err(unusable)?,
+            ),
+            Asked::Correlation(correlation) => {
+                let id = correlation.id.clone();
+                let mut correlations = content.correlations;
+                correlations.retain(|other| other.id != id);
+                correlations.push(*correlation);
+                let (rules, filters) = (&content.rules, &content.filters);
+                let found = sigma::explain_correlation(&id, correlations, rules, &catalog, filters, &event);
+                serde_json::to_string(&found.map_err(unusable)?)
+            }
+        };
+        text.map_err(|error| {
             ServiceError::new(
                 ErrorCode::Internal,
                 format!("the explanation cannot be written ({error})"),
@@ -80,7 +96,38 @@ pub(crate) async fn explain(
     })
 }
 
-async fn stored_rule(store: &Store, cache: &ParsedRules, tenant: &Tenant, id: &str) -> Result<Rule, Status> {
+/// What is in use, by kind.
+#[derive(Default)]
+struct Deployed<'a> {
+    pipelines: Vec<&'a Pipeline>,
+    filters: Vec<Filter>,
+    rules: Vec<Rule>,
+    correlations: Vec<Correlation>,
+}
+
+impl<'a> Deployed<'a> {
+    fn of(parsed: &'a [Parsed]) -> Self {
+        let mut content = Self::default();
+        for parsed in parsed {
+            match parsed {
+                Parsed::Pipeline(pipeline) => content.pipelines.push(pipeline),
+                Parsed::Document(document) => match &**document {
+                    Document::Filter(filter) => content.filters.push(filter.clone()),
+                    Document::Rule(rule) => content.rules.push(rule.clone()),
+                    Document::Correlation(correlation) => content.correlations.push(correlation.clone()),
+                },
+            }
+        }
+        content
+    }
+}
+
+pub(crate) async fn stored_rule(
+    store: &Store,
+    cache: &ParsedRules,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Asked, Status> {
     let stored = rules::get(store, tenant, id).await.map_err(|error| failed(&error))?;
     let stored = stored.ok_or_else(|| {
         Status::from(ServiceError::new(
@@ -89,13 +136,15 @@ async fn stored_rule(store: &Store, cache: &ParsedRules, tenant: &Tenant, id: &s
         ))
     })?;
     match cache.get(&stored) {
-        Ok(Parsed::Document(document)) => only_rule(&document, "rule_id"),
-        Ok(Parsed::Pipeline(_)) => Err(invalid("rule_id: expected a rule, got a pipeline".to_owned())),
+        Ok(Parsed::Document(document)) => asked(&document, "rule_id"),
+        Ok(Parsed::Pipeline(_)) => Err(invalid(
+            "rule_id: expected a rule or a correlation, got a pipeline".to_owned(),
+        )),
         Err(error) => Err(invalid(format!("rule_id: the stored rule is not usable: {error}"))),
     }
 }
 
-fn given_rule(yaml: &str) -> Result<Rule, Status> {
+fn given_rule(yaml: &str) -> Result<Asked, Status> {
     if yaml.len() > MAX_TEXT_BYTES {
         return Err(invalid(format!("rule_yaml: expected at most {MAX_TEXT_BYTES} bytes")));
     }
@@ -103,18 +152,18 @@ fn given_rule(yaml: &str) -> Result<Rule, Status> {
     match (documents.next(), documents.next()) {
         (Some(document), None) => {
             let document = document.map_err(|error| invalid(format!("rule_yaml: {error}")))?;
-            only_rule(&document, "rule_yaml")
+            asked(&document, "rule_yaml")
         }
         _ => Err(invalid("rule_yaml: expected one document".to_owned())),
     }
 }
 
-fn only_rule(document: &Document, field: &str) -> Result<Rule, Status> {
+fn asked(document: &Document, field: &str) -> Result<Asked, Status> {
     match document {
-        Document::Rule(rule) => Ok(rule.clone()),
-        Document::Correlation(_) | Document::Filter(_) => Err(invalid(format!(
-            "{field}: expected a rule, got a {}",
-            document.kind().as_str()
+        Document::Rule(rule) => Ok(Asked::Rule(Box::new(rule.clone()))),
+        Document::Correlation(correlation) => Ok(Asked::Correlation(Box::new(correlation.clone()))),
+        Document::Filter(_) => Err(invalid(format!(
+            "{field}: expected a rule or a correlation, got a filter"
         ))),
     }
 }
@@ -128,7 +177,7 @@ async fn stored_event(store: &Store, tenant: &Tenant, id: &str) -> Result<Event,
     Ok(found.ok_or_else(missing)?)
 }
 
-fn given_event(json: &str) -> Result<Event, Status> {
+pub(crate) fn given_event(json: &str) -> Result<Event, Status> {
     if json.len() > MAX_TEXT_BYTES {
         return Err(invalid(format!("event_json: expected at most {MAX_TEXT_BYTES} bytes")));
     }

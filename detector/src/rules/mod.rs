@@ -8,6 +8,7 @@ pub(crate) mod directory;
 mod engine;
 pub(crate) mod exceptions;
 pub(crate) mod explain;
+pub(crate) mod explain_alert;
 pub(crate) mod follow;
 pub(crate) mod import;
 pub(crate) mod parsed;

@@ -20,7 +20,7 @@ use super::check::check;
 use super::compiled::{Shared, TenantRules};
 use super::exceptions::{MAX_SELECTION_BYTES, selection};
 use super::parsed::{Parsed, parse};
-use super::{blind, explain};
+use super::{blind, explain, explain_alert};
 use crate::backtest::service::{self as backtest, Answers, Turns};
 
 /// Most files in one import.
@@ -250,6 +250,20 @@ impl RuleService for Rules {
         let request = request.into_inner();
         let explanation = explain::explain(&self.store, &self.cache, &caller.tenant, request).await?;
         Ok(Response::new(wire::ExplainRuleResponse {
+            explanation_json: explanation,
+        }))
+    }
+
+    async fn explain_alert(
+        &self,
+        request: Request<wire::ExplainAlertRequest>,
+    ) -> Result<Response<wire::ExplainAlertResponse>, Status> {
+        let caller = caller(&request, &request.get_ref().tenant, "")?;
+        let id = request.into_inner().alert_id;
+        let (compiled, none) = (self.rules.load_full(), TenantRules::default());
+        let rules = compiled.tenant(&caller.tenant).unwrap_or(&none);
+        let explanation = explain_alert::explain(&self.store, &self.cache, rules, &caller.tenant, &id).await?;
+        Ok(Response::new(wire::ExplainAlertResponse {
             explanation_json: explanation,
         }))
     }

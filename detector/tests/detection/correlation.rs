@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::alert::Alert;
 use model::node::Role;
 use model::{Event, SourceId, Timestamp};
+use proto::rules::v1::explain_rule_request::{Event as AskedEvent, Rule as AskedRule};
 use proto::rules::v1::rule_service_client::RuleServiceClient;
-use proto::rules::v1::{PutSuppressionRequest, Suppression};
+use proto::rules::v1::{ExplainAlertRequest, ExplainRuleRequest, PutSuppressionRequest, Suppression};
+use serde_json::Value;
 
 use crate::sandbox::{Sandbox, event, eventually};
 
@@ -171,6 +173,85 @@ async fn what_more_events_can_falsify_is_judged_when_the_window_is_over_and_take
         few.len() == 1 && few[0].correlation.as_ref().unwrap().retracted
     })
     .await;
+    detector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_explained_by_the_events_that_made_it() {
+    let sandbox = sandbox().await;
+    let detector = sandbox.start("detector-1").await;
+    for event in events() {
+        sandbox.store_block(&[event]).await;
+    }
+    let alerts = sandbox.settle().await;
+    let mut client = RuleServiceClient::new(sandbox.connect(&detector, Role::Gateway).await);
+    let mut explain = async |alert: &Alert| -> Value {
+        let request = ExplainAlertRequest {
+            tenant: "default".to_owned(),
+            alert_id: alert.id.to_string(),
+        };
+        let answer = client.explain_alert(request).await.unwrap().into_inner();
+        serde_json::from_str(&answer.explanation_json).unwrap()
+    };
+    let brute_force = of(&alerts, "brute-force");
+    let found = explain(
+        brute_force
+            .iter()
+            .find(|alert| alert.event["source"]["ip"] == "203.0.113.1")
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(found["condition"], "event_count gte 5", "{found}");
+    assert_eq!(found["threshold"]["gte"], 5.0);
+    assert_eq!(found["correlation"]["count"], 5);
+    assert_eq!(found["correlation"]["overflowed"], false);
+    assert_eq!(found["correlation"]["group"]["source.ip"], "203.0.113.1");
+    assert_eq!(found["not_listed"], 0);
+    let contributing = found["events"].as_array().unwrap();
+    assert_eq!(contributing.len(), 5);
+    for event in contributing {
+        assert_eq!(
+            (&event["stored"], &event["rules"][0]["id"]),
+            (&true.into(), &"failed-login".into()),
+            "{event}"
+        );
+    }
+    // A step of the outer one is the inner one's alert.
+    let found = explain(of(&alerts, "then-login")[0]).await;
+    assert_eq!(found["condition"], "temporal_ordered gte 2", "{found}");
+    let steps: Vec<(&Value, &Value)> = found["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (&step["kind"], &step["rules"][0]["id"]))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (&"alert".into(), &"brute-force".into()),
+            (&"event".into(), &"login".into())
+        ]
+    );
+    // An alert of a rule is explained by its event.
+    let found = explain(of(&alerts, "login")[0]).await;
+    assert_eq!(
+        (&found["matched"], &found["rule"]["id"]),
+        (&true.into(), &"login".into())
+    );
+
+    let request = ExplainRuleRequest {
+        tenant: "default".to_owned(),
+        rule: Some(AskedRule::RuleId("brute-force".to_owned())),
+        event: Some(AskedEvent::EventId(contributing[0]["id"].as_str().unwrap().to_owned())),
+    };
+    let answer = client.explain_rule(request).await.unwrap().into_inner();
+    let found: Value = serde_json::from_str(&answer.explanation_json).unwrap();
+    assert_eq!(found["contributes"], true, "{found}");
+    assert_eq!(found["contributions"][0]["group"]["source.ip"], "203.0.113.1");
+    assert_eq!(
+        (&found["rules"][0]["matched"], &found["timespan"]),
+        (&true.into(), &300.into())
+    );
     detector.stop().await;
 }
 

@@ -10,8 +10,9 @@ use model::rule::{RuleKind, RuleVersion, StoredRule};
 use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::{
-    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainRuleRequest, FindBlindRulesRequest,
-    FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, Outcome, RuleChange, RuleFile, SetRulesEnabledRequest,
+    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainAlertRequest, ExplainRuleRequest,
+    FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, Outcome, RuleChange, RuleFile,
+    SetRulesEnabledRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::Store;
@@ -262,6 +263,21 @@ pub async fn explain(peers: &Peers, caller: &Caller, mut request: ExplainRuleReq
     request.tenant = caller.tenant.to_string();
     let call = |mut client: RuleServiceClient<Channel>, request| async move { client.explain_rule(request).await };
     ask(peers, "explain a rule", request, IMPORT_TIMEOUT, call)
+        .await
+        .map(|answer| answer.explanation_json)
+}
+
+/// How an alert came to be: JSON.
+///
+/// # Errors
+/// When there is no such alert, or no detector is running.
+pub async fn explain_alert(peers: &Peers, caller: &Caller, alert_id: String) -> Result<String, ServiceError> {
+    let request = ExplainAlertRequest {
+        tenant: caller.tenant.to_string(),
+        alert_id,
+    };
+    let call = |mut client: RuleServiceClient<Channel>, request| async move { client.explain_alert(request).await };
+    ask(peers, "explain an alert", request, IMPORT_TIMEOUT, call)
         .await
         .map(|answer| answer.explanation_json)
 }

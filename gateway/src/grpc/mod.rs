@@ -66,6 +66,7 @@ pub static RPCS: &[Rpc] = &[
     rpc("/picket.rules.v1.RuleService/PutSuppression", ANALYST, false),
     rpc("/picket.rules.v1.RuleService/DeleteSuppression", ANALYST, false),
     rpc("/picket.rules.v1.RuleService/ExplainRule", VIEWER, false),
+    rpc("/picket.rules.v1.RuleService/ExplainAlert", VIEWER, false),
     rpc("/picket.rules.v1.RuleService/FindBlindRules", VIEWER, false),
     rpc("/picket.rules.v1.RuleService/BacktestRules", ANALYST, false),
     rpc("/grpc.health.v1.Health/Check", Access::Public, false),

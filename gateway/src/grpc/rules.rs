@@ -4,10 +4,10 @@ use model::AccessRole;
 use proto::rules::v1::rule_service_server::RuleService;
 use proto::rules::v1::{
     BacktestRulesRequest, BacktestRulesResponse, DeleteExceptionRequest, DeleteExceptionResponse, DeleteRulesRequest,
-    DeleteRulesResponse, DeleteSuppressionRequest, DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse,
-    FindBlindRulesRequest, FindBlindRulesResponse, ImportRulesRequest, ImportRulesResponse, PutExceptionRequest,
-    PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, SetRulesEnabledRequest,
-    SetRulesEnabledResponse,
+    DeleteRulesResponse, DeleteSuppressionRequest, DeleteSuppressionResponse, ExplainAlertRequest,
+    ExplainAlertResponse, ExplainRuleRequest, ExplainRuleResponse, FindBlindRulesRequest, FindBlindRulesResponse,
+    ImportRulesRequest, ImportRulesResponse, PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest,
+    PutSuppressionResponse, SetRulesEnabledRequest, SetRulesEnabledResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -127,6 +127,16 @@ impl RuleService for Rules {
         let caller = caller(&request)?;
         let explanation_json = rules::explain(&self.app.peers, &caller, request.into_inner()).await?;
         Ok(Response::new(ExplainRuleResponse { explanation_json }))
+    }
+
+    async fn explain_alert(
+        &self,
+        request: Request<ExplainAlertRequest>,
+    ) -> Result<Response<ExplainAlertResponse>, Status> {
+        let caller = caller(&request)?;
+        let id = request.into_inner().alert_id;
+        let explanation_json = rules::explain_alert(&self.app.peers, &caller, id).await?;
+        Ok(Response::new(ExplainAlertResponse { explanation_json }))
     }
 
     async fn find_blind_rules(

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::params::Params;
 use super::path::PathText;
-use crate::app::alerts;
 use crate::app::events::{DEFAULT_PAGE, MAX_PAGE, check_limit};
+use crate::app::{alerts, rules};
 use crate::auth::Caller;
 use crate::problem::{Problem, internal, invalid};
 use crate::state::App;
@@ -149,4 +149,23 @@ pub(super) async fn get(
 ) -> Result<Json<JsonValue>, Problem> {
     let alert = alerts::get(&app.store, &caller.tenant, &id).await?;
     Ok(Json(to_json(&alert)?))
+}
+
+/// How an alert came to be. Of a correlation: `correlation` as in the alert (group, window, count, limits), its
+/// `condition` and `threshold`, and its `events` with the `rules` each matched. Of a rule: what the rule makes of its event.
+#[utoipa::path(
+    get,
+    path = "/alerts/{id}/explain",
+    tag = "alerts",
+    params(("id" = String, Path, description = "32 hex digits", pattern = "^[0-9a-f]{32}$")),
+    responses((status = 200, description = "The explanation", body = Object))
+)]
+pub(super) async fn explain(
+    State(app): State<App>,
+    caller: Caller,
+    PathText(id): PathText,
+) -> Result<Json<JsonValue>, Problem> {
+    let explanation = rules::explain_alert(&app.peers, &caller, id).await?;
+    let value = serde_json::from_str(&explanation).map_err(|error| internal("explanation", &error))?;
+    Ok(Json(value))
 }

@@ -113,6 +113,7 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Get, "/search", VIEWER, || routes!(events::search)),
     route(Verb::Get, "/alerts", VIEWER, || routes!(alerts::list)),
     route(Verb::Get, "/alerts/{id}", VIEWER, || routes!(alerts::get)),
+    route(Verb::Get, "/alerts/{id}/explain", VIEWER, || routes!(alerts::explain)),
     route(Verb::Get, "/stats", VIEWER, || routes!(stats::stats)),
     route(Verb::Get, "/metrics", VIEWER, || routes!(stats::metrics)),
     route(Verb::Get, "/ti/iocs", VIEWER, || routes!(indicators::list)),

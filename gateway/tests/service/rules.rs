@@ -14,9 +14,10 @@ use proto::rules::v1::rule_service_server::RuleService;
 use proto::rules::v1::{
     BacktestProgress, BacktestRulesRequest, BacktestRulesResponse, BlindRule, DeleteExceptionRequest,
     DeleteExceptionResponse, DeleteRulesRequest, DeleteRulesResponse, DeleteSuppressionRequest,
-    DeleteSuppressionResponse, ExplainRuleRequest, ExplainRuleResponse, FindBlindRulesRequest, FindBlindRulesResponse,
-    ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome, PutExceptionRequest, PutExceptionResponse,
-    PutSuppressionRequest, PutSuppressionResponse, RuleChange, SetRulesEnabledRequest, SetRulesEnabledResponse,
+    DeleteSuppressionResponse, ExplainAlertRequest, ExplainAlertResponse, ExplainRuleRequest, ExplainRuleResponse,
+    FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome,
+    PutExceptionRequest, PutExceptionResponse, PutSuppressionRequest, PutSuppressionResponse, RuleChange,
+    SetRulesEnabledRequest, SetRulesEnabledResponse,
 };
 use reqwest::{Method, Response as Answer};
 use serde_json::{Value, json};
@@ -177,6 +178,15 @@ impl RuleService for FakeRules {
         Ok(Response::new(ExplainRuleResponse {
             explanation_json: explanation_json.to_string(),
         }))
+    }
+
+    async fn explain_alert(
+        &self,
+        request: Request<ExplainAlertRequest>,
+    ) -> Result<Response<ExplainAlertResponse>, Status> {
+        let request = request.into_inner();
+        let explanation_json = json!({ "alert_id": request.alert_id, "tenant": request.tenant }).to_string();
+        Ok(Response::new(ExplainAlertResponse { explanation_json }))
     }
 
     /// Blind is `cheap`, new is `new`.
@@ -442,6 +452,8 @@ async fn changes_are_asked_for_in_the_callers_name_and_refusals_are_told() {
         "{explained}"
     );
     problem(post("/rules/known/explain", json!({})).await, 400).await;
+    let explained = gateway.get("/alerts/a1/explain").await;
+    assert_eq!(explained, json!({"alert_id": "a1", "tenant": "default"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

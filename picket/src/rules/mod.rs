@@ -14,6 +14,7 @@ mod layer;
 mod lint;
 mod remote;
 mod render;
+mod render_correlation;
 mod samples;
 mod test;
 

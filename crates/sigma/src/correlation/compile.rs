@@ -193,8 +193,30 @@ impl Correlations {
 
     /// Appends what an event that the rule at this position matched gives to correlations.
     pub fn contributions(&self, rule: usize, event: &Event, out: &mut Vec<Contribution>) -> Lost {
+        self.contributions_where(rule, event, |_| true, out)
+    }
+
+    /// Like [`Self::contributions`], of one correlation only.
+    pub fn contributions_to(
+        &self,
+        correlation: usize,
+        rule: usize,
+        event: &Event,
+        out: &mut Vec<Contribution>,
+    ) -> Lost {
+        self.contributions_where(rule, event, |wanted| wanted == correlation, out)
+    }
+
+    fn contributions_where(
+        &self,
+        rule: usize,
+        event: &Event,
+        wanted: impl Fn(usize) -> bool,
+        out: &mut Vec<Contribution>,
+    ) -> Lost {
         let mut lost = Lost::default();
-        for uses in self.by_rule.get(rule).into_iter().flatten() {
+        let uses = self.by_rule.get(rule).into_iter().flatten();
+        for uses in uses.filter(|uses| wanted(uses.correlation)) {
             let Some(compiled) = self.all.get(uses.correlation) else {
                 continue;
             };

@@ -5,6 +5,7 @@
 //! its verdict is the engine's (a property test holds the two together).
 
 mod answer;
+mod correlation;
 mod explanation;
 mod missing;
 mod question;
@@ -12,6 +13,7 @@ mod structure;
 
 use model::Event;
 
+pub use correlation::{Contributed, CorrelationExplanation, explain_correlation};
 pub use explanation::{
     Alternative, AppliedFilter, Explanation, Gate, Item, ItemValue, Missing, RuleName, Search, Seen, Step, TestAnswer,
 };
