@@ -87,7 +87,16 @@ pub(crate) fn human_line(alert: &Alert, color: bool) -> String {
         }
     }
     line.push_str(&format!("  {}", alert.id));
+    if is_retracted(alert) {
+        line.push_str("  RETRACTED");
+    }
     line
+}
+
+/// Whether it is a correlation's and events that came later took it back.
+pub(crate) fn is_retracted(alert: &Alert) -> bool {
+    let alert: serde_json::Value = serde_json::from_str(&alert.json).unwrap_or_default();
+    alert["correlation"]["retracted"] == true
 }
 
 /// Event content is an attacker's to choose: nothing of it may steer the terminal.
@@ -117,6 +126,11 @@ mod tests {
             line.contains("low") && line.contains("host=web") && line.contains("from=203.0.113.7"),
             "{line}"
         );
-        assert!(!line.contains('\x1b'), "{line}");
+        assert!(!line.contains('\x1b') && !line.ends_with("RETRACTED"), "{line}");
+        let taken_back = Alert {
+            json: r#"{"correlation":{"retracted":true}}"#.to_owned(),
+            ..alert
+        };
+        assert!(human_line(&taken_back, false).ends_with("ab  RETRACTED"));
     }
 }

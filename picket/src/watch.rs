@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use proto::query::v1::watch_alerts_response::Body;
-use proto::query::v1::{Alert, WatchAlertsRequest};
+use proto::query::v1::{Alert, WatchAlertsRequest, WatchedAlert};
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::alerts::human_line;
+use crate::alerts::{human_line, is_retracted};
 use crate::client::{Connection, Target, grpc_error};
 
 /// First and longest pause between tries to reconnect.
@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(32);
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show alerts as they are made, until interrupted
+    /// Show alerts as they are made, and again when they are taken back, until interrupted
     Alerts(Args),
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Leave out alerts below this level: informational, low, medium, high or critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<model::Level>,
-    /// One JSON object a line: {"cursor": …, "alert": …}
+    /// One JSON object a line: {"cursor": …, "is_update": …, "alert": …}
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -158,7 +158,7 @@ async fn follow(
         match message.body {
             Some(Body::Alert(watched)) => {
                 if let Some(alert) = &watched.alert
-                    && show(alert, &watched.cursor, args.json, color).is_err()
+                    && show(alert, &watched, args.json, color).is_err()
                 {
                     // Nobody reads on, as in `picket watch alerts | head`.
                     return Ok(());
@@ -171,12 +171,19 @@ async fn follow(
     }
 }
 
-fn show(alert: &Alert, cursor: &str, as_json: bool, color: bool) -> std::io::Result<()> {
+fn show(alert: &Alert, watched: &WatchedAlert, as_json: bool, color: bool) -> std::io::Result<()> {
     let line = if as_json {
         let document: serde_json::Value = serde_json::from_str(&alert.json).unwrap_or_default();
-        json!({ "cursor": cursor, "alert": document }).to_string()
+        json!({ "cursor": watched.cursor, "is_update": watched.is_update, "alert": document }).to_string()
     } else {
-        human_line(alert, color)
+        let line = human_line(alert, color);
+        // One that was taken back says so itself.
+        let stands_again = watched.is_update && !is_retracted(alert);
+        if stands_again {
+            format!("{line}  STANDS AGAIN")
+        } else {
+            line
+        }
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -24,6 +26,9 @@ const BRUTE_FORCE: &str = "title: Brute force\nid: brute-force\nlevel: high\ncor
     rules: [failed]\n  group-by: [source.ip]\n  timespan: 5m\n  condition: {gte: 10}\n";
 const ACCEPTED: &str = "title: Accepted\nid: accepted\nlevel: low\nlogsource: {product: linux, service: sshd}\ndetection:\n  \
     s: {event.action: ssh_login, event.outcome: success}\n  condition: s\n";
+
+const FEW: &str = "title: Few\nid: few\nlevel: low\ncorrelation:\n  type: event_count\n  rules: [failed]\n  \
+    group-by: [source.ip]\n  timespan: 5m\n  condition: {lt: 3}\n";
 
 fn failed(address: usize, second: usize) -> String {
     format!(
@@ -234,5 +239,56 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
     for endpoint in &mut endpoints {
         endpoint.stop()?;
     }
+    system.stop().await
+}
+
+#[tokio::test]
+async fn who_watches_is_told_that_an_alert_was_taken_back() -> anyhow::Result<()> {
+    let rules = tempfile::tempdir()?;
+    fs::write(rules.path().join("failed.yml"), FAILED)?;
+    fs::write(rules.path().join("few.yml"), FEW)?;
+    let system = System::start(Options {
+        args: vec!["--rules".to_owned(), rules.path().to_string_lossy().into_owned()],
+        ..Options::default()
+    })
+    .await?;
+    let mut watch = system
+        .command(&["watch", "alerts"])?
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(watch.stdout.take().context("no output")?).lines();
+    // It says when it listens.
+    let mut said = String::new();
+    BufReader::new(watch.stderr.take().context("no errors")?).read_line(&mut said)?;
+    ensure!(said.contains("watching alerts"), "{said}");
+
+    append(&system.try_file(), failed(7, 1).as_bytes())?;
+    until("few events alert once their window is over", WITHIN, async || {
+        Ok((alerts(&system, "few").await?.len() == 1).then_some(()))
+    })
+    .await?;
+    let late: String = (2..6).map(|second| failed(7, second)).collect();
+    append(&system.try_file(), late.as_bytes())?;
+    until("the alert is taken back", WITHIN, async || {
+        let few = alerts(&system, "few").await?;
+        let correlation = few.first().and_then(|alert| alert.correlation.as_ref());
+        Ok(correlation.is_some_and(|found| found.retracted).then_some(()))
+    })
+    .await?;
+    let id = alerts(&system, "few").await?.remove(0).id;
+    let mut told = Vec::new();
+    for line in lines.take(2) {
+        told.push(line?);
+    }
+    watch.kill()?;
+    watch.wait()?;
+    ensure!(told.iter().all(|line| line.contains(id.as_str())), "{told:?}");
+    ensure!(
+        told[0].ends_with(id.as_str()) && told[1].ends_with("RETRACTED"),
+        "an update is not told from a new alert: {told:?}"
+    );
+    let listed = system.picket(&["alerts", "list"])?;
+    ensure!(String::from_utf8_lossy(&listed.stdout).contains("RETRACTED"));
     system.stop().await
 }

@@ -74,18 +74,19 @@ impl Watcher {
                     watch_alerts_response::Body::Heartbeat(Heartbeat { cursor })
                 }
                 item = self.watch.next() => {
-                    let (alert, cursor) = match item {
+                    let watched = match item {
                         Some(Ok(item)) => item,
                         Some(Err(error)) => return Err(from_watch(error).into()),
                         None => return Err(Status::unavailable("the watch ended; resume from the last cursor")),
                     };
-                    if self.min_level.is_some_and(|min| alert.level < min) {
+                    if self.min_level.is_some_and(|min| watched.alert.level < min) {
                         continue;
                     }
                     metrics::counter!("picket_gateway_alerts_watched_total").increment(1);
                     watch_alerts_response::Body::Alert(WatchedAlert {
-                        alert: Some(wire(&alert)?),
-                        cursor,
+                        alert: Some(wire(&watched.alert)?),
+                        cursor: watched.cursor,
+                        is_update: watched.is_update,
                     })
                 }
             };

@@ -12,6 +12,6 @@ mod watch;
 pub(crate) use query::ensure_indexes;
 pub use query::{AlertFilter, count, get, insert, list};
 pub use versioned::{Put, SuppressedCount, count_suppressed, put_earliest, put_versioned, retract, versions};
-pub use watch::{Watch, WatchError, watch};
+pub use watch::{Watch, WatchError, Watched, watch};
 
 const COLLECTION: &str = "alerts";

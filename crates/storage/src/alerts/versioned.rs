@@ -14,6 +14,8 @@ use super::{COLLECTION, document};
 use crate::bulk::{self, Update, Updated};
 use crate::{Error, Store};
 
+/// Beside an alert that was ever retracted: the version with which it was last. Watchers are told of its changes.
+pub(super) const WAS_RETRACTED: &str = "_was_retracted";
 /// Most alerts read by one query.
 const READ_AT_ONCE: usize = 1000;
 
@@ -85,10 +87,15 @@ pub async fn versions(store: &Store, ids: &[AlertId]) -> Result<HashMap<AlertId,
 /// # Errors
 /// When the database is away.
 pub async fn retract(store: &Store, retracted: &[(AlertId, u64)]) -> Result<(), Error> {
-    let updates = retracted.iter().map(|(id, version)| Update {
-        filter: doc! { "_id": id.as_str(), "_v": { "$lt": version.cast_signed() } },
-        update: Bson::Document(doc! { "$set": { "correlation.retracted": true, "_v": version.cast_signed() } }),
-        upsert: false,
+    let updates = retracted.iter().map(|(id, version)| {
+        let version = version.cast_signed();
+        Update {
+            filter: doc! { "_id": id.as_str(), "_v": { "$lt": version } },
+            update: Bson::Document(doc! { "$set": {
+                "correlation.retracted": true, "_v": version, WAS_RETRACTED: version,
+            } }),
+            upsert: false,
+        }
     });
     bulk::update(store, COLLECTION, updates.collect()).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Alerts as they are made: a change stream that survives restarts of the database.
+//! Alerts as they are made, and taken back: a change stream that survives restarts of the database.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,10 @@ use model::alert::Alert;
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ResumeToken;
 use mongodb::error::ErrorKind;
+use mongodb::options::FullDocumentType;
 use tokio::sync::mpsc;
 
+use super::versioned::WAS_RETRACTED;
 use super::{COLLECTION, document};
 use crate::{Error, Store};
 
@@ -41,7 +43,19 @@ pub enum WatchError {
     Storage(#[from] Error),
 }
 
-/// Alerts as they are made, in the order in which the database committed them. Dropping it ends the watch.
+/// What happened to an alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// The alert as it is by now.
+    pub alert: Alert,
+    /// It was there before: it was taken back, or stands again. May come more than once.
+    pub is_update: bool,
+    /// Where to resume right after it.
+    pub cursor: String,
+}
+
+/// Alerts as they are made, and again when they are taken back, in the order in which the database committed them.
+/// Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watch {
     items: mpsc::Receiver<Result<Item, WatchError>>,
@@ -52,6 +66,7 @@ pub struct Watch {
 #[derive(Debug)]
 struct Item {
     alert: Option<Box<Alert>>,
+    is_update: bool,
     cursor: String,
 }
 
@@ -63,21 +78,25 @@ impl Watch {
         &self.cursor
     }
 
-    /// The next alert and the cursor to resume right after it. Losing the answer (in a `select!`, say) loses no alert.
+    /// The next alert. Losing the answer (in a `select!`, say) loses no alert.
     ///
     /// # Errors
     /// When watching cannot go on; the watch is then over. While the database is merely away this waits.
-    pub async fn next(&mut self) -> Option<Result<(Alert, String), WatchError>> {
+    pub async fn next(&mut self) -> Option<Result<Watched, WatchError>> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Alert, String), WatchError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Watched, WatchError>>> {
         loop {
             return match self.items.poll_recv(cx) {
                 Poll::Ready(Some(Ok(item))) => {
                     self.cursor = item.cursor;
                     match item.alert {
-                        Some(alert) => Poll::Ready(Some(Ok((*alert, self.cursor.clone())))),
+                        Some(alert) => Poll::Ready(Some(Ok(Watched {
+                            alert: *alert,
+                            is_update: item.is_update,
+                            cursor: self.cursor.clone(),
+                        }))),
                         None => continue,
                     }
                 }
@@ -90,7 +109,7 @@ impl Watch {
 }
 
 impl Stream for Watch {
-    type Item = Result<(Alert, String), WatchError>;
+    type Item = Result<Watched, WatchError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)
@@ -170,6 +189,9 @@ impl Reader {
             let token = changes.resume_token();
             let moved = token != self.token;
             self.token = token;
+            let is_update = change
+                .as_ref()
+                .is_some_and(|change| change.get_str("operationType").is_ok_and(|kind| kind == "update"));
             let alert = match change {
                 Some(mut change) => match change.remove("fullDocument") {
                     Some(Bson::Document(found)) => readable(found),
@@ -183,7 +205,16 @@ impl Reader {
             let Some(cursor) = self.token.as_ref().and_then(text) else {
                 continue;
             };
-            if self.sender.send(Ok(Item { alert, cursor })).await.is_err() {
+            if self
+                .sender
+                .send(Ok(Item {
+                    alert,
+                    is_update,
+                    cursor,
+                }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }
@@ -221,9 +252,23 @@ async fn open(
     tenant: &Tenant,
     token: Option<ResumeToken>,
 ) -> Result<ChangeStream<Document>, WatchError> {
-    let inserted = doc! { "$match": { "operationType": "insert", "fullDocument.tenant": tenant.as_str() } };
+    // Two steps, so that the database looks up the documents of few updates only.
+    let retracted = format!("updateDescription.updatedFields.{WAS_RETRACTED}");
+    let changes = doc! { "$match": { "$or": [
+        { "operationType": "insert" },
+        { "operationType": "update", retracted: { "$exists": true } },
+        { "operationType": "update", "updateDescription.updatedFields.correlation": { "$exists": true } },
+    ] } };
+    let wanted = doc! { "$match": {
+        "fullDocument.tenant": tenant.as_str(),
+        "$or": [{ "operationType": "insert" }, { format!("fullDocument.{WAS_RETRACTED}"): { "$exists": true } }],
+    } };
     let collection = store.collection::<Document>(COLLECTION);
-    let watch = collection.watch().pipeline([inserted]).max_await_time(IDLE_WAIT);
+    let watch = collection
+        .watch()
+        .pipeline([changes, wanted])
+        .full_document(FullDocumentType::UpdateLookup)
+        .max_await_time(IDLE_WAIT);
     let watch = match token {
         Some(token) => watch.resume_after(token),
         None => watch,

@@ -1,12 +1,13 @@
 //! Alerts: inserting, finding, watching.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::alert::{Alert, AlertAgent, AlertRule, Attack};
+use model::alert::{Alert, AlertAgent, AlertCorrelation, AlertRule, Attack};
 use model::{AlertId, Epoch, EventId, Level, SourceId, Tenant, Timestamp};
 use serde_json::json;
 use storage::Store;
-use storage::alerts::{self, AlertFilter, Watch, WatchError};
+use storage::alerts::{self, AlertFilter, Watch, WatchError, Watched};
 
 /// An agent's id but for its last digit.
 const AGENT: &str = "11111111-2222-3333-4444-55555555555";
@@ -133,7 +134,7 @@ async fn filters_and_pages_agree_with_a_plain_loop() {
     }
 }
 
-async fn next(watch: &mut Watch) -> Result<(Alert, String), WatchError> {
+async fn next(watch: &mut Watch) -> Result<Watched, WatchError> {
     tokio::time::timeout(Duration::from_secs(60), watch.next())
         .await
         .expect("no alert on the watch")
@@ -152,9 +153,10 @@ async fn a_watch_resumes_right_after_its_cursor() {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     for _ in 0..3 {
-        let (alert, after) = next(&mut first).await.unwrap();
-        seen.push(alert.id.to_string());
-        cursor = after;
+        let watched = next(&mut first).await.unwrap();
+        assert!(!watched.is_update);
+        seen.push(watched.alert.id.to_string());
+        cursor = watched.cursor;
     }
     assert_eq!(first.cursor(), cursor);
     drop(first);
@@ -165,7 +167,7 @@ async fn a_watch_resumes_right_after_its_cursor() {
 
     let mut second = alerts::watch(store, &tenant, Some(&cursor)).await.unwrap();
     for _ in 0..6 {
-        seen.push(next(&mut second).await.unwrap().0.id.to_string());
+        seen.push(next(&mut second).await.unwrap().alert.id.to_string());
     }
     let mut wanted: Vec<String> = ten[..9].iter().map(|alert| alert.id.to_string()).collect();
     seen.sort();
@@ -173,8 +175,64 @@ async fn a_watch_resumes_right_after_its_cursor() {
     assert_eq!(seen, wanted);
 
     let mut again = alerts::watch(store, &tenant, Some(&start)).await.unwrap();
-    let (alert, _) = next(&mut again).await.unwrap();
+    let alert = next(&mut again).await.unwrap().alert;
     assert_eq!(alert, ten.iter().find(|one| one.id == alert.id).unwrap().clone());
+}
+
+#[tokio::test]
+async fn a_watch_tells_of_alerts_that_are_taken_back_and_stand_again() {
+    let database = testkit::mongo().await;
+    let store = &database.store_with_indexes().await;
+    let found = |n: u64, count: u64| {
+        let mut alert = alert(n);
+        alert.correlation = Some(AlertCorrelation {
+            kind: "event_count".to_owned(),
+            rules: vec!["r".to_owned()],
+            group: BTreeMap::new(),
+            window_start: Timestamp(0),
+            window_end: Timestamp(1),
+            count,
+            at_least: false,
+            value: None,
+            values: Vec::new(),
+            event_ids: Vec::new(),
+            first_event: Timestamp(0),
+            last_event: Timestamp(1),
+            hosts: Vec::new(),
+            agents: Vec::new(),
+            overflowed: false,
+            retracted: false,
+        });
+        alert
+    };
+    let (taken_back, other) = (found(1, 1), found(2, 1));
+    let mut watch = alerts::watch(store, &taken_back.tenant, None).await.unwrap();
+    alerts::put_versioned(store, &[(taken_back.clone(), 1)]).await.unwrap();
+    // One that merely grows is told of once.
+    alerts::put_versioned(store, &[(other.clone(), 1)]).await.unwrap();
+    alerts::put_versioned(store, &[(found(2, 2), 2)]).await.unwrap();
+    alerts::retract(store, &[(taken_back.id.clone(), 2)]).await.unwrap();
+    alerts::put_versioned(store, &[(found(1, 3), 3)]).await.unwrap();
+    alerts::retract(store, &[(taken_back.id.clone(), 4)]).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let watched = next(&mut watch).await.unwrap();
+        seen.push((watched.alert.id.clone(), watched.is_update));
+        if seen.len() == 5 {
+            assert!(watched.alert.correlation.unwrap().retracted);
+        }
+    }
+    let (id, other) = (taken_back.id, other.id);
+    assert_eq!(
+        seen,
+        [
+            (id.clone(), false),
+            (other, false),
+            (id.clone(), true),
+            (id.clone(), true),
+            (id, true)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -195,7 +253,7 @@ async fn a_watch_outlives_the_database_it_watches() {
     store.ensure_indexes().await.unwrap();
     let mut watch = alerts::watch(&store, &Tenant::default(), None).await.unwrap();
     alerts::insert(&store, &[alert(0)]).await.unwrap();
-    assert_eq!(next(&mut watch).await.unwrap().0, alert(0));
+    assert_eq!(next(&mut watch).await.unwrap().alert, alert(0));
 
     server.kill9().await;
     server.restart().await.unwrap();
@@ -211,15 +269,16 @@ async fn a_watch_outlives_the_database_it_watches() {
         },
     )
     .await;
-    let (seen, cursor) = next(&mut watch).await.unwrap();
-    assert_eq!(seen, alert(1));
+    let seen = next(&mut watch).await.unwrap();
+    assert_eq!(seen.alert, alert(1));
+    let cursor = seen.cursor;
 
     server.stop().await;
     server.restart().await.unwrap();
     alerts::insert(&store, &[alert(2)]).await.unwrap();
-    assert_eq!(next(&mut watch).await.unwrap().0, alert(2));
+    assert_eq!(next(&mut watch).await.unwrap().alert, alert(2));
     let mut resumed = alerts::watch(&store, &Tenant::default(), Some(&cursor)).await.unwrap();
-    assert_eq!(next(&mut resumed).await.unwrap().0, alert(2));
+    assert_eq!(next(&mut resumed).await.unwrap().alert, alert(2));
 }
 
 #[tokio::test]
