@@ -32,6 +32,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How many requests are taken.
     pub rate_limit: RateLimitConfig,
+    /// How much searches may read.
+    pub search: SearchConfig,
 }
 
 /// The port for people and programs.
@@ -76,6 +78,28 @@ impl HttpConfig {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_secs)
+    }
+}
+
+/// How much searches may read. Exports are not bounded: they end with their connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Seconds after which a search answers with what it has, 1 to 3600.
+    pub max_seconds: u64,
+    /// MiB of blocks after which it does, 1 to 1048576.
+    pub max_mib: u64,
+    /// Searches and exports at once, 1 to 1000; each holds some blocks in memory. Others wait.
+    pub max_running: usize,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            max_seconds: 20,
+            max_mib: 8192,
+            max_running: 8,
+        }
     }
 }
 
@@ -149,6 +173,9 @@ impl ServiceConfig for Config {
         within("http.max_connections", http.max_connections, 1, 65536)?;
         within("http.max_watches_per_identity", http.max_watches_per_identity, 1, 1000)?;
         within("http.max_watches", http.max_watches, 1, 10_000)?;
+        within("search.max_seconds", self.search.max_seconds, 1, 3600)?;
+        within("search.max_mib", self.search.max_mib, 1, 1024 * 1024)?;
+        within("search.max_running", self.search.max_running, 1, 1000)?;
         self.log.validate()
     }
 }

@@ -4,6 +4,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTIC
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use proto::{ErrorCode, ServiceError};
+use query::QueryError;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -28,6 +29,10 @@ pub struct ProblemDocument {
     /// What exactly is wrong; names the field.
     #[schema(example = "limit: expected a number from 1 to 1000, got \"many\"")]
     pub detail: String,
+    /// Where a query is wrong: its character, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 14)]
+    pub position: Option<u32>,
     /// Where a text is wrong, when it is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Place>,
@@ -55,6 +60,27 @@ pub struct Place {
     pub reason: String,
 }
 
+/// The parameter that queries come in.
+const QUERY: &str = "q";
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let place = Place {
+            path: None,
+            line: None,
+            column: u32::try_from(error.position()).ok(),
+            field: QUERY.to_owned(),
+            reason: format!("expected {}, got {}", error.expected(), error.got()),
+        };
+        Self(from_query(&error), vec![place])
+    }
+}
+
+/// A query that is none, told with the character.
+pub(crate) fn from_query(error: &QueryError) -> ServiceError {
+    invalid(format!("{QUERY}: {error}"))
+}
+
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         Self(error, Vec::new())
@@ -70,11 +96,16 @@ impl IntoResponse for Problem {
         } = self.0;
         let errors = self.1;
         let status = code.http();
+        let position = errors
+            .iter()
+            .find(|place| place.field == QUERY)
+            .and_then(|place| place.column);
         let document = ProblemDocument {
             kind: format!("urn:picket:error:{}", code.slug()),
             title: code.title().to_owned(),
             status: status.as_u16(),
             detail,
+            position,
             errors,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();

@@ -90,7 +90,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let app = App {
         accounts: Accounts::new(store.clone(), auth.clone()),
         auth,
-        events: Events::new(store.clone()),
+        events: Events::new(store.clone(), &config.search),
         peers: peers.clone(),
         watchers: Watchers::new(config.http.max_watches_per_identity, config.http.max_watches),
         limits: limits.clone(),

@@ -152,6 +152,7 @@ impl Write {
             events: encoded.meta.count,
             batches: batches.collect(),
             ips: encoded.meta.ips,
+            minutes: encoded.meta.minutes,
             token_filter: encoded.meta.token_filter,
             body: encoded.bytes,
             node: self.node.clone(),

@@ -9,6 +9,7 @@ use crate::filter::Collector;
 use crate::frame;
 use crate::integers;
 use crate::layout::{MAGIC, MAX_EVENTS, VERSION, encoding, section};
+use crate::minutes;
 use crate::shapes;
 use crate::strings;
 use crate::table::{RawColumn, Table};
@@ -38,6 +39,8 @@ pub struct Meta {
     /// Every IP address that stands in any text, in canonical form and in order; `None` when there are more than
     /// [`crate::MAX_IPS`].
     pub ips: Option<Vec<String>>,
+    /// How many events each minute has, for [`crate::minutes()`]; `None` when they are of too many minutes.
+    pub minutes: Option<Vec<u8>>,
 }
 
 /// Packs the events, in their order, into one block. They may be of several sources; ids need not be consecutive.
@@ -62,6 +65,7 @@ pub fn encode(events: &[Event]) -> Result<Encoded, EncodeError> {
         max_time: Timestamp(times.iter().copied().max().unwrap_or_default()),
         token_filter: collector.filter(),
         ips: collector.ips(),
+        minutes: minutes::put(&times),
     };
 
     let mut bytes = Vec::with_capacity(data.len() + 16 * 1024);

@@ -25,7 +25,7 @@ mod scan;
 pub use ast::{Bound, Check, Expr, Field, Literal, Number, Pattern, Piece, Query, Range, Test};
 pub use compile::Compiled;
 pub use error::QueryError;
-pub use moment::{Moment, Unit, parse_moment};
+pub use moment::{Moment, Unit, parse_interval, parse_moment};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_REGEX_BYTES, MAX_TESTS};
 pub use plan::{Need, Plan, Span};
 pub use scan::{Scan, scan};

@@ -214,6 +214,13 @@ pub fn parse_moment(text: &str) -> Result<Moment, String> {
     })
 }
 
+/// Reads the length of an interval, such as `30s` or `6h`, in microseconds; `None` when it is none or has no length.
+#[must_use]
+pub fn parse_interval(text: &str) -> Option<i64> {
+    let (amount, unit) = parse_span(text)?;
+    amount.checked_mul(unit.micros()).filter(|micros| *micros > 0)
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -139,6 +139,7 @@ impl Sandbox {
             events: batch.count,
             batches: vec![batch],
             ips: None,
+            minutes: None,
             token_filter: Vec::new(),
             body: body.clone(),
             node: "collector-1".parse().unwrap(),

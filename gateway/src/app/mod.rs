@@ -11,7 +11,6 @@ pub mod ingest;
 pub mod peers;
 pub mod rule_use;
 pub mod rules;
-pub mod search;
 pub mod status;
 pub mod tuning;
 pub mod watchers;

@@ -40,6 +40,11 @@ impl Params {
         Ok(Self(params))
     }
 
+    /// Whether a parameter is given and not empty.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|text| !text.trim().is_empty())
+    }
+
     /// The text of a parameter; absent when empty.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.0.remove(name).filter(|text| !text.is_empty())
@@ -70,10 +75,15 @@ impl Params {
         }
     }
 
-    /// `from` and `to`, in order.
+    /// `from` and `to`, in order; fixed times, or times before now.
     pub(super) fn span(&mut self) -> Result<(Option<Timestamp>, Option<Timestamp>), ServiceError> {
-        let from = self.take_named::<Timestamp>("from")?;
-        let to = self.take_named::<Timestamp>("to")?;
+        let now = Timestamp::now();
+        let mut time = |name: &str| -> Result<Option<Timestamp>, ServiceError> {
+            let Some(text) = self.text(name) else { return Ok(None) };
+            let moment = query::parse_moment(&text).map_err(|error| invalid(format!("{name}: {error}")))?;
+            Ok(Some(moment.resolve(now).0))
+        };
+        let (from, to) = (time("from")?, time("to")?);
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
         {

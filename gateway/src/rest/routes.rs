@@ -110,6 +110,8 @@ pub static ROUTES: &[Route] = &[
     route(Verb::Post, "/ingest", ANALYST, || routes!(ingest::ingest)),
     route(Verb::Get, "/events", VIEWER, || routes!(events::list)),
     route(Verb::Get, "/events/export", VIEWER, || routes!(events::export)),
+    route(Verb::Get, "/events/histogram", VIEWER, || routes!(events::histogram)),
+    route(Verb::Get, "/events/top", VIEWER, || routes!(events::top)),
     route(Verb::Get, "/search", VIEWER, || routes!(events::search)),
     route(Verb::Get, "/alerts", VIEWER, || routes!(alerts::list)),
     route(Verb::Get, "/alerts/{id}", VIEWER, || routes!(alerts::get)),

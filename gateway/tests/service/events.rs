@@ -80,7 +80,12 @@ async fn filters_narrow_and_are_counted_exactly() {
         ("&q=password", 300),
         ("&q=PASSWORD%20user7", 3),
         ("&q=user", 0),
-        ("&q=block:100", 0),
+        ("&q=block:100", 100),
+        ("&q=block:[50%20TO%20100]", 200),
+        ("&q=user1*%20NOT%20user1", 30),
+        ("&q=10.0.2.0/30%20OR%20message:/user99/", 7),
+        ("&q=@timestamp%3C2026-11-20T10:00:10Z", 10),
+        ("&q=host.os.type:(windows%20OR%20macos)", 75),
         ("&q=agent.name:odd-agent", 150),
         ("&q=%22password%20for%20user7%22", 3),
         ("&from=2026-11-20T10:00:00Z&to=2026-11-20T10:00:10Z", 10),
@@ -112,6 +117,189 @@ async fn an_export_streams_all_matching_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn exports_have_their_formats_and_come_newest_first() {
+    let gateway = support::start().await;
+    fill(&gateway).await;
+    let export = async |query: &str| {
+        let response = gateway
+            .request(Method::GET, &format!("/events/export?{query}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200, "{query}");
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, response.text().await.unwrap())
+    };
+    let (kind, csv) = export("format=csv&fields=@timestamp,agent.name,message,none&q=user7").await;
+    assert_eq!(kind, "text/csv; charset=utf-8");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 4, "{csv}");
+    assert_eq!(lines[0], "@timestamp,agent.name,message,none");
+    assert!(
+        lines[1].starts_with("2026-11-20T10:01:47.000000Z,odd-agent,Failed password for user7 from"),
+        "{csv}"
+    );
+
+    let (_, ocsf) = export("format=ocsf&limit=2").await;
+    let events: Vec<Value> = ocsf.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 2);
+    assert!(
+        events
+            .iter()
+            .all(|event| event["metadata"]["product"]["name"] == "Picket" && event["time"].is_i64())
+    );
+
+    let (_, jsonl) = export("").await;
+    let times: Vec<String> = jsonl
+        .lines()
+        .map(|line| key(&serde_json::from_str(line).unwrap()).0)
+        .collect();
+    assert_eq!(times.len(), 300);
+    assert!(times.is_sorted_by(|a, b| a >= b));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_agree_with_the_events() {
+    let gateway = support::start().await;
+    fill(&gateway).await;
+    let span = "from=2026-11-20T10:00:00Z&to=2026-11-20T10:04:00Z";
+    for query in ["", "&q=user7"] {
+        let answer = gateway
+            .get(&format!("/events/histogram?{span}&interval=1m{query}"))
+            .await;
+        assert_eq!(answer["interval_secs"], 60);
+        let counts: Vec<u64> = answer["buckets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|b| b["count"].as_u64().unwrap())
+            .collect();
+        let listed = gateway.get(&format!("/events?{span}&count=exact{query}")).await;
+        assert_eq!(counts.iter().sum::<u64>(), listed["total"].as_u64().unwrap(), "{query}");
+        assert_eq!(counts.len(), 4);
+        let by_minute: Vec<u64> = (0..4).map(|minute| of_minute(minute, query.is_empty())).collect();
+        assert_eq!(counts, by_minute, "{query}");
+        assert!(answer.get("partial").is_none());
+    }
+    let top = gateway.get(&format!("/events/top?{span}&field=agent.name")).await;
+    assert_eq!(top["total"], 300);
+    assert_eq!(
+        top["values"],
+        json!([{"value": "even-agent", "count": 150}, {"value": "odd-agent", "count": 150}])
+    );
+    let top = gateway
+        .get(&format!("/events/top?{span}&field=block&limit=1&q=user1*"))
+        .await;
+    assert_eq!(
+        (&top["distinct"], top["values"].as_array().unwrap().len()),
+        (&json!(3), 1)
+    );
+    let top = gateway.get(&format!("/events/top?{span}&field=no.such")).await;
+    assert_eq!((&top["missing"], &top["values"]), (&json!(300), &json!([])));
+    assert_eq!(
+        gateway.get("/events/top?field=agent.name&from=1h").await["total"],
+        0,
+        "sums end now"
+    );
+}
+
+/// How many events of [`fill`] a minute has: all of them, or those of one user.
+fn of_minute(minute: u64, all: bool) -> u64 {
+    let starts = [0, 100, 50];
+    let seconds = |start: u64| if all { start..start + 100 } else { start + 7..start + 8 };
+    starts
+        .into_iter()
+        .flat_map(seconds)
+        .filter(|second| second / 60 == minute)
+        .count() as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_a_query_is_told_with_its_place() {
+    let gateway = support::start().await;
+    for path in ["/events", "/search", "/events/export", "/events/histogram"] {
+        let path = format!("{path}?q=failed%20user.name:(a%20OR");
+        let response = gateway.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.status(), 400);
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["position"], 23, "{problem}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .starts_with("q: character 23: expected a word"),
+            "{problem}"
+        );
+    }
+}
+
+/// More than 1 MiB of blocks.
+async fn fill_much(gateway: &Gateway) -> usize {
+    let mut random = 1_u64;
+    for block in 0..32_u64 {
+        let events: Vec<Value> = (0..300)
+            .map(|n| {
+                let noise: String = (0..24)
+                    .map(|_| {
+                        random = random
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1_442_695_040_888_963_407);
+                        format!("{:016x} ", random)
+                    })
+                    .collect();
+                json!({ "@timestamp": time(block * 100 + n % 100), "message": noise })
+            })
+            .collect();
+        assert_eq!(gateway.post("/ingest", json!(events)).await["accepted"], 300);
+    }
+    32 * 300
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_limits_left_out_is_said_and_comes_with_the_next_page() {
+    let gateway = support::start_with(|config| config.search.max_mib = 1).await;
+    let all = fill_much(&gateway).await;
+    let (mut found, mut cursor, mut cut) = (HashSet::new(), String::new(), 0);
+    loop {
+        let page = gateway.get(&format!("/search?q=NOT%20absent&limit=1000{cursor}")).await;
+        for event in page["items"].as_array().unwrap() {
+            assert!(found.insert(key(event)), "an event on two pages");
+        }
+        if let Some(partial) = page.get("partial") {
+            assert_eq!(partial["reason"], "bytes");
+            assert!(partial["unread_until"].is_string());
+            cut += 1;
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found.len(), all);
+    let nothing = gateway.get("/search?q=NOT%20message:*").await;
+    assert_eq!(nothing["partial"]["reason"], "bytes", "{nothing}");
+    assert_eq!(nothing["items"], json!([]));
+    assert!(nothing["next_cursor"].is_string());
+    let count = gateway.get("/events?count=exact&q=message:*&limit=1").await;
+    assert!(count["total"].as_u64().unwrap() < all as u64);
+    assert_eq!(count["partial"]["reason"], "bytes", "cut {cut} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_ends_when_its_client_leaves() {
+    let gateway = support::start_with(|config| config.search.max_running = 1).await;
+    fill_much(&gateway).await;
+    let mut left = gateway.request(Method::GET, "/events/export").send().await.unwrap();
+    assert!(left.chunk().await.unwrap().is_some());
+    drop(left);
+    // It has the only place, so this is answered only when that one ends.
+    let answer = tokio::time::timeout(support::DEADLINE, gateway.get("/events?limit=1"))
+        .await
+        .unwrap();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_parameters_are_refused_by_name() {
     let gateway = support::start().await;
     for (path, start) in [
@@ -125,8 +313,14 @@ async fn bad_parameters_are_refused_by_name() {
         ("/events?nope=1", "\"nope\": unknown parameter"),
         ("/search", "q: "),
         ("/search?q=%22open", "q: "),
-        ("/events/export?format=csv", "format: "),
-        ("/events/export?limit=5", "\"limit\": unknown parameter"),
+        ("/events/export?format=xml", "format: "),
+        ("/events/export?fields=message", "fields: "),
+        ("/events/export?format=csv&fields=,", "fields: "),
+        ("/events/export?limit=0", "limit: "),
+        ("/events/histogram?interval=1x", "interval: "),
+        ("/events/histogram?interval=1s&from=now-30d", "interval: "),
+        ("/events/top", "field: "),
+        ("/events/top?field=a&limit=1001", "limit: "),
         ("/alerts?min_level=bad", "min_level: "),
         ("/alerts?level=high&min_level=low", "level: "),
         ("/alerts?cursor=zzz", "cursor: "),

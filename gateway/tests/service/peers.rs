@@ -143,6 +143,7 @@ impl Fakes {
                     hash: batch.hash.as_slice().try_into().unwrap(),
                 }],
                 ips: encoded.meta.ips,
+                minutes: encoded.meta.minutes,
                 token_filter: encoded.meta.token_filter,
                 body: encoded.bytes,
                 node: "collector-1".parse().unwrap(),

@@ -1,5 +1,7 @@
 //! Blocks as BSON: written by hand, because a tree of values for half a megabyte of columns is a waste.
 
+use std::net::IpAddr;
+
 use bson::spec::BinarySubtype;
 use bson::{RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr};
 use model::{Partition, SourceId, Timestamp};
@@ -25,6 +27,9 @@ pub(super) fn write(block: &NewBlock, id: BlockId) -> RawDocumentBuf {
     document.append(cstr!("min"), bson::DateTime::from_millis(block.min.as_millis()));
     document.append(cstr!("max"), bson::DateTime::from_millis(ceil_millis(block.max)));
     document.append(cstr!("n"), block.events.cast_signed());
+    if let Some(minutes) = &block.minutes {
+        document.append(cstr!("minutes"), binary(minutes));
+    }
     let mut batches = RawArrayBuf::new();
     let mut sources: Vec<SourceId> = Vec::new();
     for batch in &block.batches {
@@ -109,6 +114,13 @@ pub(super) fn read(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
             .map(|body| body.bytes.to_vec())
             .unwrap_or_default(),
     })
+}
+
+/// The addresses; `None` when they were not asked for or there are too many to list.
+pub(super) fn ips(raw: &RawDocument) -> Option<Vec<IpAddr>> {
+    let list = raw.get_array("ips").ok()?;
+    let ips = list.into_iter().map(|ip| ip.ok()?.as_str()?.parse().ok());
+    ips.collect()
 }
 
 /// The token filter; empty when there is none.

@@ -5,7 +5,7 @@
 //! to see a retry, the day a batch belongs to must never change, so it is a function of the batch ([`Day::of_batch`]).
 //!
 //! A document's fields: `_id`, `tenant`, `part`, `min` and `max` (event times, rounded outwards to milliseconds), `n`
-//! (events), `batches: [{k, seq, n, src, hash}]`, `srcs`, `ips` (absent when there were too many), `tf` (token filter),
+//! (events), `minutes` (how many each minute has; absent when they are too many), `batches: [{k, seq, n, src, hash}]`, `srcs`, `ips` (absent when there were too many), `tf` (token filter),
 //! `body` (see the crate `block`), `v`, `node`, `at` (stored), `pending: true` until a detector is done with it, then
 //! `done: {at, by, fence}`.
 
@@ -13,6 +13,7 @@ mod count;
 mod day;
 mod document;
 mod event;
+mod histogram;
 mod pending;
 mod scan;
 mod terms;
@@ -28,9 +29,11 @@ use crate::{Error, Store};
 pub use count::{CountQuery, count_events, events_per_second, events_total};
 pub use day::Day;
 pub use event::event;
+pub use histogram::{Histogram, histogram};
 pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
-pub use scan::{ScanQuery, scan};
-pub use terms::{BlockTerms, Span, count_blocks, terms};
+pub use query::Span;
+pub use scan::{ScanQuery, Scanner, scan};
+pub use terms::{BlockTerms, count_blocks, terms};
 pub use write::{Inserted, Known, Writer, insert};
 
 /// A stored block's name within its day: 12 bytes.
@@ -103,6 +106,8 @@ pub struct NewBlock {
     pub batches: Vec<BlockBatch>,
     /// The addresses in it; `None` when there are too many to list.
     pub ips: Option<Vec<String>>,
+    /// How many events each minute has, as the crate `block` makes it; `None` when they are of too many minutes.
+    pub minutes: Option<Vec<u8>>,
     /// As the crate `block` makes it.
     pub token_filter: Vec<u8>,
     /// The encoded block.

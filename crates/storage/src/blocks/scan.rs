@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use bson::{Document, RawDocumentBuf, doc};
-use futures_util::{Stream, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Partition, SourceId, Tenant, Timestamp};
 use mongodb::Cursor;
+use query::Need;
 
 use super::{Day, StoredBlock, document, list_days};
 use crate::{Error, Store};
@@ -22,30 +23,43 @@ pub struct ScanQuery {
     pub to: Option<Timestamp>,
     /// Events of this source.
     pub source: Option<SourceId>,
-    /// Events with every one of these words. Words match whole and in any case; see `block::may_contain`.
-    pub words: Vec<String>,
-    /// Events with this address in one of their fields.
-    pub ip: Option<IpAddr>,
+    /// What has to be in the block.
+    pub need: Need,
+    /// Events with one of these addresses in one of their fields.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// Blocks fetched from the database at once. Bounds the memory of a scan to a few of them.
 const FETCH: u32 = 4;
 /// The same where bodies are left out at first.
 const FETCH_FILTERS: u32 = 64;
+/// Days asked for their latest block at once.
+const DAYS_AT_ONCE: usize = 8;
 
 /// Blocks that may hold matching events, by [`StoredBlock::max`], latest first. Only a few are in memory at a time.
 ///
 /// A caller that wants the newest `k` events can stop once it has `k` that are later than the `max` of the block at hand.
 pub fn scan(store: &Store, query: ScanQuery) -> impl Stream<Item = Result<StoredBlock, Error>> + Send + use<> {
-    let store = store.clone();
-    stream::once(async move {
-        let days = Days::open(&store, &query).await?;
-        let scan = Scan { store, query, days };
-        Ok::<_, Error>(stream::try_unfold(scan, |mut scan| async move {
-            Ok(scan.next().await?.map(|block| (block, scan)))
-        }))
+    stream::try_unfold(Scanner::new(store, query), |mut scanner| async move {
+        Ok(scanner.next().await?.map(|block| (block, scanner)))
     })
-    .try_flatten()
+}
+
+/// [`scan()`] for whoever wants to know how far it is.
+pub struct Scanner {
+    store: Store,
+    query: ScanQuery,
+    /// `None` until the first block is asked for.
+    days: Option<Days>,
+    bytes: u64,
+}
+
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scanner")
+            .field("query", &self.query)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the server can check.
@@ -66,27 +80,63 @@ pub(super) fn filter(query: &ScanQuery) -> Document {
     if let Some(source) = &query.source {
         filter.insert("srcs", source.to_string());
     }
-    if let Some(ip) = query.ip {
+    if let Some(ips) = &query.addresses {
         // A block without the list had too many addresses for it.
-        filter.insert("ips", doc! { "$in": [ip.to_string(), bson::Bson::Null] });
+        let ips = ips.iter().map(|ip| bson::Bson::from(ip.to_string()));
+        let any: Vec<bson::Bson> = ips.chain([bson::Bson::Null]).collect();
+        filter.insert("ips", doc! { "$in": any });
     }
     filter
 }
 
-struct Scan {
-    store: Store,
-    query: ScanQuery,
-    days: Days,
-}
+impl Scanner {
+    /// A scan that has read nothing yet.
+    #[must_use]
+    pub fn new(store: &Store, query: ScanQuery) -> Self {
+        Self {
+            store: store.clone(),
+            query,
+            days: None,
+            bytes: 0,
+        }
+    }
 
-impl Scan {
-    async fn next(&mut self) -> Result<Option<StoredBlock>, Error> {
+    /// Bytes read so far: blocks, and what is kept beside blocks that were skipped.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// No event that was not read yet is later than this; `None` when that is not known, because nothing was read yet, or
+    /// when all was read.
+    #[must_use]
+    pub fn unread_until(&self) -> Option<Timestamp> {
+        let latest = self.days.as_ref()?.0.iter().map(|day| day.next_max).max()?;
+        Some(Timestamp::from_millis(latest))
+    }
+
+    /// The next block; `None` when there are no more. A call that is given up may be followed by [`Self::unread_until`],
+    /// but not by another one.
+    ///
+    /// # Errors
+    /// When the database is away or a record is not readable.
+    pub async fn next(&mut self) -> Result<Option<StoredBlock>, Error> {
+        if self.days.is_none() {
+            self.days = Some(Days::open(&self.store, &self.query).await?);
+        }
+        let Some(days) = self.days.as_mut() else {
+            return Ok(None);
+        };
         loop {
-            let Some((day, raw)) = self.days.next(&self.store, &self.query).await? else {
+            let Some((day, raw)) = days.next(&self.store, &self.query).await? else {
                 return Ok(None);
             };
-            if !self.may_match(document::token_filter(&raw)) {
-                continue;
+            self.bytes += raw.as_bytes().len() as u64;
+            if self.query.need.is_selective() {
+                let ips = document::ips(&raw);
+                if !self.query.need.may_be_in(document::token_filter(&raw), ips.as_deref()) {
+                    continue;
+                }
             }
             let block = document::read(&raw, day)?;
             if !block.body.is_empty() {
@@ -94,22 +144,10 @@ impl Scan {
             }
             // Retention may have removed it meanwhile.
             if let Some(whole) = super::get(&self.store, day, block.id).await? {
+                self.bytes += whole.body.len() as u64;
                 return Ok(Some(whole));
             }
         }
-    }
-
-    fn may_match(&self, token_filter: &[u8]) -> bool {
-        let words = self
-            .query
-            .words
-            .iter()
-            .all(|word| block::may_contain(token_filter, word));
-        words
-            && self
-                .query
-                .ip
-                .is_none_or(|ip| block::may_contain(token_filter, &ip.to_string()))
     }
 }
 
@@ -126,26 +164,10 @@ struct OpenDay {
 
 impl Days {
     async fn open(store: &Store, query: &ScanQuery) -> Result<Self, Error> {
-        let mut open = Vec::new();
-        for day in list_days(store).await? {
-            let latest = super::collection(store, day)
-                .find_one(filter(query))
-                .sort(doc! { "max": -1 })
-                .projection(doc! { "max": 1 })
-                .await?;
-            if let Some(latest) = latest {
-                let max = latest
-                    .get_datetime("max")
-                    .map_err(|_| Error::invalid("blocks.max", "a date"))?;
-                open.push(OpenDay {
-                    day,
-                    next_max: max.timestamp_millis(),
-                    next: None,
-                    cursor: None,
-                });
-            }
-        }
-        Ok(Self(open))
+        let days = list_days(store).await?;
+        let open = stream::iter(days).map(|day| OpenDay::find(store, query, day));
+        let open: Vec<Option<OpenDay>> = open.buffered(DAYS_AT_ONCE).try_collect().await?;
+        Ok(Self(open.into_iter().flatten().collect()))
     }
 
     async fn next(&mut self, store: &Store, query: &ScanQuery) -> Result<Option<(Day, RawDocumentBuf)>, Error> {
@@ -195,15 +217,41 @@ impl Days {
     }
 }
 
+impl OpenDay {
+    /// The day, when it has blocks that may match.
+    async fn find(store: &Store, query: &ScanQuery, day: Day) -> Result<Option<Self>, Error> {
+        let latest = super::collection(store, day)
+            .find_one(filter(query))
+            .sort(doc! { "max": -1 })
+            .projection(doc! { "max": 1 })
+            .await?;
+        let Some(latest) = latest else { return Ok(None) };
+        let max = latest
+            .get_datetime("max")
+            .map_err(|_| Error::invalid("blocks.max", "a date"))?;
+        Ok(Some(Self {
+            day,
+            next_max: max.timestamp_millis(),
+            next: None,
+            cursor: None,
+        }))
+    }
+}
+
 async fn cursor(store: &Store, day: Day, query: &ScanQuery) -> Result<Cursor<RawDocumentBuf>, Error> {
     let collection = store.collection::<RawDocumentBuf>(&day.collection());
-    let find = collection.find(filter(query)).sort(doc! { "max": -1 });
-    let selective = !query.words.is_empty() || query.ip.is_some();
-    let find = if selective {
-        find.projection(doc! { "body": 0, "batches": 0, "ips": 0 })
-            .batch_size(FETCH_FILTERS)
+    let find = collection
+        .find(filter(query))
+        .sort(doc! { "max": -1 })
+        .allow_disk_use(true);
+    let find = if query.need.is_selective() {
+        let mut without = doc! { "body": 0, "batches": 0, "minutes": 0 };
+        if !query.need.asks_for_addresses() {
+            without.insert("ips", 0);
+        }
+        find.projection(without).batch_size(FETCH_FILTERS)
     } else {
-        find.projection(doc! { "batches": 0, "ips": 0, "tf": 0 })
+        find.projection(doc! { "batches": 0, "ips": 0, "tf": 0, "minutes": 0 })
             .batch_size(FETCH)
     };
     Ok(find.await?)

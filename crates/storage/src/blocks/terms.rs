@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bson::{Document, RawDocument, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{Tenant, Timestamp};
+use query::Span;
 
 use super::{BlockId, Day};
 use crate::{Error, Store};
@@ -18,23 +19,6 @@ pub struct BlockTerms {
     pub ips: Option<Vec<IpAddr>>,
     /// Its token filter: see `block::may_contain`.
     pub token_filter: Vec<u8>,
-}
-
-/// Events of which time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// At this time or later.
-    pub from: Option<Timestamp>,
-    /// Before this time.
-    pub to: Option<Timestamp>,
-}
-
-impl Span {
-    /// Whether an event of this time is in it.
-    #[must_use]
-    pub fn contains(&self, at: Timestamp) -> bool {
-        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
-    }
 }
 
 fn filter(tenant: &Tenant, span: Span) -> Document {
@@ -95,14 +79,9 @@ fn read(raw: &RawDocument) -> Result<BlockTerms, Error> {
     let id = raw
         .get_object_id("_id")
         .map_err(|_| Error::invalid("blocks._id", "an object id"))?;
-    let ips = raw.get_array("ips").ok().map(|list| {
-        list.into_iter()
-            .filter_map(|ip| ip.ok().and_then(|ip| ip.as_str().and_then(|ip| ip.parse().ok())))
-            .collect()
-    });
     Ok(BlockTerms {
         id: BlockId(id.bytes()),
-        ips,
+        ips: super::document::ips(raw),
         token_filter: super::document::token_filter(raw).to_vec(),
     })
 }

@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt as _;
 use model::{NodeId, Partition, SourceId, Tenant, Timestamp};
+use query::{Need, Span};
 use storage::Store;
 use storage::blocks::{
     BlockId, CountQuery, Day, Inserted, Known, NewBlock, ScanQuery, Writer, count_events, events_per_second,
@@ -160,12 +161,13 @@ async fn blocks_are_found_newest_first_by_what_they_may_hold() {
         select(&[1, 0]),
         "times end in between"
     );
-    let ip = |text: &str| Some(text.parse().unwrap());
+    let ip = |text: &str| Need::Address(text.parse().unwrap());
     assert_eq!(
         found(
             store,
             ScanQuery {
-                ip: ip("10.0.0.5"),
+                need: ip("10.0.0.5"),
+                addresses: Some(vec!["10.0.0.5".parse().unwrap()]),
                 ..query()
             }
         )
@@ -176,19 +178,20 @@ async fn blocks_are_found_newest_first_by_what_they_may_hold() {
         found(
             store,
             ScanQuery {
-                ip: ip("10.0.0.99"),
+                need: ip("10.0.0.99"),
+                addresses: Some(vec!["10.0.0.99".parse().unwrap()]),
                 ..query()
             }
         )
         .await,
         select(&[])
     );
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let words = |words: &[&str]| Need::Words(words.join(" "));
     assert_eq!(
         found(
             store,
             ScanQuery {
-                words: words(&["SSHD"]),
+                need: words(&["SSHD"]),
                 ..query()
             }
         )
@@ -199,7 +202,7 @@ async fn blocks_are_found_newest_first_by_what_they_may_hold() {
         found(
             store,
             ScanQuery {
-                words: words(&["sshd", "failed"]),
+                need: words(&["sshd", "failed"]),
                 ..query()
             }
         )
@@ -210,7 +213,7 @@ async fn blocks_are_found_newest_first_by_what_they_may_hold() {
         found(
             store,
             ScanQuery {
-                words: words(&["absent", "zebra"]),
+                need: words(&["absent", "zebra"]),
                 ..query()
             }
         )
@@ -232,12 +235,14 @@ async fn a_block_with_too_many_addresses_to_list_is_still_found_by_one() {
     new.ips = None;
     let ids = store_all(store, &[new]).await;
     let query = ScanQuery {
-        ip: Some("10.9.9.9".parse().unwrap()),
+        need: Need::Address("10.9.9.9".parse().unwrap()),
+        addresses: Some(vec!["10.9.9.9".parse().unwrap()]),
         ..ScanQuery::default()
     };
     assert_eq!(found(store, query).await, ids);
     let absent = ScanQuery {
-        ip: Some("10.8.8.8".parse().unwrap()),
+        need: Need::Address("10.8.8.8".parse().unwrap()),
+        addresses: Some(vec!["10.8.8.8".parse().unwrap()]),
         ..ScanQuery::default()
     };
     assert_eq!(found(store, absent).await, []);
@@ -260,7 +265,7 @@ async fn a_long_scan_goes_through_every_block_in_order() {
     let words: Vec<_> = scan(
         store,
         ScanQuery {
-            words: vec!["x".to_owned()],
+            need: Need::Words("x".to_owned()),
             ..ScanQuery::default()
         },
     )
@@ -341,4 +346,50 @@ async fn a_pending_block_is_done_once() {
     );
     assert_eq!(ids_of(soon, 10, &[]).await, [ids[0]]);
     assert_eq!(pending_stats(store).await.unwrap().count, 1);
+}
+
+#[tokio::test]
+async fn counts_by_time_are_exact_whatever_the_interval_and_the_span() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let mut blocks: Vec<_> = (0..4_u64)
+        .map(|n| {
+            let start = Timestamp(NOON.0 + i64::try_from(n).unwrap() * 97 * SECOND + 500_000);
+            block(source(&format!("s{n}")), 0, 300, start, "x")
+        })
+        .collect();
+    // As stored before minutes were counted.
+    blocks[1].minutes = None;
+    let times: Vec<Timestamp> = blocks
+        .iter()
+        .flat_map(|new| block::Block::open(&new.body).unwrap().timestamps().unwrap())
+        .collect();
+    store_all(store, &blocks).await;
+    let at = |second: i64| Some(Timestamp(NOON.0 + second * SECOND));
+    for span in [
+        (None, None),
+        (at(60), at(300)),
+        (at(61), at(301)),
+        (None, at(200)),
+        (at(90), None),
+        (at(900), None),
+    ] {
+        let span = Span {
+            from: span.0,
+            to: span.1,
+        };
+        for seconds in [1, 7, 60, 300, 3600] {
+            let micros = seconds * SECOND;
+            let mut expected = storage::blocks::Histogram::new();
+            for time in times.iter().filter(|time| span.contains(**time)) {
+                *expected
+                    .entry(Timestamp(time.0.div_euclid(micros) * micros))
+                    .or_default() += 1;
+            }
+            let counted = storage::blocks::histogram(store, &Tenant::default(), span, micros)
+                .await
+                .unwrap();
+            assert_eq!(counted, expected, "{span:?} by {seconds} s");
+        }
+    }
 }

@@ -47,6 +47,7 @@ pub(crate) fn block(source: SourceId, first_seq: u64, count: u64, start: Timesta
             hash: [7; 32],
         }],
         ips: encoded.meta.ips,
+        minutes: encoded.meta.minutes,
         token_filter: encoded.meta.token_filter,
         body: encoded.bytes,
         node: "collector-1".parse().unwrap(),

@@ -1,24 +1,26 @@
-//! `/events`, `/events/export` and `/search`: stored events.
+//! `/events`, `/search`, and what is made of events: stored events.
+
+mod export;
+mod sums;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderValue, Uri};
-use axum::response::{IntoResponse, Response};
-use futures_util::TryStreamExt as _;
+use axum::http::Uri;
 use model::Tenant;
-use proto::ServiceError;
+use query::Query;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::Params;
-use crate::app::events::{Cursor, DEFAULT_PAGE, MAX_PAGE, check_limit};
-use crate::app::search::{EventFilter, parse_query};
+use crate::app::events::{Cursor, DEFAULT_PAGE, EventFilter, MAX_PAGE, Partial, check_limit};
 use crate::auth::Caller;
 use crate::problem::{Problem, invalid, quote};
 use crate::state::App;
+
+// The macro that makes routes of handlers finds more beside them than their names.
+pub(super) use export::*;
+pub(super) use sums::*;
 
 const FILTERS: [&str; 6] = ["agent_id", "ip", "os_type", "from", "to", "q"];
 
@@ -29,7 +31,7 @@ const FILTERS: [&str; 6] = ["agent_id", "ip", "os_type", "from", "to", "q"];
     dead_code,
     reason = "read through Params, which names the parameter in its errors; this documents them"
 )]
-pub(super) struct FilterParams {
+struct FilterParams {
     /// Id or name of the agent.
     agent_id: Option<String>,
     /// An IPv4 or IPv6 address anywhere in the event.
@@ -38,23 +40,24 @@ pub(super) struct FilterParams {
     /// System of the host, in any case: `linux`, `windows`, `macos`.
     #[param(example = "linux")]
     os_type: Option<String>,
-    /// Events at this RFC 3339 time or later.
-    #[param(format = DateTime)]
+    /// Events at this time or later: RFC 3339, a day, or before now as in `now-1h` or `24h`.
+    #[param(example = "now-24h")]
     from: Option<String>,
-    /// Events before this RFC 3339 time.
-    #[param(format = DateTime)]
+    /// Events before this time, in the same forms.
     to: Option<String>,
 }
 
-/// Which words.
+/// What else has to hold.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
     reason = "read through Params, which names the parameter in its errors; this documents them"
 )]
-pub(super) struct QueryParam {
-    /// Words and `field:value` terms that must all be found: `failed user.name:root "invalid user"`.
+struct QueryParam {
+    /// A query: `failed source.ip:10.0.0.0/8 NOT user.name:(backup OR adm*)`. A mistake in it is a problem whose
+    /// `position` is the character.
+    #[param(example = "failed source.ip:10.0.0.5")]
     q: Option<String>,
 }
 
@@ -88,34 +91,37 @@ pub(super) struct EventPage {
     /// With `count=exact`: how many events match.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
+    /// Set when not all was read that had to be. What is on the page is all there is after `unread_until`; the next
+    /// page goes on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<Partial>,
 }
 
-fn filter(params: &mut Params, tenant: Tenant) -> Result<EventFilter, ServiceError> {
+fn filter(params: &mut Params, tenant: Tenant) -> Result<EventFilter, Problem> {
     let (from, to) = params.span()?;
     let ip = params.take::<std::net::IpAddr>("ip", "an IPv4 or IPv6 address")?;
+    let query = params.text("q").map(|q| Query::parse(&q)).transpose()?;
     Ok(EventFilter {
         tenant,
         agent_id: params.text("agent_id"),
-        ip: ip.map(|ip| ip.to_canonical()),
+        ip,
         os_type: params.text("os_type"),
         from,
         to,
-        terms: params
-            .text("q")
-            .map(|q| parse_query(&q))
-            .transpose()?
-            .unwrap_or_default(),
+        query: query.unwrap_or_else(Query::everything),
     })
 }
 
+fn known(more: &[&'static str]) -> Vec<&'static str> {
+    FILTERS.iter().chain(more).copied().collect()
+}
+
 async fn page(app: &App, caller: Caller, uri: &Uri, needs_query: bool) -> Result<Json<EventPage>, Problem> {
-    let mut known = FILTERS.to_vec();
-    known.extend(["limit", "cursor", "count"]);
-    let mut params = Params::parse(uri, &known)?;
-    let filter = filter(&mut params, caller.tenant)?;
-    if needs_query && filter.terms.is_empty() {
-        return Err(invalid("q: expected at least one word or field:value").into());
+    let mut params = Params::parse(uri, &known(&["limit", "cursor", "count"]))?;
+    if needs_query && !params.has("q") {
+        return Err(invalid("q: expected a query, such as a word or field:value").into());
     }
+    let filter = filter(&mut params, caller.tenant)?;
     let limit = params.take::<u64>("limit", &format!("a number from 1 to {MAX_PAGE}"))?;
     let limit = check_limit(limit, DEFAULT_PAGE, MAX_PAGE)?;
     let cursor = params.text("cursor").map(|text| Cursor::parse(&text)).transpose()?;
@@ -124,8 +130,8 @@ async fn page(app: &App, caller: Caller, uri: &Uri, needs_query: bool) -> Result
         Some("exact") => true,
         Some(other) => return Err(invalid(format!("count: expected exact, got {}", quote(other))).into()),
     };
-    let total = if exact {
-        Some(app.events.count(filter.clone()).await?)
+    let count = if exact {
+        Some(app.events.count(&filter).await?)
     } else {
         None
     };
@@ -133,7 +139,8 @@ async fn page(app: &App, caller: Caller, uri: &Uri, needs_query: bool) -> Result
     Ok(Json(EventPage {
         items: page.events.iter().map(model::Event::to_json).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_text()),
-        total,
+        total: count.as_ref().map(|count| count.total),
+        partial: page.partial.or_else(|| count.and_then(|count| count.partial)),
     }))
 }
 
@@ -149,7 +156,7 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     page(&app, caller, &uri, false).await
 }
 
-/// Stored events with certain words, newest first. As `GET /events`, with `q` required.
+/// Stored events that a query means, newest first. As `GET /events`, with `q` required.
 #[utoipa::path(
     get,
     path = "/search",
@@ -157,45 +164,10 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     params(
         FilterParams,
         PageParams,
-        ("q" = String, Query, description = "Words and `field:value` terms that must all be found",
-            example = "failed source.ip:10.0.0.5"),
+        ("q" = String, Query, description = "A query", example = "failed source.ip:10.0.0.5"),
     ),
     responses((status = 200, description = "A page of events", body = EventPage))
 )]
 pub(super) async fn search(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<EventPage>, Problem> {
     page(&app, caller, &uri, true).await
-}
-
-/// All matching events as lines of JSON, as a stream: latest stored blocks first.
-///
-/// A connection that ends without its last chunk means that the export is not complete.
-#[utoipa::path(
-    get,
-    path = "/events/export",
-    tag = "events",
-    params(
-        FilterParams,
-        QueryParam,
-        ("format" = Option<String>, Query, description = "`jsonl`, which is the only one", pattern = "^jsonl$"),
-    ),
-    responses((status = 200, description = "One event a line", body = String, content_type = "application/x-ndjson"))
-)]
-pub(super) async fn export(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
-    let mut known = FILTERS.to_vec();
-    known.push("format");
-    let mut params = Params::parse(&uri, &known)?;
-    if let Some(other) = params.text("format").filter(|format| format != "jsonl") {
-        return Err(invalid(format!("format: expected jsonl, got {}", quote(&other))).into());
-    }
-    let filter = filter(&mut params, caller.tenant)?;
-    let lines = app.events.export(filter).await?;
-    let lines = lines.inspect_err(|error| tracing::warn!(%error, "export broke off"));
-    let mut response = Body::from_stream(lines).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    headers.insert(
-        CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"events.jsonl\""),
-    );
-    Ok(response)
 }

@@ -1,0 +1,187 @@
+//! One way through the blocks that may hold what is looked for: latest first, a few at a time, within limits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use block::{Block, DecodeError};
+use model::Timestamp;
+use proto::{ErrorCode, ServiceError};
+use serde::Serialize;
+use storage::Store;
+use storage::blocks::{Scanner, StoredBlock};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
+
+use super::filter::Prepared;
+use crate::problem::{from_storage, internal};
+
+/// Blocks looked at while the next is fetched.
+const AT_ONCE: usize = 3;
+
+/// How much one search may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long.
+    pub time: Duration,
+    /// Bytes of blocks and of what is kept beside them.
+    pub bytes: u64,
+}
+
+/// Says that an answer is not made from all that may match, and what was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Partial {
+    /// `time`: the search took as long as it may. `bytes`: it read as much as it may. `unreadable`: blocks are damaged.
+    #[schema(example = "time")]
+    pub reason: &'static str,
+    /// Events at this time or before, RFC 3339, were not all read; absent when only damaged blocks are missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub unread_until: Option<Timestamp>,
+    /// Damaged blocks, whose events are missing.
+    pub unreadable_blocks: u64,
+}
+
+/// What is done with each block, off the runtime's threads.
+type Work<T> = dyn Fn(&Block<'_>) -> Result<T, DecodeError> + Send + Sync;
+
+struct Running<T> {
+    /// No event of the block is later.
+    max: Timestamp,
+    task: JoinHandle<Option<T>>,
+}
+
+/// Reads blocks and does some work with each.
+pub(super) struct Pass<T> {
+    scanner: Scanner,
+    work: Arc<Work<T>>,
+    running: VecDeque<Running<T>>,
+    at_once: usize,
+    /// There is nothing more to fetch, or no more may be.
+    is_over: bool,
+    limits: Option<(Instant, u64)>,
+    stopped: Option<(&'static str, Option<Timestamp>)>,
+    unreadable: u64,
+}
+
+impl<T> Drop for Pass<T> {
+    fn drop(&mut self) {
+        // Nobody waits for them any more: what has not begun need not.
+        self.running.iter().for_each(|running| running.task.abort());
+    }
+}
+
+impl<T: Send + 'static> Pass<T> {
+    /// Begins; without limits, it ends when all was read or nobody waits any more.
+    pub(super) fn new(
+        store: &Store,
+        prepared: &Prepared,
+        limits: Option<Limits>,
+        work: impl Fn(&Block<'_>) -> Result<T, DecodeError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            scanner: Scanner::new(store, prepared.blocks()),
+            work: Arc::new(work),
+            running: VecDeque::new(),
+            at_once: 1,
+            is_over: false,
+            limits: limits.map(|limits| (Instant::now() + limits.time, limits.bytes)),
+            stopped: None,
+            unreadable: 0,
+        }
+    }
+
+    /// What the work made of the next block. Blocks that cannot be read are reported and left out: the others are still
+    /// worth having.
+    pub(super) async fn next(&mut self) -> Result<Option<T>, ServiceError> {
+        loop {
+            while self.running.len() < self.at_once && !self.is_over {
+                self.fetch().await?;
+            }
+            // The first block is often enough.
+            self.at_once = AT_ONCE;
+            let Some(Running { task, .. }) = self.running.pop_front() else {
+                return Ok(None);
+            };
+            match task.await.map_err(|error| internal("block reader", &error))? {
+                Some(made) => return Ok(Some(made)),
+                None => self.unreadable += 1,
+            }
+        }
+    }
+
+    /// No event that [`Self::next`] has not given yet is later than this; `None` when all were given.
+    pub(super) fn rest_until(&self) -> Option<Timestamp> {
+        let running = self.running.iter().map(|running| running.max).max();
+        running.max(self.scanner.unread_until().filter(|_| !self.is_over))
+    }
+
+    /// What was left out, when the pass is over.
+    pub(super) fn partial(&self) -> Option<Partial> {
+        let (reason, unread_until) = match self.stopped {
+            Some(stopped) => stopped,
+            None if self.unreadable > 0 => ("unreadable", None),
+            None => return None,
+        };
+        Some(Partial {
+            reason,
+            unread_until,
+            unreadable_blocks: self.unreadable,
+        })
+    }
+
+    async fn fetch(&mut self) -> Result<(), ServiceError> {
+        let block = match self.limits {
+            None => self.scanner.next().await,
+            Some((_, bytes)) if self.scanner.bytes() >= bytes => {
+                self.stop("bytes");
+                return Ok(());
+            }
+            Some((deadline, _)) => match timeout_at(deadline, self.scanner.next()).await {
+                Ok(block) => block,
+                Err(_) if self.scanner.unread_until().is_none() => {
+                    let detail = "the database did not answer in the time a search may take";
+                    return Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail));
+                }
+                Err(_) => {
+                    self.stop("time");
+                    return Ok(());
+                }
+            },
+        };
+        match block.map_err(from_storage)? {
+            None => self.is_over = true,
+            Some(block) => {
+                let work = self.work.clone();
+                self.running.push_back(Running {
+                    max: block.max,
+                    task: tokio::task::spawn_blocking(move || look(&block, &*work)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, reason: &'static str) {
+        self.is_over = true;
+        let unread = self.scanner.unread_until();
+        // After the last block there is nothing to be left out.
+        if unread.is_some() {
+            metrics::counter!("picket_gateway_searches_cut_total", "reason" => reason).increment(1);
+            self.stopped = Some((reason, unread));
+        }
+    }
+}
+
+fn look<T>(stored: &StoredBlock, work: &Work<T>) -> Option<T> {
+    match Block::open(&stored.body).and_then(|block| work(&block)) {
+        Ok(made) => Some(made),
+        Err(error) => {
+            metrics::counter!("picket_gateway_blocks_unreadable_total").increment(1);
+            let (day, id) = (stored.day, stored.id);
+            tracing::error!(%day, block.id = %id, %error, "stored block is not readable, its events are missing from answers");
+            None
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Sums over events: how many when, and which values are most frequent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use block::{Block, DecodeError, View};
+use model::{Timestamp, Value};
+use proto::ServiceError;
+use query::Span;
+use serde::Serialize;
+use storage::blocks;
+use utoipa::ToSchema;
+
+use super::Events;
+use super::filter::{EventFilter, Prepared};
+use super::pass::{Partial, Pass};
+use crate::problem::{from_storage, invalid};
+
+/// Most intervals of a histogram.
+pub const MAX_BUCKETS: i64 = 10_000;
+/// Most values that are listed.
+pub const MAX_TOP: usize = 1000;
+/// Intervals when nobody says how long they are.
+const FEW_BUCKETS: i64 = 120;
+/// Lengths to choose from then, in seconds.
+const LENGTHS: [i64; 14] = [
+    1, 5, 15, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000,
+];
+/// Distinct values counted at once. Beyond, the rarest are given up, and counts are no longer exact.
+const MAX_DISTINCT: usize = 400_000;
+/// Longest value that is told from others, in bytes.
+const MAX_VALUE: usize = 1024;
+
+/// An interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bucket {
+    /// Where it begins.
+    #[schema(value_type = String)]
+    pub time: Timestamp,
+    /// How many events it has.
+    pub count: u64,
+}
+
+/// How many events there were when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Length of an interval in microseconds.
+    pub micros: i64,
+    /// All intervals of the span, oldest first, also those without events.
+    pub buckets: Vec<Bucket>,
+    /// How many events in all.
+    pub total: u64,
+    /// Set when not all was read.
+    pub partial: Option<Partial>,
+}
+
+/// A value and how many events have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Counted {
+    /// As text.
+    pub value: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The most frequent values of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Top {
+    /// Most frequent first.
+    pub values: Vec<Counted>,
+    /// Events that match.
+    pub total: u64,
+    /// Those of them without the field.
+    pub missing: u64,
+    /// Distinct values.
+    pub distinct: u64,
+    /// Whether there were so many distinct values that rare ones are not counted exactly.
+    pub is_approximate: bool,
+    /// Set when not all was read.
+    pub partial: Option<Partial>,
+}
+
+#[derive(Debug, Default)]
+struct Values {
+    counts: HashMap<String, u64>,
+    total: u64,
+    missing: u64,
+    /// Every value that was given up had at most so many.
+    given_up: u64,
+}
+
+impl Values {
+    fn add(&mut self, value: String, count: u64) {
+        *self.counts.entry(value).or_default() += count;
+        while self.counts.len() > MAX_DISTINCT {
+            self.given_up += 1;
+            let least = self.given_up;
+            self.counts.retain(|_, count| *count > least);
+        }
+    }
+}
+
+impl Events {
+    /// Counts events in intervals of `micros`, or of a length that gives about a hundred; at most [`MAX_BUCKETS`].
+    ///
+    /// # Errors
+    /// When there would be too many intervals, or the database is away.
+    pub async fn histogram(&self, filter: &EventFilter, micros: Option<i64>) -> Result<Histogram, ServiceError> {
+        let _turn = self.turn().await?;
+        let prepared = Arc::new(filter.prepare(Timestamp::now()));
+        let span = prepared.plan.span;
+        let micros = interval(span, micros)?;
+        let (counts, partial) = if prepared.is_time_only() {
+            let counts = blocks::histogram(&self.store, &prepared.tenant, span, micros).await;
+            (counts.map_err(from_storage)?, None)
+        } else {
+            let of_block = prepared.clone();
+            let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
+                let mut counts = blocks::Histogram::new();
+                for time in of_block.rows(block)?.times {
+                    *counts.entry(begin(time, micros)).or_default() += 1;
+                }
+                Ok(counts)
+            });
+            let mut counts = blocks::Histogram::new();
+            while let Some(more) = pass.next().await? {
+                for (start, count) in more {
+                    *counts.entry(start).or_default() += count;
+                }
+            }
+            (counts, pass.partial())
+        };
+        let total = counts.values().sum();
+        Ok(Histogram {
+            micros,
+            buckets: filled(&counts, span, micros)?,
+            total,
+            partial,
+        })
+    }
+
+    /// The `limit` most frequent values of a field. Each element of a list counts.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn top(&self, filter: &EventFilter, field: &str, limit: usize) -> Result<Top, ServiceError> {
+        let _turn = self.turn().await?;
+        let prepared = Arc::new(filter.prepare(Timestamp::now()));
+        let (of_block, field) = (prepared.clone(), field.to_owned());
+        let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
+            count_values(&of_block, block, &field)
+        });
+        let mut all = Values::default();
+        while let Some(some) = pass.next().await? {
+            all.total += some.total;
+            all.missing += some.missing;
+            for (value, count) in some.counts {
+                all.add(value, count);
+            }
+        }
+        let distinct = all.counts.len() as u64;
+        let mut values: Vec<Counted> = all
+            .counts
+            .into_iter()
+            .map(|(value, count)| Counted { value, count })
+            .collect();
+        values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+        values.truncate(limit);
+        Ok(Top {
+            values,
+            total: all.total,
+            missing: all.missing,
+            distinct,
+            is_approximate: all.given_up > 0,
+            partial: pass.partial(),
+        })
+    }
+}
+
+fn begin(time: Timestamp, micros: i64) -> Timestamp {
+    Timestamp(time.0.div_euclid(micros).saturating_mul(micros))
+}
+
+fn interval(span: Span, micros: Option<i64>) -> Result<i64, ServiceError> {
+    let length = span
+        .from
+        .zip(span.to)
+        .map(|(from, to)| to.0.saturating_sub(from.0).max(1));
+    if let Some(micros) = micros {
+        return match length {
+            Some(length) if length / micros.max(1) >= MAX_BUCKETS => Err(too_many()),
+            _ => Ok(micros.max(1)),
+        };
+    }
+    let seconds = LENGTHS
+        .into_iter()
+        .find(|seconds| length.is_none_or(|length| length / (seconds * 1_000_000) < FEW_BUCKETS));
+    Ok(seconds.unwrap_or(2_592_000) * 1_000_000)
+}
+
+fn too_many() -> ServiceError {
+    invalid(format!(
+        "interval: expected at most {MAX_BUCKETS} intervals between from and to; make it longer"
+    ))
+}
+
+/// All intervals from the beginning of the span, or the first event, to its end, or the last event.
+fn filled(counts: &blocks::Histogram, span: Span, micros: i64) -> Result<Vec<Bucket>, ServiceError> {
+    let first = span
+        .from
+        .map(|from| begin(from, micros))
+        .or(counts.keys().next().copied());
+    let last = span
+        .to
+        .map(|to| begin(Timestamp(to.0.saturating_sub(1)), micros))
+        .or(counts.keys().next_back().copied());
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(Vec::new());
+    };
+    let steps = last.0.saturating_sub(first.0) / micros;
+    if steps > MAX_BUCKETS {
+        return Err(too_many());
+    }
+    Ok((0..=steps)
+        .map(|step| {
+            let time = Timestamp(first.0.saturating_add(step.saturating_mul(micros)));
+            Bucket {
+                time,
+                count: counts.get(&time).copied().unwrap_or_default(),
+            }
+        })
+        .collect())
+}
+
+fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<Values, DecodeError> {
+    let found = prepared.rows(block)?;
+    let mut values = Values {
+        total: found.rows.len() as u64,
+        ..Values::default()
+    };
+    if found.rows.is_empty() {
+        return Ok(values);
+    }
+    let views = block.views();
+    let Some(column) = views.column_of(field) else {
+        match block.column(field)? {
+            None => values.missing = values.total,
+            // A field without a column of its own.
+            Some(column) => {
+                for row in &found.rows {
+                    match column.get(*row) {
+                        None | Some(Value::Null) => values.missing += 1,
+                        Some(value) => add_value(&mut values, value, 1),
+                    }
+                }
+            }
+        }
+        return Ok(values);
+    };
+    let view = views.get(column)?;
+    let mut counts = vec![0_u64; view.values()];
+    for row in &found.rows {
+        match view.index(*row).and_then(|index| counts.get_mut(index)) {
+            Some(count) => *count += 1,
+            None => values.missing += 1,
+        }
+    }
+    for (index, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        match view {
+            View::Texts { texts, .. } => values.add(shortened(texts.get(index)).to_owned(), count),
+            View::Integers { numbers, .. } => {
+                values.add(numbers.get(index).copied().unwrap_or_default().to_string(), count);
+            }
+            View::Values { values: all, .. } => match all.get(index) {
+                None | Some(Value::Null) => values.missing += count,
+                Some(value) => add_value(&mut values, value, count),
+            },
+        }
+    }
+    Ok(values)
+}
+
+fn add_value(values: &mut Values, value: &Value, count: u64) {
+    if let Value::List(items) = value {
+        items.iter().for_each(|item| add_value(values, item, count));
+        return;
+    }
+    values.add(shortened(&value.to_text()).to_owned(), count);
+}
+
+fn shortened(text: &str) -> &str {
+    if text.len() <= MAX_VALUE {
+        return text;
+    }
+    let end = (0..=MAX_VALUE).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_values_are_given_up_before_memory_is() {
+        let mut values = Values::default();
+        for n in 0..MAX_DISTINCT + 1000 {
+            values.add("often".to_owned(), 3);
+            values.add(n.to_string(), 1);
+        }
+        assert!(values.counts.len() <= MAX_DISTINCT);
+        assert_eq!(values.counts["often"], 3 * (MAX_DISTINCT as u64 + 1000));
+        assert!(values.given_up > 0);
+    }
+
+    #[test]
+    fn intervals_fit_the_span() {
+        let hour = Span {
+            from: Some(Timestamp(0)),
+            to: Some(Timestamp(3_600_000_000)),
+        };
+        assert_eq!(interval(hour, None).unwrap(), 60_000_000);
+        assert_eq!(interval(hour, Some(1_000_000)).unwrap(), 1_000_000);
+        assert!(interval(hour, Some(1000)).unwrap_err().detail.starts_with("interval: "));
+        let counts = blocks::Histogram::from([(Timestamp(60_000_000), 2)]);
+        let all = filled(&counts, hour, 60_000_000).unwrap();
+        assert_eq!((all.len(), all[1].count, all[0].count), (60, 2, 0));
+        let open = filled(&counts, Span::default(), 60_000_000).unwrap();
+        assert_eq!(open.len(), 1);
+        let text = "é".repeat(1000);
+        assert!(shortened(&text).len() <= MAX_VALUE);
+    }
+}
