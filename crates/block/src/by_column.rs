@@ -5,17 +5,18 @@ use std::cell::{OnceCell, RefCell};
 use model::{Event, Timestamp, Value};
 
 use crate::budget::Budget;
-use crate::column::Column;
+use crate::column_decoding::Data;
 use crate::decode::Block;
 use crate::error::DecodeError;
 
-/// The fields that have a column, by number. A column that cannot be decoded has no values, so [`Self::check`] has to be
-/// asked before anything is made of what was read.
+/// The fields that have a column, by number. A column holds values only for the events that have the field, in their
+/// order; which these are, the events' shapes say. A column that cannot be decoded has no values, so [`Self::check`] has to
+/// be asked before anything is made of what was read.
 #[derive(Debug)]
 pub struct ByColumn<'b, 'a> {
     block: &'b Block<'a>,
     times: Vec<Timestamp>,
-    columns: Vec<OnceCell<Option<Column>>>,
+    columns: Vec<OnceCell<Option<Data>>>,
     /// For all columns together.
     budget: RefCell<Budget>,
     error: RefCell<Option<DecodeError>>,
@@ -44,6 +45,25 @@ impl<'b, 'a> ByColumn<'b, 'a> {
         self.times.get(row).copied().unwrap_or(Timestamp(0))
     }
 
+    /// How many shapes events have: which fields in which order.
+    #[must_use]
+    pub fn shapes(&self) -> usize {
+        self.block.shapes().len()
+    }
+
+    /// The columns of a shape in the order of fields, each once. Numbers from [`Self::columns`] on are fields without a
+    /// column. None for a shape that is not there.
+    #[must_use]
+    pub fn fields(&self, shape: usize) -> &[u32] {
+        self.block.shapes().shape(shape)
+    }
+
+    /// The shape of each event.
+    #[must_use]
+    pub fn shape_of_rows(&self) -> &[u32] {
+        self.block.shapes().of_row()
+    }
+
     /// How many columns.
     #[must_use]
     pub fn columns(&self) -> usize {
@@ -62,26 +82,17 @@ impl<'b, 'a> ByColumn<'b, 'a> {
         self.block.may_have_texts(column)
     }
 
-    /// A column; `None` for one that is not there or cannot be decoded.
+    /// The values of a column: those that occur, if [`Self::indexes`] tells which event has which, and else those of the
+    /// events that have the field, in order. None for a column that is not there or cannot be decoded.
     #[must_use]
-    #[inline]
-    pub fn column(&self, column: usize) -> Option<&Column> {
-        self.columns.get(column)?.get_or_init(|| self.read(column)).as_ref()
+    pub fn values(&self, column: usize) -> &[Value] {
+        self.data(column).map_or(&[], Data::values)
     }
 
-    /// The value of a column at `row`; `None` when the event lacks the field.
+    /// Which of the values each event has that has the field, in order. `None` when each has its own.
     #[must_use]
-    #[inline]
-    pub fn value(&self, column: usize, row: usize) -> Option<&Value> {
-        self.column(column)?.get(row)
-    }
-
-    /// The columns of the event at `row` in the order of its fields; none for a row that is not there. Numbers from
-    /// [`Self::columns`] on are fields without a column.
-    #[must_use]
-    #[inline]
-    pub fn fields(&self, row: usize) -> &[u32] {
-        self.block.shapes().of_row(row)
+    pub fn indexes(&self, column: usize) -> Option<&[u32]> {
+        self.data(column).and_then(Data::indexes)
     }
 
     /// The events at some rows, in order of rows, from what is decoded already and the rest of the block. Rows that are
@@ -91,7 +102,7 @@ impl<'b, 'a> ByColumn<'b, 'a> {
     /// As of [`Block::events`].
     pub fn events_at(&self, rows: &[usize]) -> Result<Vec<Event>, DecodeError> {
         self.check()?;
-        let known: Vec<Option<&Column>> = self.columns.iter().map(|column| column.get()?.as_ref()).collect();
+        let known: Vec<Option<&Data>> = self.columns.iter().map(|column| column.get()?.as_ref()).collect();
         self.block.events_beside(rows, &known, self.budget.borrow().clone())
     }
 
@@ -109,10 +120,14 @@ impl<'b, 'a> ByColumn<'b, 'a> {
         self.error.borrow().clone().map_or(Ok(()), Err)
     }
 
+    fn data(&self, column: usize) -> Option<&Data> {
+        self.columns.get(column)?.get_or_init(|| self.read(column)).as_ref()
+    }
+
     #[cold]
-    fn read(&self, column: usize) -> Option<Column> {
+    fn read(&self, column: usize) -> Option<Data> {
         match self.try_read(column) {
-            Ok(column) => Some(column),
+            Ok(data) => Some(data),
             Err(error) => {
                 self.error.borrow_mut().get_or_insert(error);
                 None
@@ -120,11 +135,11 @@ impl<'b, 'a> ByColumn<'b, 'a> {
         }
     }
 
-    fn try_read(&self, column: usize) -> Result<Column, DecodeError> {
+    fn try_read(&self, column: usize) -> Result<Data, DecodeError> {
         let opened = self.block.open_column(column, &mut self.budget.borrow_mut())?;
         // That column is never completed by another, so this does not come back here.
-        let base = opened.base.and_then(|base| self.column(base));
+        let base = opened.base.and_then(|base| self.data(base));
         self.block
-            .finish_column(column, &opened, base, &mut self.budget.borrow_mut())
+            .read_column(column, &opened, base, None, &mut self.budget.borrow_mut())
     }
 }

@@ -45,6 +45,21 @@ impl Data {
         }
     }
 
+    /// The distinct values, or all in order when [`Self::indexes`] has none.
+    pub(crate) fn values(&self) -> &[Value] {
+        match self {
+            Self::Plain(values) | Self::Dictionary(values, _) => values,
+        }
+    }
+
+    /// For each position which of the values it has; `None` when position and value are one.
+    pub(crate) fn indexes(&self) -> Option<&[u32]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Dictionary(_, indexes) => Some(indexes),
+        }
+    }
+
     /// The values, and for each position which of them it has; `None` when position and value are one.
     pub(crate) fn into_parts(self) -> (Vec<Value>, Option<Vec<u32>>) {
         match self {

@@ -56,8 +56,17 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 enum Values<'c> {
     Read(Data),
-    /// Read before, with all rows.
-    Known(&'c Column),
+    /// Read before, whole.
+    Known(&'c Data),
+}
+
+impl Values<'_> {
+    fn data(&self) -> &Data {
+        match self {
+            Self::Read(data) => data,
+            Self::Known(data) => data,
+        }
+    }
 }
 
 const TWICE: DecodeError = DecodeError::Malformed("a section occurs twice");
@@ -235,32 +244,14 @@ impl<'a> Block<'a> {
 
     fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
         let opened = self.open_column(number, budget)?;
-        let base = opened.base.map(|base| self.whole_column(base, budget)).transpose()?;
-        self.finish_column(number, &opened, base.as_ref(), budget)
-    }
-
-    /// Unpacks a column.
-    pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
-        const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
-        let entry = self.columns.get(number).ok_or(MISSING)?;
-        let plain = frame::get(entry.frame, budget)?;
-        let is_half = |entry: &Entry<'_>| entry.encoding == encoding::STRING_PREFIXES;
-        let base = is_half(entry).then(|| column_decoding::base_of(&plain)).transpose()?;
-        if base.is_some_and(|base| self.columns.get(base).is_none_or(is_half)) {
-            return Err(NO_BASE);
-        }
-        Ok(Opened { plain, base })
-    }
-
-    /// Reads an unpacked column; `base` is the one whose texts complete its own.
-    pub(crate) fn finish_column(
-        &self,
-        number: usize,
-        opened: &Opened,
-        base: Option<&Column>,
-        budget: &mut Budget,
-    ) -> Result<Column, DecodeError> {
-        let data = self.read_column(number, opened, base.map(Values::Known).as_ref(), None, budget)?;
+        let base = match opened.base {
+            Some(base) => {
+                let opened = self.open_column(base, budget)?;
+                Some(self.read_column(base, &opened, None, None, budget)?)
+            }
+            None => None,
+        };
+        let data = self.read_column(number, &opened, base.as_ref(), None, budget)?;
         budget.take_items::<u32>(self.count)?;
         let (dictionary, indexes) = data.into_parts();
         let mut position = 0_usize;
@@ -274,6 +265,19 @@ impl<'a> Block<'a> {
             })?
         });
         Ok(Column::new(dictionary, rows))
+    }
+
+    /// Unpacks a column.
+    pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
+        const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
+        let entry = self.columns.get(number).ok_or(MISSING)?;
+        let plain = frame::get(entry.frame, budget)?;
+        let is_half = |entry: &Entry<'_>| entry.encoding == encoding::STRING_PREFIXES;
+        let base = is_half(entry).then(|| column_decoding::base_of(&plain)).transpose()?;
+        if base.is_some_and(|base| self.columns.get(base).is_none_or(is_half)) {
+            return Err(NO_BASE);
+        }
+        Ok(Opened { plain, base })
     }
 
     /// All events in order, with their fields in the order they had.
@@ -297,7 +301,7 @@ impl<'a> Block<'a> {
     pub(crate) fn events_beside(
         &self,
         rows: &[usize],
-        known: &[Option<&Column>],
+        known: &[Option<&Data>],
         budget: Budget,
     ) -> Result<Vec<Event>, DecodeError> {
         if rows.is_empty() {
@@ -315,7 +319,7 @@ impl<'a> Block<'a> {
     fn read_events(
         &self,
         wanted: Option<&[bool]>,
-        known: &[Option<&Column>],
+        known: &[Option<&Data>],
         mut budget: Budget,
     ) -> Result<Vec<Event>, DecodeError> {
         let ids = self.read_ids(&mut budget)?;
@@ -354,8 +358,8 @@ impl<'a> Block<'a> {
                 }
                 let value = match values {
                     Values::Read(data) => data.take(*position, &mut budget)?,
-                    Values::Known(column) => {
-                        let value = column.get(row).ok_or(column_decoding::SHORT)?;
+                    Values::Known(data) => {
+                        let value = data.at(*position).ok_or(column_decoding::SHORT)?;
                         budget.take(heap_bytes(value))?;
                         value.clone()
                     }
@@ -413,11 +417,11 @@ impl<'a> Block<'a> {
     }
 
     /// `base` is the column whose texts complete those of this one. Values in rows that are not wanted may be missing.
-    fn read_column(
+    pub(crate) fn read_column(
         &self,
         number: usize,
         opened: &Opened,
-        base: Option<&Values<'_>>,
+        base: Option<&Data>,
         rows: Option<&[bool]>,
         budget: &mut Budget,
     ) -> Result<Data, DecodeError> {
@@ -429,14 +433,13 @@ impl<'a> Block<'a> {
         };
         let (base_number, base) = (base_number as u32, base.ok_or(MISSING)?);
         let mut position = 0_usize;
-        let bases = self.shapes.presence(base_number).enumerate().map(|(row, present)| {
-            position += usize::from(present);
-            match base {
-                Values::Read(data) => present.then(|| data.at(position - 1)).flatten(),
-                Values::Known(column) => column.get(row),
-            }
-        });
-        let bases = bases
+        let bases = self
+            .shapes
+            .presence(base_number)
+            .map(|present| {
+                position += usize::from(present);
+                present.then(|| base.at(position - 1)).flatten()
+            })
             .zip(self.shapes.presence(number as u32))
             .filter_map(|(base, present)| present.then_some(base));
         column_decoding::get_prefixes(&opened.plain, entry.count, bases, wanted, budget)
@@ -445,14 +448,14 @@ impl<'a> Block<'a> {
     fn read_all_columns<'c>(
         &self,
         rows: Option<&[bool]>,
-        known: &[Option<&'c Column>],
+        known: &[Option<&'c Data>],
         budget: &mut Budget,
     ) -> Result<Vec<Values<'c>>, DecodeError> {
         let mut columns = Vec::with_capacity(self.columns.len());
         let mut halves = Vec::new();
         for number in 0..self.columns.len() {
-            if let Some(column) = known.get(number).copied().flatten() {
-                columns.push(Values::Known(column));
+            if let Some(data) = known.get(number).copied().flatten() {
+                columns.push(Values::Known(data));
                 continue;
             }
             let opened = self.open_column(number, budget)?;
@@ -464,7 +467,7 @@ impl<'a> Block<'a> {
             }
         }
         for (number, opened) in halves {
-            let base = opened.base.and_then(|base| columns.get(base));
+            let base = opened.base.and_then(|base| columns.get(base)).map(Values::data);
             let data = self.read_column(number, &opened, base, rows, budget)?;
             if let Some(place) = columns.get_mut(number) {
                 *place = Values::Read(data);

@@ -75,18 +75,27 @@ impl Shapes {
         self.of_row.iter().map(|shape| self.shape(*shape as usize))
     }
 
-    /// The columns of one row in field order; none for a row that is not there.
-    pub(crate) fn of_row(&self, row: usize) -> &[u32] {
-        self.of_row.get(row).map_or(&[], |shape| self.shape(*shape as usize))
+    /// How many shapes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len() - 1
     }
 
-    fn shape(&self, shape: usize) -> &[u32] {
-        &self.numbers[self.starts[shape] as usize..self.starts[shape + 1] as usize]
+    /// The shape of each row.
+    pub(crate) fn of_row(&self) -> &[u32] {
+        &self.of_row
+    }
+
+    /// The columns of a shape in field order; [`OVERFLOW`] for a field without one.
+    pub(crate) fn shape(&self, shape: usize) -> &[u32] {
+        let Some([start, end]) = self.starts.get(shape..).and_then(|starts| starts.first_chunk::<2>()) else {
+            return &[];
+        };
+        self.numbers.get(*start as usize..*end as usize).unwrap_or_default()
     }
 
     /// How many values each column has, and how many fields have none.
     pub(crate) fn counts(&self, columns: usize) -> (Vec<usize>, usize) {
-        let mut rows_of = vec![0_usize; self.starts.len() - 1];
+        let mut rows_of = vec![0_usize; self.len()];
         self.of_row.iter().for_each(|shape| rows_of[*shape as usize] += 1);
         let mut counts = vec![0; columns];
         let mut overflow = 0;
@@ -103,7 +112,7 @@ impl Shapes {
 
     /// For each row, whether it has the column.
     pub(crate) fn presence(&self, column: u32) -> impl Iterator<Item = bool> {
-        let has: Vec<bool> = (0..self.starts.len() - 1)
+        let has: Vec<bool> = (0..self.len())
             .map(|shape| self.shape(shape).contains(&column))
             .collect();
         self.of_row.iter().map(move |shape| has[*shape as usize])

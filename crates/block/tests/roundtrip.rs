@@ -153,9 +153,17 @@ fn check_parts(block: &Block<'_>, events: &[Event]) {
     let rows: Vec<usize> = (0..events.len()).step_by(3).collect();
     let expected: Vec<_> = rows.iter().map(|row| events[*row].clone()).collect();
     for column in (0..columns.columns()).take(200) {
-        for (row, event) in events.iter().enumerate() {
-            assert_eq!(columns.time(row), event.timestamp);
-            assert_eq!(columns.value(column, row), event.fields.get(columns.name(column)));
+        let (values, indexes) = (columns.values(column), columns.indexes(column));
+        let mut position = 0;
+        for (event, shape) in events.iter().zip(columns.shape_of_rows()) {
+            let expected = event.fields.get(columns.name(column));
+            let is_there = columns.fields(*shape as usize).contains(&(column as u32));
+            assert_eq!(is_there, expected.is_some());
+            if is_there {
+                let index = indexes.map_or(position, |indexes| indexes[position] as usize);
+                assert_eq!(values.get(index), expected);
+                position += 1;
+            }
         }
         // One that others complete is decoded with them.
         assert!(columns.decoded() > column);
@@ -168,15 +176,17 @@ fn check_parts(block: &Block<'_>, events: &[Event]) {
         }
     }
     for (row, event) in events.iter().enumerate() {
-        let names = columns.fields(row).iter().map(|number| columns.name(*number as usize));
+        assert_eq!(columns.time(row), event.timestamp);
+        let fields = columns.fields(columns.shape_of_rows()[row] as usize);
+        let names = fields.iter().map(|number| columns.name(*number as usize));
         assert!(
             names
                 .zip(event.fields.iter())
                 .all(|(name, (other, _))| name.is_empty() || name == other)
         );
-        assert_eq!(columns.fields(row).len(), event.fields.len());
+        assert_eq!(fields.len(), event.fields.len());
     }
-    assert!(columns.fields(events.len()).is_empty());
+    assert_eq!(columns.shape_of_rows().len(), events.len());
     columns.check().unwrap();
 }
 

@@ -483,10 +483,6 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
             let by_column = plan.evaluate(&block, &span).unwrap();
             let by_row = plan.evaluate_each(&block, &span, &mut Scratch::new()).unwrap();
             prop_assert_eq!(shown(&plan, by_column), shown(&plan, by_row));
-            let has = |name: &str| block.field_names().any(|known| known == name);
-            let columns = columns::of(&block).unwrap().unwrap();
-            let found = columns::find(&plan.set, &columns, |_| true, &mut Scratch::new()).unwrap();
-            prop_assert_eq!(found.is_none(), has("Threat Name") && has("ThreatName"));
         }
     }
 

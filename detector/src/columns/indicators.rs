@@ -10,10 +10,21 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
     found: Vec<Found>,
-    /// By column: for positions in its dictionary, the values found there.
-    columns: FxHashMap<u32, FxHashMap<usize, Range<usize>>>,
     /// Rows of the events with any, in ascending order.
     pub(crate) rows: Vec<usize>,
+    /// Where the places of each of these rows end.
+    ends: Vec<usize>,
+    /// Columns, and what was found in the event's value, in the order of fields.
+    places: Vec<(u32, Range<usize>)>,
+}
+
+/// A column in which something was found.
+struct Hit<'c> {
+    indexes: Option<&'c [u32]>,
+    /// What, by the number of the value.
+    by_value: FxHashMap<usize, Range<usize>>,
+    /// How many events before the current one have the field.
+    next: usize,
 }
 
 impl Traces {
@@ -23,46 +34,67 @@ impl Traces {
     /// When a column with texts cannot be decoded.
     pub(crate) fn find(set: &TenantSet, columns: &ByColumn<'_, '_>, find: &mut Find) -> Result<Self, DecodeError> {
         let mut traces = Self::default();
-        let mut has_any = vec![false; columns.rows()];
-        for (number, key) in (0..columns.columns()).zip(0..) {
-            if !columns.may_have_texts(number) {
-                continue;
-            }
-            let Some(column) = columns.column(number) else { continue };
+        let mut hits: Vec<Option<Hit<'_>>> = Vec::with_capacity(columns.columns());
+        for column in 0..columns.columns() {
             let mut by_value = FxHashMap::default();
-            for (index, value) in column.dictionary().iter().enumerate() {
-                let start = traces.found.len();
-                find.in_value(set, value, &mut |found| traces.found.push(found));
-                if traces.found.len() > start {
-                    by_value.insert(index, start..traces.found.len());
+            if columns.may_have_texts(column) {
+                for (number, value) in columns.values(column).iter().enumerate() {
+                    let start = traces.found.len();
+                    find.in_value(set, value, &mut |found| traces.found.push(found));
+                    if traces.found.len() > start {
+                        by_value.insert(number, start..traces.found.len());
+                    }
                 }
             }
-            if by_value.is_empty() {
-                continue;
-            }
-            for (row, has_any) in has_any.iter_mut().enumerate() {
-                *has_any = *has_any || column.index(row).is_some_and(|index| by_value.contains_key(&index));
-            }
-            traces.columns.insert(key, by_value);
+            hits.push((!by_value.is_empty()).then(|| Hit {
+                indexes: columns.indexes(column),
+                by_value,
+                next: 0,
+            }));
         }
         columns.check()?;
-        let rows = has_any.iter().enumerate();
-        traces.rows = rows.filter_map(|(row, has_any)| has_any.then_some(row)).collect();
+        if !traces.found.is_empty() {
+            traces.place(columns, &mut hits);
+        }
         Ok(traces)
+    }
+
+    /// Finds the events that have the values.
+    fn place(&mut self, columns: &ByColumn<'_, '_>, hits: &mut [Option<Hit<'_>>]) {
+        for (row, shape) in columns.shape_of_rows().iter().enumerate() {
+            let before = self.places.len();
+            for column in columns.fields(*shape as usize) {
+                let Some(Some(hit)) = hits.get_mut(*column as usize) else {
+                    continue;
+                };
+                let number = match hit.indexes {
+                    Some(indexes) => indexes.get(hit.next).map(|index| *index as usize),
+                    None => Some(hit.next),
+                };
+                hit.next += 1;
+                if let Some(found) = number.and_then(|number| hit.by_value.get(&number)) {
+                    self.places.push((*column, found.clone()));
+                }
+            }
+            if self.places.len() > before {
+                self.rows.push(row);
+                self.ends.push(self.places.len());
+            }
+        }
     }
 
     /// The values found in the event at `row`, in the order of its fields.
     pub(crate) fn of_row<'c>(&self, columns: &'c ByColumn<'_, '_>, row: usize) -> Vec<(&'c str, Found)> {
+        let Ok(position) = self.rows.binary_search(&row) else {
+            return Vec::new();
+        };
+        let start = position.checked_sub(1).and_then(|before| self.ends.get(before));
+        let end = self.ends.get(position).copied().unwrap_or_default();
+        let places = self.places.get(start.copied().unwrap_or_default()..end);
         let mut all = Vec::new();
-        for number in columns.fields(row) {
-            let Some(by_value) = self.columns.get(number) else {
-                continue;
-            };
-            let column = *number as usize;
-            let index = columns.column(column).and_then(|column| column.index(row));
-            let range = index.and_then(|index| by_value.get(&index)).cloned();
-            let found = range.and_then(|range| self.found.get(range)).unwrap_or_default();
-            all.extend(found.iter().map(|found| (columns.name(column), *found)));
+        for (column, range) in places.unwrap_or_default() {
+            let found = self.found.get(range.clone()).unwrap_or_default();
+            all.extend(found.iter().map(|found| (columns.name(*column as usize), *found)));
         }
         all
     }

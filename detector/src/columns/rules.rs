@@ -40,8 +40,8 @@ impl Found {
     }
 }
 
-/// Finds the events of a block at times that `holds` takes that rules match. `None` when the block has to be evaluated
-/// event by event: its events tell fields apart by spaces, which rules do not, or there are too many matches.
+/// Finds the events of a block at times that `holds` takes that rules match. `None` when there are too many matches,
+/// and the block has to be evaluated event by event.
 ///
 /// # Errors
 /// When a column that is needed cannot be decoded.
@@ -51,9 +51,6 @@ pub fn find(
     holds: impl Fn(Timestamp) -> bool,
     scratch: &mut Scratch,
 ) -> Result<Option<Found>, DecodeError> {
-    if has_ambiguous_names(columns) {
-        return Ok(None);
-    }
     let mut found = Found {
         events: (0..columns.rows()).filter(|row| holds(columns.time(*row))).count() as u64,
         ..Found::default()
@@ -76,16 +73,6 @@ pub fn find(
     Ok((!is_full).then_some(found))
 }
 
-/// Which of two names that differ only in spaces counts depends on their order in the event, which columns do not tell.
-fn has_ambiguous_names(columns: &ByColumn<'_, '_>) -> bool {
-    let names: Vec<&str> = (0..columns.columns()).map(|column| columns.name(column)).collect();
-    let is_same = |name: &str, other: &str| name != other && name.replace(' ', "") == other.replace(' ', "");
-    names
-        .iter()
-        .filter(|name| name.contains(' '))
-        .any(|name| names.iter().any(|other| is_same(name, other)))
-}
-
 struct Stored<'s, 'b, 'a>(&'s ByColumn<'b, 'a>);
 
 impl Columns for Stored<'_, '_, '_> {
@@ -97,6 +84,19 @@ impl Columns for Stored<'_, '_, '_> {
         self.0.time(row)
     }
 
+    fn shape(&self, row: usize) -> usize {
+        let shape = self.0.shape_of_rows().get(row);
+        shape.map_or(usize::MAX, |shape| *shape as usize)
+    }
+
+    fn shapes(&self) -> usize {
+        self.0.shapes()
+    }
+
+    fn fields(&self, shape: usize) -> &[u32] {
+        self.0.fields(shape)
+    }
+
     fn columns(&self) -> usize {
         self.0.columns()
     }
@@ -105,8 +105,11 @@ impl Columns for Stored<'_, '_, '_> {
         self.0.name(column)
     }
 
-    #[inline]
-    fn value(&self, column: usize, row: usize) -> Option<&Value> {
-        self.0.value(column, row)
+    fn values(&self, column: usize) -> &[Value] {
+        self.0.values(column)
+    }
+
+    fn indexes(&self, column: usize) -> Option<&[u32]> {
+        self.0.indexes(column)
     }
 }

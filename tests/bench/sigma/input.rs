@@ -61,6 +61,15 @@ pub(super) fn events(lines: &[Vec<u8>]) -> anyhow::Result<Vec<Event>> {
     lines.iter().zip(0..).map(|(line, seq)| event(line, seq)).collect()
 }
 
+/// Most events of a block, as collectors close them.
+const BLOCK: usize = 4000;
+
+/// The events as blocks.
+pub(super) fn blocks(events: &[Event]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let encode = |events| Ok(block::encode(events).context("encode a block")?.bytes);
+    events.chunks(BLOCK).map(encode).collect()
+}
+
 /// A line as a decoded event.
 pub(super) fn event(line: &[u8], seq: u64) -> anyhow::Result<Event> {
     let object: Map<String, Json> = serde_json::from_slice(line).with_context(|| format!("parse line {}", seq + 1))?;

@@ -16,12 +16,14 @@ mod peer;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use block::Block;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::report::{machine, median, resident_mib};
 use ours::Ours;
 use peer::Peer;
+use sigma::Scratch;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -106,6 +108,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn measure(args: &Args, ours: &Ours, lines: &[Vec<u8>], peer: Option<&Peer>) -> anyhow::Result<()> {
     let events = input::events(lines)?;
+    let bodies = input::blocks(&events)?;
+    let blocks = bodies
+        .iter()
+        .map(|body| Block::open(body))
+        .collect::<Result<Vec<_>, _>>()?;
+    let columns = blocks.iter().map(ours::columns).collect::<anyhow::Result<Vec<_>>>()?;
     let mut rates = Rates::default();
     let few = lines.get(..args.peer_limit.min(lines.len())).unwrap_or_default();
     for _ in 0..args.rounds.max(1) {
@@ -120,6 +128,25 @@ fn measure(args: &Args, ours: &Ours, lines: &[Vec<u8>], peer: Option<&Peer>) -> 
         rates.decoded.push(rate(events.len(), || {
             ours.run_events(&events);
         }));
+        let (mut stored, mut by_column) = (Ok(0), Ok(0));
+        rates
+            .stored
+            .push(rate(events.len(), || stored = ours.run_blocks(&bodies)));
+        let mut run_columns = || {
+            let mut scratch = Scratch::new();
+            let hits = columns.iter().map(|columns| ours.run_columns(columns, &mut scratch));
+            by_column = hits.sum();
+        };
+        if rates.columns.is_empty() {
+            // Decodes.
+            run_columns();
+        }
+        rates.columns.push(rate(events.len(), run_columns));
+        let (stored, by_column) = (stored?, by_column?);
+        ensure!(
+            (stored, by_column) == (hits, hits),
+            "JSON matched {hits} times, blocks {stored}, columns {by_column}"
+        );
         let half = lines.len() / 2;
         let (left, right) = lines.split_at(half);
         rates.one.push(rate_by_clock(lines.len(), || {
@@ -141,6 +168,10 @@ fn measure(args: &Args, ours: &Ours, lines: &[Vec<u8>], peer: Option<&Peer>) -> 
 struct Rates {
     json: Vec<f64>,
     decoded: Vec<f64>,
+    /// Blocks, opened and decoded as far as rules ask.
+    stored: Vec<f64>,
+    /// Columns decoded before.
+    columns: Vec<f64>,
     /// By the clock.
     one: Vec<f64>,
     /// By the clock.
@@ -171,6 +202,8 @@ impl Rates {
             row("ours, JSON, 1 core", &self.json, "rsigma", median(&self.peer));
         }
         row("ours, decoded", &self.decoded, "ours from JSON", json);
+        row("ours, blocks", &self.stored, "ours from JSON", json);
+        row("ours, columns", &self.columns, "ours from JSON", json);
         row(
             "ours, 2 threads",
             &self.two,

@@ -82,7 +82,7 @@ impl<S: Source> Evaluation<'_, S> {
         }
     }
 
-    fn probe(&mut self, slot: Slot, index: &FieldIndex) {
+    pub(crate) fn probe(&mut self, slot: Slot, index: &FieldIndex) {
         if index.finds_by_ends {
             self.matched(slot);
         }
@@ -176,16 +176,21 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// Follows a chain to its end.
-    fn holds(&mut self, start: u32) -> bool {
+    pub(crate) fn holds(&mut self, start: u32) -> bool {
+        self.holds_by(start, &mut Self::predicate)
+    }
+
+    /// The same, where `ask` answers predicates.
+    pub(crate) fn holds_by(&mut self, start: u32, ask: &mut impl FnMut(&mut Self, u32) -> bool) -> bool {
         let mut at = start;
         while at < REJECT {
             let Some(step) = self.bucket.code.steps.get(at as usize).copied() else {
                 return false;
             };
             let answer = if step.ask & COUNT == 0 {
-                self.predicate(step.ask)
+                ask(self, step.ask)
             } else {
-                self.at_least(step.ask & !COUNT)
+                self.at_least(step.ask & !COUNT, ask)
             };
             at = if answer { step.yes } else { step.no };
         }
@@ -193,7 +198,7 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// Counts inside counts are as deep as conditions may be nested, which is not deep.
-    fn at_least(&mut self, number: u32) -> bool {
+    fn at_least(&mut self, number: u32, ask: &mut impl FnMut(&mut Self, u32) -> bool) -> bool {
         let Some(count) = self.bucket.code.counts.get(number as usize) else {
             return false;
         };
@@ -202,12 +207,12 @@ impl<S: Source> Evaluation<'_, S> {
             if missing == 0 {
                 break;
             }
-            missing -= usize::from(self.holds(*chain));
+            missing -= usize::from(self.holds_by(*chain, ask));
         }
         missing == 0
     }
 
-    fn predicate(&mut self, number: u32) -> bool {
+    pub(crate) fn predicate(&mut self, number: u32) -> bool {
         let Some(predicate) = self.bucket.predicates.get(number as usize) else {
             return false;
         };
@@ -239,7 +244,7 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// The field in a slot.
-    fn item(&self, slot: Slot) -> Option<Item> {
+    pub(crate) fn item(&self, slot: Slot) -> Option<Item> {
         let bound = self.work.bound.get(slot as usize)?;
         (bound.event == self.work.found.event).then_some(bound.item)
     }
@@ -371,7 +376,10 @@ fn post(postings: &[Posting], found: &mut Found) {
     for posting in postings {
         match posting {
             Posting::Rule(rule) => found.mark(*rule),
-            Posting::Holds(predicate) => found.remember(*predicate, true),
+            Posting::Holds(predicate) => {
+                found.remember(*predicate, true);
+                found.held.push(*predicate);
+            }
         }
     }
 }

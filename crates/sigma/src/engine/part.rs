@@ -143,13 +143,7 @@ impl Part {
         work: &mut Work,
         hit: impl FnMut(u32),
     ) {
-        let position = keys.find(&self.gates, source, items, |answers| {
-            let verdicts = match answers {
-                Some(answers) => self.gates.verdicts(answers),
-                None => self.gates.all_open(),
-            };
-            self.bucket(verdicts, names)
-        });
+        let position = self.position(names, source, items, keys);
         let Some(bucket) = keys.bucket(position) else { return };
         if bucket.rules.is_empty() && counters.is_none() {
             return;
@@ -167,6 +161,17 @@ impl Part {
                 evaluation.run(counters.as_mut(), hit);
             }
         }
+    }
+
+    /// The position among `keys` of the bucket of an event.
+    pub(crate) fn position(&self, names: &Names, source: &impl Source, items: &[ItemInfo], keys: &mut Keys) -> usize {
+        keys.find(&self.gates, source, items, |answers| {
+            let verdicts = match answers {
+                Some(answers) => self.gates.verdicts(answers),
+                None => self.gates.all_open(),
+            };
+            self.bucket(verdicts, names)
+        })
     }
 
     /// The bucket of the rules that these verdicts let in.

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use crate::ast::Op;
 use crate::engine::index::{MOST_IN_SIEVE, PatternId, Sieve};
-use crate::engine::slots::Slot;
+use crate::engine::slots::{ANY, Slot};
 use crate::pattern::Pattern;
 
 /// Number of texts from which on an automaton finds them faster than one search after the other.
@@ -22,6 +22,20 @@ pub(crate) struct Predicate {
     pub(crate) kind: Kind,
     /// Every text that makes it true is in the index: it is false unless the index said otherwise.
     pub(crate) indexed: bool,
+}
+
+impl Predicate {
+    /// Whether the answer is the same wherever the field in its slot has the same value.
+    pub(crate) fn depends_on_one_field(&self) -> bool {
+        let compares_fields = matches!(
+            &self.kind,
+            Kind::Op {
+                op: Op::FieldRef(_),
+                ..
+            }
+        );
+        self.slot != ANY && !compares_fields
+    }
 }
 
 /// What is asked.

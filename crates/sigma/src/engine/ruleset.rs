@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 
 use crate::ast::Expr;
-use crate::engine::columns::{Columns, Known, Row};
+use crate::engine::columns::{Columns, Run, Table, Working};
 use crate::engine::event::DecodedEvent;
 use crate::engine::layout::ROOT;
 use crate::engine::part::Part;
@@ -50,6 +50,14 @@ struct Placed {
     part: Arc<Part>,
     /// Position of each rule of the part; [`GONE`] for one that was exchanged or removed.
     positions: Vec<u32>,
+}
+
+impl Placed {
+    /// Where a rule of the part is in the set.
+    fn position(&self, number: u32) -> Option<usize> {
+        let position = self.positions.get(number as usize)?;
+        (*position != GONE).then_some(*position as usize)
+    }
 }
 
 /// No position.
@@ -306,35 +314,26 @@ impl RuleSet {
     ) {
         self.begin(scratch);
         let needs_all = self.parts().any(|placed| placed.part.asks_keywords);
-        let known: Known = (0..columns.columns())
-            .filter_map(|column| {
-                let name = columns.name(column);
-                let info = ItemInfo {
-                    name: self.names.get(name),
-                    searched: is_searched_by_keywords(name),
-                };
-                let is_asked = info.name != UNKNOWN || (needs_all && info.searched);
-                is_asked.then_some((u32::try_from(column).ok()?, info))
-            })
+        let mut table = Table::new(columns, &self.names, needs_all, self.time);
+        let mut runs: Vec<(&Placed, Run<'_>)> = self
+            .parts()
+            .map(|placed| (placed, Run::new(&placed.part, &self.names, columns.shapes())))
             .collect();
-        let (mut present, mut hits) = (Vec::new(), Vec::new());
+        let mut hits = Vec::new();
         for row in 0..columns.rows() {
-            self.begin(scratch);
-            present.clear();
-            for (column, info) in &known {
-                if columns.value(*column as usize, row).is_some() {
-                    present.push(*column);
-                    scratch.items.push(*info);
-                }
-            }
-            let source = Row {
-                columns,
-                row,
-                present: &present,
-            };
+            table.go_to(row);
             hits.clear();
-            self.run(&source, scratch, &mut hits);
+            for ((placed, run), memory) in runs.iter_mut().zip(&mut scratch.parts) {
+                let working = Working {
+                    keys: &mut memory.keys,
+                    counters: &mut memory.counters,
+                    work: &mut scratch.work,
+                    single: &mut scratch.single,
+                };
+                run.row(&table, working, |number| hits.extend(placed.position(number)));
+            }
             if !hits.is_empty() {
+                hits.sort_unstable();
                 found(row, &hits);
             }
         }
@@ -416,13 +415,7 @@ impl RuleSet {
         for (placed, memory) in self.parts().zip(parts) {
             let memory = (&mut memory.keys, &mut memory.counters);
             placed.part.run(&self.names, source, items, memory, work, |number| {
-                if let Some(position) = placed
-                    .positions
-                    .get(number as usize)
-                    .filter(|position| **position != GONE)
-                {
-                    hits.push(*position as usize);
-                }
+                hits.extend(placed.position(number));
             });
         }
         if let Some(new) = hits.get_mut(first..) {

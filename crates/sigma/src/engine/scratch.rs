@@ -27,6 +27,8 @@ pub struct Scratch {
     /// One for each part of the rule set.
     pub(crate) parts: [PartMemory; 2],
     pub(crate) work: Work,
+    /// For single values of columns.
+    pub(crate) single: Work,
     /// One of how many evaluations is timed, while costs are counted.
     pub(crate) sample: Option<u32>,
 }
@@ -102,6 +104,8 @@ pub(crate) struct Found {
     marks: Vec<u32>,
     pub(crate) candidates: Vec<u32>,
     memory: Vec<u32>,
+    /// Predicates that the index says are true, some more than once.
+    pub(crate) held: Vec<u32>,
     /// By text that the raw index looks for: the event it was looked for in, and the field; [`EVERYWHERE`] when found.
     looks: Vec<(u32, Item)>,
     /// Anchored texts found, those of one slot in a row.
@@ -143,6 +147,7 @@ impl Work {
         self.texts.spans.clear();
         self.texts.spans.shrink_to(KEEP_SPANS);
         self.found.candidates.clear();
+        self.found.held.clear();
         self.found.matched.clear();
         grow(&mut self.texts.folded, items);
         grow(&mut self.bound, bucket.fields.len());

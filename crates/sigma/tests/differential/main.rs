@@ -15,21 +15,62 @@ use sigma::{Catalog, Columns, Resolved, RuleSet, Scratch};
 
 use generate::{event, rules};
 
-/// Events by column.
+/// Events by column, each distinct value of a column once.
 struct Table<'a> {
     events: &'a [Event],
-    names: Vec<&'a str>,
+    columns: Vec<Column<'a>>,
+    shapes: Vec<Vec<u32>>,
+    shape_of: Vec<usize>,
+}
+
+struct Column<'a> {
+    name: &'a str,
+    values: Vec<Value>,
+    indexes: Vec<u32>,
 }
 
 impl<'a> Table<'a> {
     fn of(events: &'a [Event]) -> Self {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in events.iter().flat_map(|event| event.fields.iter()) {
-            if !names.contains(&name) {
-                names.push(name);
+        let mut table = Self {
+            events,
+            columns: Vec::new(),
+            shapes: Vec::new(),
+            shape_of: Vec::new(),
+        };
+        for event in events {
+            let shape: Vec<u32> = event
+                .fields
+                .iter()
+                .map(|(name, value)| table.add(name, value))
+                .collect();
+            let known = table.shapes.iter().position(|known| *known == shape);
+            table.shape_of.push(known.unwrap_or(table.shapes.len()));
+            if known.is_none() {
+                table.shapes.push(shape);
             }
         }
-        Self { events, names }
+        table
+    }
+
+    fn add(&mut self, name: &'a str, value: &Value) -> u32 {
+        let known = self.columns.iter().position(|column| column.name == name);
+        let number = known.unwrap_or(self.columns.len());
+        if known.is_none() {
+            self.columns.push(Column {
+                name,
+                values: Vec::new(),
+                indexes: Vec::new(),
+            });
+        }
+        let column = &mut self.columns[number];
+        // Whole numbers are not made distinct, as in blocks.
+        let same = |known: &Value| known == value && !matches!(value, Value::Int(_));
+        let index = column.values.iter().position(same);
+        column.indexes.push(index.unwrap_or(column.values.len()) as u32);
+        if index.is_none() {
+            column.values.push(value.clone());
+        }
+        number as u32
     }
 }
 
@@ -42,16 +83,33 @@ impl Columns for Table<'_> {
         self.events[row].timestamp
     }
 
+    fn shape(&self, row: usize) -> usize {
+        self.shape_of[row]
+    }
+
+    fn shapes(&self) -> usize {
+        self.shapes.len()
+    }
+
+    fn fields(&self, shape: usize) -> &[u32] {
+        &self.shapes[shape]
+    }
+
     fn columns(&self) -> usize {
-        self.names.len()
+        self.columns.len()
     }
 
     fn name(&self, column: usize) -> &str {
-        self.names[column]
+        self.columns[column].name
     }
 
-    fn value(&self, column: usize, row: usize) -> Option<&Value> {
-        self.events[row].fields.get(self.names[column])
+    fn values(&self, column: usize) -> &[Value] {
+        &self.columns[column].values
+    }
+
+    fn indexes(&self, column: usize) -> Option<&[u32]> {
+        let column = &self.columns[column];
+        (column.values.len() < column.indexes.len()).then_some(&column.indexes)
     }
 }
 
@@ -81,14 +139,18 @@ fn the_engine_agrees_with_the_reference_on_hundreds_of_thousands_of_pairs() {
                 .collect();
             let texts = || set.rules().iter().map(|rule| rule.yaml.as_str()).collect::<String>();
             let mut scratch = Scratch::new();
-            let mut by_columns = vec![Vec::new(); events.len()];
-            set.evaluate_columns(&Table::of(&events), &mut scratch, |row, hits| {
+            // The second time, all is known of their values.
+            let twice = [events.as_slice(), events.as_slice()].concat();
+            let mut by_columns = vec![Vec::new(); twice.len()];
+            set.evaluate_columns(&Table::of(&twice), &mut scratch, |row, hits| {
                 by_columns[row] = hits.to_vec()
             });
-            for (event, by_columns) in events.iter().zip(by_columns) {
+            let (once, again) = by_columns.split_at(events.len());
+            for ((event, by_columns), again) in events.iter().zip(once).zip(again) {
                 let mut hits = Vec::new();
                 set.evaluate(event, &mut scratch, &mut hits);
-                prop_assert_eq!(&hits, &by_columns, "as columns: {:?}", event.fields);
+                prop_assert_eq!(&hits, by_columns, "as columns: {:?}", event.fields);
+                prop_assert_eq!(&hits, again, "as columns again: {:?}", event.fields);
                 let expected: Vec<usize> = references
                     .iter()
                     .enumerate()

@@ -101,6 +101,7 @@ fn event() -> impl Strategy<Value = Event> {
         "message",
         "event.original",
         "Threat Name",
+        "ThreatName",
         "picket.x",
         "source.ip",
     ];
