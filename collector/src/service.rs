@@ -219,6 +219,7 @@ fn node(config: &Config, addr: std::net::SocketAddr) -> Node {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: now,
         heartbeat_at: now,
+        rules_at: None,
     }
 }
 

@@ -203,6 +203,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
         heartbeat_at: started_at,
+        rules_at: None,
     };
     let beating = nodes::register_and_beat(store, registered, ctx.shutdown.clone());
     ctx.tasks.spawn("heartbeat", async move {
@@ -288,7 +289,12 @@ impl Content {
                     parsed.clone(),
                 )
             }),
-            rule_follower: rules::follow::Follower::new(store.clone(), Arc::clone(&rules), parsed.clone()),
+            rule_follower: rules::follow::Follower::new(
+                store.clone(),
+                node.clone(),
+                Arc::clone(&rules),
+                parsed.clone(),
+            ),
             indicator_follower: intel::follow::Follower::new(store.clone(), Arc::clone(&indicators)),
             rules,
             parsed,

@@ -246,6 +246,7 @@ fn register(ctx: &Context, store: Store, node: NodeId, addr: String, started_at:
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
         heartbeat_at: started_at,
+        rules_at: None,
     };
     let beating = nodes::register_and_beat(store, registered, ctx.shutdown.clone());
     ctx.tasks.spawn("heartbeat", async move {

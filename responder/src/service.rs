@@ -83,6 +83,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
         heartbeat_at: started_at,
+        rules_at: None,
     };
     let beating = nodes::register_and_beat(store, registered, ctx.shutdown.clone());
     ctx.tasks.spawn("heartbeat", async move {

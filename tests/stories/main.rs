@@ -10,5 +10,6 @@ mod hostile;
 mod intel;
 mod numbered;
 mod operator;
+mod reload;
 mod rotation;
 mod rules;

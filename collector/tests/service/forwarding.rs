@@ -49,6 +49,7 @@ async fn a_stored_block_reaches_the_detector_that_owns_its_partition() {
         version: "0".to_owned(),
         started_at: Timestamp::now(),
         heartbeat_at: Timestamp::now(),
+        rules_at: None,
     };
     let (received, mut blocks) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();

@@ -82,6 +82,9 @@ pub struct Node {
     pub started_at: Timestamp,
     /// When it last said it lives, by the database's clock.
     pub heartbeat_at: Timestamp,
+    /// Of detectors: every change to detection content before this time, by the database's clock, is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_at: Option<Timestamp>,
 }
 
 impl Node {

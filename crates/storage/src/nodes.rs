@@ -84,6 +84,19 @@ pub async fn beat(store: &Store, node: &Node) -> Result<(), Error> {
     }
 }
 
+/// Notes that a registered node uses everything that changed in the detection content before `at`, by the database's clock.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_rules(store: &Store, role: Role, id: &NodeId, at: Timestamp) -> Result<(), Error> {
+    let update = doc! { "$set": { "rules_at": DateTime::from_millis(at.as_millis()) } };
+    store
+        .collection::<Document>(COLLECTION)
+        .update_one(doc! { "_id": key(role, id) }, update)
+        .await?;
+    Ok(())
+}
+
 /// Removes the record of this very process; one that a successor of the same name has written stays.
 ///
 /// # Errors
@@ -155,5 +168,6 @@ fn from_document(document: &Document) -> Result<Node, Error> {
         version: text("version")?.to_owned(),
         started_at: time("started_at")?,
         heartbeat_at: time("heartbeat_at")?,
+        rules_at: time("rules_at").ok(),
     })
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Tenant;
+use model::node::Role;
 use model::rule::{RuleProblem, StoredRule};
+use model::{NodeId, Tenant, Timestamp};
 use rustc_hash::FxHashMap;
 use sigma::RuleError;
 use storage::rules::{self, Version};
-use storage::{Error, Store, exceptions, suppressions};
+use storage::{Error, Store, exceptions, nodes, suppressions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Recompiles when stored content changes.
 pub(crate) struct Follower {
     store: Store,
+    node: NodeId,
     shared: Shared,
     cache: ParsedRules,
     changed: Arc<Notify>,
@@ -48,9 +50,10 @@ struct Built {
 }
 
 impl Follower {
-    pub(crate) fn new(store: Store, shared: Shared, cache: ParsedRules) -> Self {
+    pub(crate) fn new(store: Store, node: NodeId, shared: Shared, cache: ParsedRules) -> Self {
         Self {
             store,
+            node,
             shared,
             cache,
             changed: Arc::new(Notify::new()),
@@ -108,9 +111,10 @@ impl Follower {
             exceptions: exceptions::all(&self.store).await?,
             suppressions: suppressions::all(&self.store).await?,
         };
+        let read_at = version.read_at();
         if self.compiled.as_ref() == Some(&fingerprint) {
             self.seen = Some(version);
-            return Ok(());
+            return self.tell(read_at).await;
         }
         let (cache, before) = (self.cache.clone(), self.shared.load_full());
         let building = tokio::task::spawn_blocking(move || {
@@ -142,7 +146,15 @@ impl Follower {
                 "rules in use"
             );
         }
+        if !is_kept {
+            self.tell(read_at).await?;
+        }
         self.report(&stored, &built.problems).await
+    }
+
+    /// Lets whoever changed something see that it is in use.
+    async fn tell(&self, read_at: Timestamp) -> Result<(), Error> {
+        nodes::note_rules(&self.store, Role::Detector, &self.node, read_at).await
     }
 
     /// Each problem is logged once and kept with its rule.

@@ -114,8 +114,11 @@ impl RuleService for Rules {
                 )));
             }
         }
-        let outcomes = self.import(&caller, request.files, request.dry_run).await?;
-        Ok(Response::new(wire::ImportRulesResponse { outcomes }))
+        let (outcomes, stored_at) = self.import(&caller, request.files, request.dry_run).await?;
+        Ok(Response::new(wire::ImportRulesResponse {
+            outcomes,
+            stored_at_micros: stored_at.map_or(0, |at| at.0),
+        }))
     }
 
     async fn set_rules_enabled(
@@ -300,7 +303,7 @@ impl Rules {
         caller: &Caller,
         files: Vec<wire::RuleFile>,
         dry_run: bool,
-    ) -> Result<Vec<ImportOutcome>, Status> {
+    ) -> Result<(Vec<ImportOutcome>, Option<Timestamp>), Status> {
         let stored = rules::list(&self.store, &caller.tenant).await;
         let stored = stored.map_err(|error| failed(&error))?;
         let (cache, tenant, actor) = (self.cache.clone(), caller.tenant.clone(), caller.actor.clone());
@@ -310,7 +313,7 @@ impl Rules {
             Status::from(ServiceError::new(ErrorCode::Internal, "the files could not be checked"))
         })?;
         if dry_run || to_put.is_empty() {
-            return Ok(outcomes);
+            return Ok((outcomes, None));
         }
         let (positions, rules): (Vec<usize>, Vec<StoredRule>) = to_put.into_iter().unzip();
         let put = async {
@@ -318,6 +321,7 @@ impl Rules {
             rules::put_all(&self.store, &rules).await
         };
         let put = put.await.map_err(|error| failed(&error))?;
+        let stored_at = self.store.now().await.map_err(|error| failed(&error))?;
         for (position, put) in positions.iter().zip(&put) {
             if let Some(outcome) = outcomes.get_mut(*position) {
                 outcome.outcome = match put {
@@ -345,7 +349,7 @@ impl Rules {
         let detail = serde_json::json!({ "added": listed(added), "changed": listed(changed) });
         self.note(caller, "rules.import", format!("{} rules", rules.len()), detail)
             .await?;
-        Ok(outcomes)
+        Ok((outcomes, Some(stored_at)))
     }
 
     async fn changes(

@@ -57,6 +57,7 @@ async fn the_partitions_of_a_detector_that_died_are_taken_over() {
         version: "0.1.0".to_owned(),
         started_at: Timestamp(0),
         heartbeat_at: Timestamp(0),
+        rules_at: None,
     };
     nodes::beat(&sandbox.store, &dead).await.unwrap();
     for partition in Partition::all() {

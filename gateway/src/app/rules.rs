@@ -11,8 +11,8 @@ use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::{
     BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainAlertRequest, ExplainRuleRequest,
-    FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, Outcome, RuleChange, RuleFile,
-    SetRulesEnabledRequest,
+    FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome,
+    RuleChange, RuleFile, SetRulesEnabledRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::Store;
@@ -146,7 +146,7 @@ pub async fn import(
     caller: &Caller,
     files: Vec<RuleFile>,
     dry_run: bool,
-) -> Result<Vec<ImportOutcome>, ServiceError> {
+) -> Result<ImportRulesResponse, ServiceError> {
     check_files(&files)?;
     let request = ImportRulesRequest {
         tenant: caller.tenant.to_string(),
@@ -155,9 +155,7 @@ pub async fn import(
         dry_run,
     };
     let import = |mut client: RuleServiceClient<Channel>, request| async move { client.import_rules(request).await };
-    ask(peers, "import rules", request, IMPORT_TIMEOUT, import)
-        .await
-        .map(|answer| answer.outcomes)
+    ask(peers, "import rules", request, IMPORT_TIMEOUT, import).await
 }
 
 /// Where documents are wrong.

@@ -52,8 +52,8 @@ impl RuleService for Rules {
         if !request.dry_run {
             check_role(&caller, AccessRole::Analyst)?;
         }
-        let outcomes = rules::import(&self.app.peers, &caller, request.files, request.dry_run).await?;
-        Ok(Response::new(ImportRulesResponse { outcomes }))
+        let answer = rules::import(&self.app.peers, &caller, request.files, request.dry_run).await?;
+        Ok(Response::new(answer))
     }
 
     async fn set_rules_enabled(

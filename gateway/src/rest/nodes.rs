@@ -28,6 +28,9 @@ pub(super) struct NodeAnswer {
     heartbeat_at: String,
     /// It was heard from within four seconds.
     alive: bool,
+    /// Of detectors: every change to rules before this RFC 3339 time is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules_at: Option<String>,
 }
 
 /// The registered nodes.
@@ -64,6 +67,7 @@ fn node(status: NodeStatus) -> NodeAnswer {
         started_at: node.started_at.to_string(),
         heartbeat_at: node.heartbeat_at.to_string(),
         alive,
+        rules_at: node.rules_at.map(|at| at.to_string()),
     }
 }
 

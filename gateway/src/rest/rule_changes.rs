@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, Uri};
 use model::Timestamp;
-use proto::rules::v1::{BacktestRulesRequest, ImportOutcome, Outcome, RuleFile};
+use proto::rules::v1::{BacktestRulesRequest, ImportOutcome, ImportRulesResponse, Outcome, RuleFile};
 use proto::{ErrorCode, ServiceError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
@@ -103,6 +103,9 @@ pub(super) struct ImportAnswer {
     changed: usize,
     unchanged: usize,
     refused: usize,
+    /// When it was stored, RFC 3339, by the database's clock; a detector whose `rules_at` in `/nodes` is later uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_at: Option<String>,
     /// One for each document, in the order given.
     outcomes: Vec<OutcomeAnswer>,
 }
@@ -153,7 +156,9 @@ fn outcome_name(outcome: Outcome) -> &'static str {
 }
 
 impl ImportAnswer {
-    fn of(outcomes: Vec<ImportOutcome>) -> Self {
+    fn of(answer: ImportRulesResponse) -> Self {
+        let stored_at = (answer.stored_at_micros > 0).then(|| Timestamp(answer.stored_at_micros).to_string());
+        let outcomes = answer.outcomes;
         let count = |wanted: Outcome| outcomes.iter().filter(|outcome| outcome.outcome() == wanted).count();
         let refused = count(Outcome::Refused);
         Self {
@@ -162,6 +167,7 @@ impl ImportAnswer {
             changed: count(Outcome::Changed),
             unchanged: count(Outcome::Unchanged),
             refused,
+            stored_at,
             outcomes: outcomes
                 .into_iter()
                 .map(|outcome| OutcomeAnswer {
@@ -215,10 +221,10 @@ pub(super) async fn import(
 ) -> Result<Json<ImportAnswer>, Problem> {
     let mut params = Params::parse(&uri, &["dry_run"])?;
     let dry_run = params.take("dry_run", "true or false")?.unwrap_or(false);
-    let outcomes = rules::import(&app.peers, &caller, files, dry_run).await?;
-    match refused(&outcomes) {
+    let answer = rules::import(&app.peers, &caller, files, dry_run).await?;
+    match refused(&answer.outcomes) {
         Some(problem) => Err(problem),
-        None => Ok(Json(ImportAnswer::of(outcomes))),
+        None => Ok(Json(ImportAnswer::of(answer))),
     }
 }
 
@@ -235,8 +241,8 @@ pub(super) async fn validate(
     caller: Caller,
     RuleFiles(files): RuleFiles,
 ) -> Result<Json<ImportAnswer>, Problem> {
-    let outcomes = rules::import(&app.peers, &caller, files, true).await?;
-    Ok(Json(ImportAnswer::of(outcomes)))
+    let answer = rules::import(&app.peers, &caller, files, true).await?;
+    Ok(Json(ImportAnswer::of(answer)))
 }
 
 /// Rules, and over which events.
@@ -313,7 +319,7 @@ pub(super) async fn put(
     PathText(id): PathText,
     RuleFiles(files): RuleFiles,
 ) -> Result<Json<ImportAnswer>, Problem> {
-    let outcomes = rules::import(&app.peers, &caller, files.clone(), true).await?;
+    let outcomes = rules::import(&app.peers, &caller, files.clone(), true).await?.outcomes;
     if let Some(problem) = refused(&outcomes) {
         return Err(problem);
     }
@@ -330,10 +336,10 @@ pub(super) async fn put(
         };
         return Err(Problem(invalid(rules::place_text(&place)), vec![place]));
     }
-    let outcomes = rules::import(&app.peers, &caller, files, false).await?;
-    match refused(&outcomes) {
+    let answer = rules::import(&app.peers, &caller, files, false).await?;
+    match refused(&answer.outcomes) {
         Some(problem) => Err(problem),
-        None => Ok(Json(ImportAnswer::of(outcomes))),
+        None => Ok(Json(ImportAnswer::of(answer))),
     }
 }
 

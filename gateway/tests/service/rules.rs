@@ -89,6 +89,7 @@ impl RuleService for FakeRules {
         });
         Ok(Response::new(ImportRulesResponse {
             outcomes: outcomes.collect(),
+            stored_at_micros: i64::from(!request.dry_run) * 1_000_000,
         }))
     }
 

@@ -106,6 +106,7 @@ pub(crate) async fn register(store: &Store, role: Role, name: &str, addr: Socket
         version: "test".to_owned(),
         started_at: Timestamp::now(),
         heartbeat_at: Timestamp::now(),
+        rules_at: None,
     };
     nodes::beat(store, &node).await.unwrap();
     tokio::spawn(nodes::register_and_beat(store.clone(), node, stop.clone()));

@@ -23,6 +23,12 @@ struct Summary {
 const SETTLED_MICROS: i64 = 5_000_000;
 
 impl Version {
+    /// When it was read, by the database's clock: what is read afterwards has every change before.
+    #[must_use]
+    pub fn read_at(&self) -> Timestamp {
+        self.read_at
+    }
+
     /// Whether what was read at this version is still all there is at `later`. It errs on the side of reading again:
     /// for five seconds after a change, another one may carry the same time.
     #[must_use]

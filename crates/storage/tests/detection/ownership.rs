@@ -22,6 +22,7 @@ fn node(id: &str, started_at: i64) -> Node {
         version: "0.1.0".to_owned(),
         started_at: Timestamp(started_at),
         heartbeat_at: Timestamp(0),
+        rules_at: None,
     }
 }
 

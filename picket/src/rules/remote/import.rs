@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use proto::rules::v1::{ImportOutcome, ImportRulesRequest, Outcome, RuleFile};
+use model::Timestamp;
+use proto::rules::v1::{ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome, RuleFile};
 use serde_json::{Value, json};
 use sigma::Status;
 
+use super::active::{self, Active};
 use super::portions::{Limits, portions};
-use crate::client::{Connection, RuleClient, grpc_error};
+use crate::client::{Connection, RuleClient, Target, grpc_error};
 use crate::rules::files;
 use crate::table::{Cell, Style, Table, Tone, counted, printable, shortened, thousands};
 
@@ -79,13 +81,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             eprintln!("{note}");
         }
     }
-    let mut client = args.connection.target()?.rules().await?;
-    outcomes.extend(import(&mut client, chosen, &args).await?);
+    let target = args.connection.target()?;
+    let mut client = target.rules().await?;
+    let (found, stored_at) = import(&mut client, chosen, &args).await?;
+    outcomes.extend(found);
     let failed = outcomes.iter().any(|outcome| outcome.outcome() == Outcome::Refused);
     if args.json {
-        println!("{}", to_json(&outcomes, deprecated, args.dry_run));
+        let active = is_active(&target, stored_at).await;
+        println!("{}", to_json(&outcomes, deprecated, args.dry_run, active.as_ref()));
     } else {
         report(&outcomes, deprecated, &args);
+        if let Some(active) = is_active(&target, stored_at).await {
+            println!("{}", active.told());
+        }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -95,10 +103,20 @@ fn is_deprecated(text: &str) -> bool {
     rules.peek().is_some() && rules.all(|rule| matches!(rule.status, Some(Status::Deprecated | Status::Unsupported)))
 }
 
-async fn import(client: &mut RuleClient, files: Vec<RuleFile>, args: &Args) -> anyhow::Result<Vec<ImportOutcome>> {
+/// Waits until what was stored is in use. That it is stored is what counts: when this cannot be told, it is left out.
+async fn is_active(target: &Target, stored_at: Option<Timestamp>) -> Option<Active> {
+    active::wait(target, stored_at?).await.ok()
+}
+
+/// Outcomes, and when the last was stored.
+async fn import(
+    client: &mut RuleClient,
+    files: Vec<RuleFile>,
+    args: &Args,
+) -> anyhow::Result<(Vec<ImportOutcome>, Option<Timestamp>)> {
     let bar = progress(files.len(), args.json);
     let began = Instant::now();
-    let mut outcomes = Vec::with_capacity(files.len());
+    let (mut outcomes, mut stored_at) = (Vec::with_capacity(files.len()), 0);
     for portion in portions(files, args.dry_run, LIMITS) {
         if began.elapsed() >= SHOW_AFTER && bar.is_hidden() && std::io::stderr().is_terminal() && !args.json {
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -106,11 +124,17 @@ async fn import(client: &mut RuleClient, files: Vec<RuleFile>, args: &Args) -> a
         let count = portion.files.len() as u64;
         let (files, again) = portion.take();
         let found = send(client, files, args.dry_run).await?;
-        outcomes.extend(found.into_iter().filter(|outcome| !again.contains(&outcome.path)));
+        stored_at = stored_at.max(found.stored_at_micros);
+        outcomes.extend(
+            found
+                .outcomes
+                .into_iter()
+                .filter(|outcome| !again.contains(&outcome.path)),
+        );
         bar.inc(count);
     }
     bar.finish_and_clear();
-    Ok(outcomes)
+    Ok((outcomes, (stored_at > 0).then_some(Timestamp(stored_at))))
 }
 
 fn progress(files: usize, _json: bool) -> ProgressBar {
@@ -122,7 +146,7 @@ fn progress(files: usize, _json: bool) -> ProgressBar {
 }
 
 /// Importing is safe to repeat: what is stored already is unchanged.
-async fn send(client: &mut RuleClient, files: Vec<RuleFile>, dry_run: bool) -> anyhow::Result<Vec<ImportOutcome>> {
+async fn send(client: &mut RuleClient, files: Vec<RuleFile>, dry_run: bool) -> anyhow::Result<ImportRulesResponse> {
     let request = ImportRulesRequest {
         files,
         dry_run,
@@ -131,7 +155,7 @@ async fn send(client: &mut RuleClient, files: Vec<RuleFile>, dry_run: bool) -> a
     let mut pause = Duration::from_millis(500);
     for _ in 1..TRIES {
         match client.import_rules(request.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner().outcomes),
+            Ok(answer) => return Ok(answer.into_inner()),
             Err(status)
                 if matches!(
                     status.code(),
@@ -147,7 +171,7 @@ async fn send(client: &mut RuleClient, files: Vec<RuleFile>, dry_run: bool) -> a
     client
         .import_rules(request)
         .await
-        .map(|answer| answer.into_inner().outcomes)
+        .map(|answer| answer.into_inner())
         .map_err(grpc_error)
         .context("nothing of this portion is known to be stored; import again")
 }
@@ -234,15 +258,12 @@ fn report(outcomes: &[ImportOutcome], deprecated: usize, args: &Args) {
         ));
     }
     println!("{summary}");
-    let stored = count(outcomes, Outcome::Added) + count(outcomes, Outcome::Changed);
     if args.dry_run {
         println!("nothing was stored; run it without --dry-run to do so");
-    } else if stored > 0 {
-        println!("detectors use them from now on: picket rules list");
     }
 }
 
-fn to_json(outcomes: &[ImportOutcome], deprecated: usize, dry_run: bool) -> Value {
+fn to_json(outcomes: &[ImportOutcome], deprecated: usize, dry_run: bool, active: Option<&Active>) -> Value {
     let known = |number: u32| (number > 0).then_some(number);
     let rows: Vec<Value> = outcomes
         .iter()
@@ -268,6 +289,7 @@ fn to_json(outcomes: &[ImportOutcome], deprecated: usize, dry_run: bool) -> Valu
         "refused": count(outcomes, Outcome::Refused),
         "deprecated": deprecated,
         "outcomes": rows,
+        "active": active,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What is done to the rules of a running system, through its gateway.
 
+mod active;
 pub(super) mod change;
 pub(super) mod cost;
 pub(super) mod deployed;
