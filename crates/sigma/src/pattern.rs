@@ -148,6 +148,44 @@ impl Pattern {
     }
 }
 
+/// Length from which on a text alone is worth looking for.
+const LONG_ENOUGH: usize = 5;
+
+impl Pattern {
+    /// Texts of which every fitting text has one in it: the one with the lowest `share`, or if that is short, one with a
+    /// dash in it, in all forms of that dash.
+    pub(crate) fn rarest_literals(&self, share: impl Fn(&str) -> f64) -> Vec<String> {
+        let rarest = self.rarest_literal(&share);
+        if let Shape::Glob(tokens) = &self.shape
+            && rarest.is_none_or(|text| text.len() < LONG_ENOUGH)
+        {
+            let with_dash = (0..tokens.len())
+                .filter_map(|at| around_dash(tokens, at))
+                .filter(|(before, after)| before.len() + after.len() >= rarest.map_or(0, str::len))
+                .min_by(|left, right| {
+                    let price = |(before, after): &(&str, &str)| share(&format!("{before}-{after}"));
+                    price(left).total_cmp(&price(right))
+                });
+            if let Some((before, after)) = with_dash {
+                return DASHES.map(|dash| format!("{before}{dash}{after}")).to_vec();
+            }
+        }
+        rarest.map(str::to_owned).into_iter().collect()
+    }
+}
+
+/// The texts right before and behind a dash at this position.
+fn around_dash(tokens: &[Token], at: usize) -> Option<(&str, &str)> {
+    let text = |at: Option<usize>| match tokens.get(at?) {
+        Some(Token::Text(text)) => Some(text.as_str()),
+        Some(Token::Star | Token::One | Token::Dash) | None => None,
+    };
+    (tokens.get(at)? == &Token::Dash).then(|| {
+        let before = text(at.checked_sub(1)).unwrap_or_default();
+        (before, text(Some(at + 1)).unwrap_or_default())
+    })
+}
+
 /// Between two stars the earliest fit is as good as any later one, so there is no backtracking: the cost is at most
 /// the product of the two lengths.
 fn glob(tokens: &[Token], text: &str) -> bool {
@@ -304,6 +342,24 @@ mod tests {
         ] {
             assert_eq!(fits(pattern, text), expected, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn short_texts_are_looked_for_with_their_dash() {
+        let text = |text: &str| Token::Text(text.to_owned());
+        let literals = |tokens: &[Token]| Pattern::new(tokens, false).rarest_literals(|text| 1.0 / text.len() as f64);
+        let dashes = |before: &str, after: &str| DASHES.map(|dash| format!("{before}{dash}{after}")).to_vec();
+        assert_eq!(
+            literals(&[Token::Star, text(" "), Token::Dash, text("tn "), Token::Star]),
+            dashes(" ", "tn ")
+        );
+        assert_eq!(literals(&[Token::Dash, text("EP")]), dashes("", "ep"));
+        assert_eq!(
+            literals(&[Token::Star, Token::Dash, text("policy"), Token::Star]),
+            ["policy"]
+        );
+        assert_eq!(literals(&[text("ab"), Token::One, text("c")]), ["ab"]);
+        assert_eq!(literals(&[Token::One]), Vec::<String>::new());
     }
 
     #[test]

@@ -49,6 +49,26 @@ pub(crate) fn hash(bytes: &[u8], seed: u64) -> u64 {
     fold_multiply(state ^ last, MIX)
 }
 
+/// A hash of two words. Not secure against inputs chosen to collide, either.
+#[inline]
+pub(crate) fn mixed(seed: u64, first: u64, second: u64) -> u64 {
+    let product = fold_multiply(first ^ seed.wrapping_mul(MULTIPLY), MIX);
+    fold_multiply(product ^ second, MULTIPLY)
+}
+
+/// The first eight bytes as a word, with zeros for those that are missing.
+#[inline]
+pub(crate) fn word_of(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None if bytes.len() >= 4 => {
+            let end = bytes.len() - 4;
+            half(bytes, 0) | half(bytes, end) << (8 * end)
+        }
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 /// Whether two byte strings are the same; for short ones without a call.
 #[inline]
 pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
@@ -78,6 +98,17 @@ pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_read_from_short_bytes_too() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        for length in 0..=bytes.len() {
+            let mut padded = [0; 8];
+            let kept = length.min(8);
+            padded[..kept].copy_from_slice(&bytes[..kept]);
+            assert_eq!(word_of(&bytes[..length]), u64::from_le_bytes(padded), "{length}");
+        }
+    }
 
     #[test]
     fn equal_bytes_have_equal_hashes_and_others_differ() {

@@ -228,11 +228,10 @@ impl<'a> Interner<'a> {
             return *number;
         }
         let Key::Globs(_, patterns) = &key else { return 0 };
-        let share = |text: &str| self.statistics.share_of_literal(text);
+        let price = |text: &str| self.statistics.price_of_literal(text);
         let mut texts: Vec<String> = patterns
             .iter()
-            .filter_map(|pattern| pattern.rarest_literal(share))
-            .map(str::to_owned)
+            .flat_map(|pattern| pattern.rarest_literals(price))
             .collect();
         texts.sort();
         texts.dedup();
@@ -268,7 +267,7 @@ impl<'a> Interner<'a> {
         if let Some(number) = self.by_key.get(&key) {
             return *number;
         }
-        let Required { literals, shortest } = required(&test.op, |text| self.statistics.share_of_literal(text));
+        let Required { literals, shortest } = required(&test.op, |text| self.statistics.price_of_literal(text));
         let other = match &test.op {
             Op::FieldRef(reference) => self.slots.intern(&reference.field, self.names),
             Op::Null | Op::Exists | Op::Text(_) | Op::Regex(_) | Op::Cidr(_) | Op::Compare(..) | Op::Time(..) => ANY,

@@ -1,14 +1,13 @@
 //! Texts that a whole value is, starts with or ends with: found by hashes of the value's ends, whatever their number.
 
-use crate::engine::hash::{hash, same};
+use crate::engine::hash::{mixed, same, word_of};
 use crate::engine::index::PatternId;
 
 /// Lengths of ends that are hashed. A text counts under the longest that is not longer than itself.
 const LENGTHS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 
-const EXACT: u64 = 0x1;
-const PREFIX: u64 = 0x2_0000;
-const SUFFIX: u64 = 0x3_0000_0000;
+/// Bits of the filter for each text: so many lookups of a random value are in vain.
+const SPARSENESS: usize = 16;
 
 /// Where in a value a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +35,9 @@ struct Entry {
 /// The texts looked for at the ends of one field's values.
 #[derive(Debug, Default)]
 pub(crate) struct Anchored {
+    /// One bit for each hash: a filter that fits into the processor's nearest cache.
+    filter: Box<[u64]>,
+    filter_shift: u32,
     cells: Box<[Cell]>,
     entries: Box<[Entry]>,
     literals: Box<[u8]>,
@@ -44,19 +46,96 @@ pub(crate) struct Anchored {
     ends: Box<[usize]>,
 }
 
+/// The first and the last sixteen bytes of a value, as far as there are so many; zeros stand for the rest.
+struct Ends {
+    length: usize,
+    head: [u64; 2],
+    tail: [u64; 2],
+}
+
+impl Ends {
+    #[inline]
+    fn of(value: &[u8]) -> Self {
+        let length = value.len();
+        let [head, tail] = if length >= 16 {
+            let word = |at| word_of(value.get(at..).unwrap_or_default());
+            [[word(0), word(8)], [word(length - 8), word(length - 16)]]
+        } else {
+            let (first, second) = value.split_at(length.min(8));
+            let (before, last) = value.split_at(length.saturating_sub(8));
+            let at_the_end = |bytes: &[u8]| keep_last(word_of(bytes).rotate_right(bits(bytes.len())), bytes.len());
+            [
+                [word_of(first), word_of(second)],
+                [at_the_end(last), at_the_end(before)],
+            ]
+        };
+        Self { length, head, tail }
+    }
+
+    /// A hash of the whole value, which only depends on its length and ends.
+    #[inline]
+    fn whole(&self) -> u64 {
+        let seed = 0x1 | (self.length as u64) << 32;
+        mixed(
+            seed,
+            self.head[0].rotate_left(32) ^ self.tail[1],
+            self.tail[0] ^ self.head[1].rotate_left(16),
+        )
+    }
+
+    /// A hash of the first bytes, of which there must be so many.
+    #[inline]
+    fn start(&self, length: usize) -> u64 {
+        let (first, second) = (length.min(8), length.saturating_sub(8));
+        let seed = 0x2 | (length as u64) << 32;
+        mixed(seed, keep_first(self.head[0], first), keep_first(self.head[1], second))
+    }
+
+    /// A hash of the last bytes, of which there must be so many.
+    #[inline]
+    fn end(&self, length: usize) -> u64 {
+        let (last, before) = (length.min(8), length.saturating_sub(8));
+        let seed = 0x3 | (length as u64) << 32;
+        mixed(seed, keep_last(self.tail[0], last), keep_last(self.tail[1], before))
+    }
+}
+
+#[inline]
+fn bits(bytes: usize) -> u32 {
+    8 * (bytes & 7) as u32
+}
+
+/// The lowest bytes of a word: the first in memory.
+#[inline]
+fn keep_first(word: u64, bytes: usize) -> u64 {
+    if bytes < 8 {
+        word & !(u64::MAX << bits(bytes))
+    } else {
+        word
+    }
+}
+
+/// The highest bytes of a word: the last in memory.
+#[inline]
+fn keep_last(word: u64, bytes: usize) -> u64 {
+    if bytes < 8 {
+        word & !(u64::MAX >> bits(bytes))
+    } else {
+        word
+    }
+}
+
 fn key(anchor: Anchor, literal: &[u8]) -> (u64, usize) {
     let length = LENGTHS
         .into_iter()
         .rev()
         .find(|length| *length <= literal.len())
         .unwrap_or(0);
+    let ends = Ends::of(literal);
     match anchor {
-        Anchor::Whole => (hash(literal, EXACT), 0),
-        Anchor::Start => (hash(literal.get(..length).unwrap_or_default(), PREFIX), length),
-        Anchor::End => {
-            let tail = literal.get(literal.len() - length..).unwrap_or_default();
-            (hash(tail, SUFFIX), length)
-        }
+        Anchor::Whole => (ends.whole(), 0),
+        Anchor::Start => (ends.start(length), length),
+        Anchor::End => (ends.end(length), length),
     }
 }
 
@@ -71,6 +150,9 @@ impl Anchored {
             .collect();
         sorted.sort_unstable_by_key(|(hash, _, pattern)| (*hash, pattern.0));
         let mut cells = vec![Cell::default(); (patterns.len() * 2).next_power_of_two()].into_boxed_slice();
+        let filter_bits = (patterns.len() * SPARSENESS).next_power_of_two().max(64);
+        let filter_shift = u64::BITS - filter_bits.ilog2();
+        let mut filter = vec![0_u64; filter_bits / 64].into_boxed_slice();
         let mut entries = Vec::with_capacity(patterns.len());
         let mut literals = Vec::new();
         let (mut starts, mut ends, mut has_whole) = (Vec::new(), Vec::new(), false);
@@ -90,6 +172,10 @@ impl Anchored {
                 }
             }
             let hash = group.first().map_or(0, |(hash, ..)| *hash);
+            let bit = filter_bit(hash, filter_shift);
+            if let Some(word) = filter.get_mut(bit / 64) {
+                *word |= 1 << (bit % 64);
+            }
             let mask = cells.len() - 1;
             let mut at = position(hash, mask);
             while cells.get(at).is_some_and(|cell| cell.count != 0) {
@@ -108,6 +194,8 @@ impl Anchored {
             lengths.dedup();
         }
         Self {
+            filter,
+            filter_shift,
             cells,
             entries: entries.into_boxed_slice(),
             literals: literals.into_boxed_slice(),
@@ -120,26 +208,29 @@ impl Anchored {
     /// Calls `found` with each text that the value is, starts with or ends with.
     #[inline]
     pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId)) {
+        let ends = Ends::of(value);
         if self.has_whole {
-            self.visit(hash(value, EXACT), |literal, pattern| {
+            self.visit(ends.whole(), |literal, pattern| {
                 if same(literal, value) {
                     found(pattern);
                 }
             });
         }
         for length in &self.starts {
-            let Some(head) = value.get(..*length) else { break };
-            self.visit(hash(head, PREFIX), |literal, pattern| {
+            if *length > value.len() {
+                break;
+            }
+            self.visit(ends.start(*length), |literal, pattern| {
                 if value.get(..literal.len()).is_some_and(|head| same(head, literal)) {
                     found(pattern);
                 }
             });
         }
         for length in &self.ends {
-            let Some(tail) = value.len().checked_sub(*length).and_then(|start| value.get(start..)) else {
+            if *length > value.len() {
                 break;
-            };
-            self.visit(hash(tail, SUFFIX), |literal, pattern| {
+            }
+            self.visit(ends.end(*length), |literal, pattern| {
                 let start = value.len().checked_sub(literal.len());
                 if start
                     .and_then(|start| value.get(start..))
@@ -153,6 +244,14 @@ impl Anchored {
 
     #[inline]
     fn visit(&self, hash: u64, mut visit: impl FnMut(&[u8], PatternId)) {
+        let bit = filter_bit(hash, self.filter_shift);
+        let is_known = self
+            .filter
+            .get(bit / 64)
+            .is_some_and(|word| word >> (bit % 64) & 1 == 1);
+        if !is_known {
+            return;
+        }
         let mask = self.cells.len().wrapping_sub(1);
         let mut at = position(hash, mask);
         while let Some(cell) = self.cells.get(at)
@@ -176,6 +275,12 @@ impl Anchored {
 #[allow(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
 fn position(hash: u64, mask: usize) -> usize {
     (hash >> 20) as usize & mask
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the highest bits are kept")]
+fn filter_bit(hash: u64, shift: u32) -> usize {
+    hash.checked_shr(shift).unwrap_or(0) as usize
 }
 
 fn small(length: usize) -> u32 {
@@ -203,6 +308,12 @@ mod tests {
             "xcmd.exe",
             "é",
             "aé",
+            "eleven-byte",
+            "1234567",
+            "12345678",
+            "123456789",
+            "0123456789abcdef",
+            "0123456789abcdefg",
             "sixteen-letters-",
             "-sixteen-letters",
         ];

@@ -7,13 +7,15 @@ use crate::engine::statistics::Statistics;
 
 /// Number of texts up to which a sieve alone finds them faster than a bitmap does.
 const FEW: usize = 32;
+/// Most sieves for short texts.
+const MOST_SIEVES: usize = 3;
 /// Number of texts beyond which looking at every fourth position takes more memory than it saves time.
 const VERY_MANY: usize = 512;
 
 /// Texts looked for anywhere in values.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    sieve: Option<Sieve>,
+    sieves: Box<[Sieve]>,
     long: Option<Grams>,
     middle: Option<Grams>,
     short: Option<Short>,
@@ -30,12 +32,9 @@ impl Texts {
     }
 
     fn with_sieve(patterns: &[(PatternId, &str)], ignores_case: bool, statistics: &Statistics) -> Self {
-        let sieve = |patterns: &[(PatternId, &str)]| {
-            Sieve::build(patterns, ignores_case, |byte| statistics.share_of_byte(byte))
-        };
         if patterns.len() <= FEW {
             return Self {
-                sieve: sieve(patterns),
+                sieves: sieves(patterns, ignores_case, statistics),
                 ..Self::default()
             };
         }
@@ -50,10 +49,10 @@ impl Texts {
             texts.middle = grams(&middle, 2, ignores_case, statistics);
             rest = short;
         }
-        if rest.len() > sieve::MOST {
+        if rest.len() > sieve::MOST * MOST_SIEVES {
             texts.short = Some(Short::build(&rest, ignores_case));
         } else {
-            texts.sieve = sieve(&rest);
+            texts.sieves = sieves(&rest, ignores_case, statistics);
         }
         texts
     }
@@ -73,7 +72,7 @@ impl Texts {
     /// says true.
     #[inline]
     pub(super) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize) -> bool) {
-        if let Some(sieve) = &self.sieve {
+        for sieve in &self.sieves {
             sieve.probe(value, &mut found);
         }
         for grams in [&self.long, &self.middle].into_iter().flatten() {
@@ -94,6 +93,16 @@ type Patterns<'a> = Vec<(PatternId, &'a str)>;
 /// Those at least that long, and the others.
 fn split<'a>(patterns: &[(PatternId, &'a str)], length: usize) -> (Patterns<'a>, Patterns<'a>) {
     patterns.iter().partition(|(_, text)| text.len() >= length)
+}
+
+fn sieves(patterns: &[(PatternId, &str)], ignores_case: bool, statistics: &Statistics) -> Box<[Sieve]> {
+    let mut sorted = patterns.to_vec();
+    // What looks alike goes into the same.
+    sorted.sort_unstable_by_key(|(_, text)| *text);
+    sorted
+        .chunks(sieve::MOST)
+        .filter_map(|chunk| Sieve::build(chunk, ignores_case, |byte| statistics.share_of_byte(byte)))
+        .collect()
 }
 
 fn grams(patterns: &[(PatternId, &str)], stride: usize, ignores_case: bool, statistics: &Statistics) -> Option<Grams> {
