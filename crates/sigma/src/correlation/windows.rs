@@ -169,7 +169,7 @@ impl<'c> Windows<'c> {
             id: compiled.alert_id(&self.tenant, &key.group, key.window),
             correlation: key.correlation,
             group: state.group.clone(),
-            group_key: key.group.clone(),
+            group_key: key.group,
             window: key.window,
             finding,
         })
