@@ -19,5 +19,5 @@ pub mod rest;
 mod start;
 mod state;
 
-pub use config::{AuthConfig, Config, HttpConfig, RateLimitConfig};
+pub use config::{AuthConfig, Config, HttpConfig, RateLimitConfig, SearchConfig};
 pub use start::{main, main_with, start};

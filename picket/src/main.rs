@@ -17,6 +17,7 @@ mod feeds;
 mod intel;
 mod node;
 mod rules;
+mod search;
 mod send;
 mod status;
 mod table;
@@ -69,6 +70,8 @@ enum Command {
     Intel(intel::Command),
     /// Look for indicators in events that are stored already
     Hunt(Box<intel::hunt::Args>),
+    /// Find stored events
+    Search(Box<search::Args>),
     /// Ship a log file as events
     Send(send::Args),
     /// Show nodes, backlog and rates
@@ -120,6 +123,7 @@ fn main() -> ExitCode {
             Command::Feeds(command) => feeds::run(*command).await,
             Command::Intel(command) => intel::run(command).await,
             Command::Hunt(args) => intel::hunt::run(*args).await,
+            Command::Search(args) => search::run(*args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Enrol(command) => enrol::run(command).await,

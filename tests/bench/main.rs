@@ -12,6 +12,7 @@ mod intel;
 mod latency;
 mod memory;
 mod report;
+mod search;
 mod sigma;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Latency(latency::Args),
     /// Resident memory of agentd, idle and at 5,000 events/s
     Memory(memory::Args),
+    /// An analyst's five questions to stored blocks, beside the same events in a plain indexed collection
+    Search(search::Args),
     /// Events per second of the Sigma engine on one core, beside rsigma-eval
     Sigma(sigma::Args),
 }
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Intel(args) => intel::run(&args).await,
         Command::Latency(args) => latency::run(&args).await,
         Command::Memory(args) => memory::run(&args).await,
+        Command::Search(args) => search::run(args).await,
         Command::Sigma(args) => sigma::run(&args),
     };
     match result {

@@ -13,3 +13,4 @@ mod operator;
 mod reload;
 mod rotation;
 mod rules;
+mod search;

@@ -3,6 +3,7 @@
 mod guard;
 mod query;
 mod rules;
+mod search;
 mod watch;
 
 use anyhow::Context as _;
@@ -52,6 +53,10 @@ const fn rpc(path: &'static str, access: Access, is_endless: bool) -> Rpc {
 pub static RPCS: &[Rpc] = &[
     rpc("/picket.query.v1.QueryService/WatchAlerts", VIEWER, true),
     rpc("/picket.query.v1.QueryService/ListAlerts", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/SearchEvents", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/ExportEvents", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetEventHistogram", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetTopValues", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetStatus", VIEWER, false),
     rpc("/picket.query.v1.QueryService/ListRules", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetRule", VIEWER, false),

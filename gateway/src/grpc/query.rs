@@ -6,15 +6,18 @@ use model::rule::StoredRule;
 use model::{Level, Timestamp};
 use proto::query::v1::query_service_server::QueryService;
 use proto::query::v1::{
-    Alert, GetRuleCostRequest, GetRuleCostResponse, GetRuleCoverageRequest, GetRuleCoverageResponse, GetRuleRequest,
-    GetRuleResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse, ListRulesRequest,
-    ListRulesResponse, NodeStatus, Rule, WatchAlertsRequest,
+    Alert, ExportEventsRequest, GetEventHistogramRequest, GetEventHistogramResponse, GetRuleCostRequest,
+    GetRuleCostResponse, GetRuleCoverageRequest, GetRuleCoverageResponse, GetRuleRequest, GetRuleResponse,
+    GetStatusRequest, GetStatusResponse, GetTopValuesRequest, GetTopValuesResponse, ListAlertsRequest,
+    ListAlertsResponse, ListRulesRequest, ListRulesResponse, NodeStatus, Rule, SearchEventsRequest,
+    SearchEventsResponse, WatchAlertsRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::alerts::AlertFilter;
 use storage::rules::RuleFilter;
 use tonic::{Request, Response, Status};
 
+use super::search::{self, ExportStream};
 use super::watch::{self, AlertStream};
 use crate::app::{alerts, events, rule_use, rules, status};
 use crate::auth::Caller;
@@ -100,6 +103,47 @@ fn rule(rule: StoredRule, with_text: bool) -> Rule {
 #[tonic::async_trait]
 impl QueryService for Query {
     type WatchAlertsStream = AlertStream;
+    type ExportEventsStream = ExportStream;
+
+    async fn search_events(
+        &self,
+        request: Request<SearchEventsRequest>,
+    ) -> Result<Response<SearchEventsResponse>, Status> {
+        let caller = caller(&request)?;
+        search::page(&self.app, caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn export_events(
+        &self,
+        request: Request<ExportEventsRequest>,
+    ) -> Result<Response<Self::ExportEventsStream>, Status> {
+        let caller = caller(&request)?;
+        search::export(&self.app, caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_event_histogram(
+        &self,
+        request: Request<GetEventHistogramRequest>,
+    ) -> Result<Response<GetEventHistogramResponse>, Status> {
+        let caller = caller(&request)?;
+        search::histogram(&self.app, caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_top_values(
+        &self,
+        request: Request<GetTopValuesRequest>,
+    ) -> Result<Response<GetTopValuesResponse>, Status> {
+        let caller = caller(&request)?;
+        search::top(&self.app, caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
 
     async fn watch_alerts(
         &self,

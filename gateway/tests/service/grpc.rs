@@ -9,7 +9,11 @@ use model::Level;
 use model::node::Role;
 use proto::query::v1::query_service_client::QueryServiceClient;
 use proto::query::v1::watch_alerts_response::Body;
-use proto::query::v1::{GetStatusRequest, ListAlertsRequest, WatchAlertsRequest, WatchAlertsResponse};
+use proto::query::v1::{
+    EventFilter, ExportEventsRequest, GetEventHistogramRequest, GetStatusRequest, GetTopValuesRequest,
+    ListAlertsRequest, SearchEventsRequest, WatchAlertsRequest, WatchAlertsResponse,
+};
+use serde_json::{Value, json};
 use tonic::codegen::InterceptedService;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -205,4 +209,75 @@ async fn health_answers_without_credentials() {
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status, 1, "{service}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_answer_as_over_rest() {
+    let gateway = support::start().await;
+    let events: Vec<Value> = (0..20)
+        .map(|n| json!({ "@timestamp": format!("2026-11-20T10:00:{n:02}Z"), "message": format!("word{n} common"), "n": n % 2 }))
+        .collect();
+    gateway.post("/ingest", json!(events)).await;
+    let mut client = client(&gateway).await;
+    let filter = |query: &str| {
+        Some(EventFilter {
+            query: query.to_owned(),
+            from: "2026-11-20".to_owned(),
+            to: "2026-11-21".to_owned(),
+            ..EventFilter::default()
+        })
+    };
+    let request = SearchEventsRequest {
+        filter: filter("common n:1"),
+        limit: 3,
+        count: true,
+        ..Default::default()
+    };
+    let page = client.search_events(request).await.unwrap().into_inner();
+    assert_eq!((page.events_json.len(), page.total), (3, Some(10)));
+    assert!(page.events_json[0].contains("word19") && !page.next_cursor.is_empty() && page.partial.is_none());
+
+    let refused = client
+        .search_events(SearchEventsRequest {
+            filter: filter("common AND"),
+            ..Default::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.metadata().get("query-position").unwrap(), "11");
+
+    let request = ExportEventsRequest {
+        filter: filter("n:0"),
+        format: "csv".to_owned(),
+        fields: vec!["message".to_owned()],
+        limit: 2,
+    };
+    let mut pieces = client.export_events(request).await.unwrap().into_inner();
+    let mut file = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        file.extend_from_slice(&piece.piece);
+    }
+    assert_eq!(
+        String::from_utf8(file).unwrap(),
+        "message\r\nword18 common\r\nword16 common\r\n"
+    );
+
+    let request = GetEventHistogramRequest {
+        filter: filter(""),
+        interval_secs: 3600,
+    };
+    let histogram = client.get_event_histogram(request).await.unwrap().into_inner();
+    assert_eq!(
+        (histogram.total, histogram.buckets.len(), histogram.buckets[10].count),
+        (20, 24, 20)
+    );
+
+    let request = GetTopValuesRequest {
+        filter: filter("word1*"),
+        field: "n".to_owned(),
+        limit: 1,
+    };
+    let top = client.get_top_values(request).await.unwrap().into_inner();
+    assert_eq!((top.total, top.distinct, top.values[0].count), (11, 2, 6));
 }

@@ -94,6 +94,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "query",
             "bootstrap",
             "detector",
+            "gateway",
         ],
     ),
     ("xtask", &[]),

@@ -8,6 +8,9 @@ use model::{Event, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
 use storage::blocks::ScanQuery;
 
+/// How far back sums go when nobody says from when.
+const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
+
 /// Which events. Every condition that is set must hold.
 #[derive(Clone, Debug)]
 pub struct EventFilter {
@@ -48,6 +51,15 @@ impl EventFilter {
             to: None,
             query: Query::everything(),
         }
+    }
+
+    /// For sums: of the last day, when nobody says from when, and not beyond now unless asked to.
+    #[must_use]
+    pub fn bounded(mut self, now: Timestamp) -> Self {
+        let to = *self.to.get_or_insert(now);
+        self.from
+            .get_or_insert(Timestamp(to.0.saturating_sub(DEFAULT_SPAN_MICROS)));
+        self
     }
 
     /// All conditions but the times as one query.

@@ -9,13 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{FilterParams, Params, QueryParam, filter, known};
-use crate::app::events::{Bucket, Counted, EventFilter, MAX_TOP, Partial, check_limit};
+use crate::app::events::{Bucket, Counted, MAX_TOP, Partial, check_limit};
 use crate::auth::Caller;
 use crate::problem::{Problem, invalid, quote};
 use crate::state::App;
 
-/// How far back sums go when nobody says from when.
-const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
 /// Values listed when nobody says how many.
 const DEFAULT_TOP: usize = 10;
 
@@ -54,16 +52,6 @@ pub(in crate::rest) struct TopAnswer {
     partial: Option<Partial>,
 }
 
-/// Sums look at the last day, when nobody says from when, and never beyond now unless asked to.
-fn bounded(mut filter: EventFilter) -> EventFilter {
-    let now = Timestamp::now();
-    let to = *filter.to.get_or_insert(now);
-    filter
-        .from
-        .get_or_insert(Timestamp(to.0.saturating_sub(DEFAULT_SPAN_MICROS)));
-    filter
-}
-
 /// How many events there were when.
 #[utoipa::path(
     get,
@@ -92,7 +80,7 @@ pub(in crate::rest) async fn histogram(
             ))
         })?),
     };
-    let filter = bounded(filter(&mut params, caller.tenant)?);
+    let filter = filter(&mut params, caller.tenant)?.bounded(Timestamp::now());
     let made = app.events.histogram(&filter, interval).await?;
     Ok(Json(HistogramAnswer {
         interval_secs: made.micros / 1_000_000,
@@ -122,7 +110,7 @@ pub(in crate::rest) async fn top(State(app): State<App>, caller: Caller, uri: Ur
     };
     let limit = params.take::<u64>("limit", &format!("a number from 1 to {MAX_TOP}"))?;
     let limit = check_limit(limit, DEFAULT_TOP, MAX_TOP)?;
-    let filter = bounded(filter(&mut params, caller.tenant)?);
+    let filter = filter(&mut params, caller.tenant)?.bounded(Timestamp::now());
     let made = app.events.top(&filter, &field, limit).await?;
     Ok(Json(TopAnswer {
         field,
