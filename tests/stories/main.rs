@@ -1,5 +1,6 @@
 //! Stories: what a user does and sees, told on real processes, sockets, files and a real MongoDB.
 
+mod backtest;
 mod correlation;
 mod delivery;
 mod detectors;

@@ -73,6 +73,13 @@ pub struct Outcome {
     pub titles: BTreeMap<String, String>,
     /// How many events were looked at.
     pub events: u64,
+    /// How many there are in the time asked for.
+    pub events_in_all: u64,
+    /// Whether all of them were looked at. Otherwise time was over, and the latest were.
+    pub complete: bool,
+    /// What there was too much of to be counted, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
     /// How often a rule matched one.
     pub hits: u64,
     /// How many of the hits an exception took away.
@@ -134,7 +141,13 @@ pub async fn run(
         to: question.to,
     };
     let all = span.count(store).await?;
-    let (mut new, mut old) = (Total::default(), Total::default());
+    let compared = question.diff;
+    let mut new = Total::new(&plans.0, question.samples, compared);
+    let mut old = plans
+        .1
+        .as_ref()
+        .map(|plan| Total::new(plan, question.samples, compared));
+    let mut complete = true;
     let shared = plans.clone();
     let work = move |block: &Block<'_>, span: &Span| -> Result<(Part, Option<Part>), DecodeError> {
         let (new, old) = &*shared;
@@ -143,24 +156,34 @@ pub async fn run(
     };
     let take = |(part, other): (Part, Option<Part>)| {
         new.add(part);
-        if let Some(other) = other {
+        if let Some((old, other)) = old.as_mut().zip(other) {
             old.add(other);
         }
-        progress(new.events, all)
+        complete = progress(new.events, all);
+        complete
     };
     span.read(store, question.threads, work, take).await?;
-    let (plan, old_plan) = &*plans;
-    let result = new.tally(plan, question.samples);
-    let before = old_plan.as_ref().map(|plan| old.tally(plan, question.samples));
-    let (rules, correlations) = plan.len();
+    let (rules, correlations) = plans.0.len();
+    let (events, hits, excepted, spent) = (new.events, new.hits, new.excepted, new.spent);
+    let mut limits = new.limits();
+    limits.extend(
+        old.iter()
+            .flat_map(Total::limits)
+            .map(|limit| format!("deployed: {limit}")),
+    );
+    let result = new.tally();
+    let before = old.map(Total::tally);
     Ok(Outcome {
         rules,
         correlations,
         titles,
-        events: new.events,
-        hits: new.hits,
-        excepted: new.excepted,
-        nanoseconds_per_event: per_event(new.spent, new.events),
+        events,
+        events_in_all: all.max(events),
+        complete: complete || events >= all,
+        limits,
+        hits,
+        excepted,
+        nanoseconds_per_event: per_event(spent, events),
         only_new: before.as_ref().and_then(|before| result.without(before)),
         only_deployed: before.as_ref().and_then(|before| before.without(&result)),
         result,

@@ -42,21 +42,34 @@ pub(super) struct Part {
     pub events: u64,
     pub hits: u64,
     pub excepted: u64,
-    /// By the key of the alert; of several the earliest, with how many there were.
-    alerts: BTreeMap<String, (Made, u64)>,
+    /// Each event's own.
+    alerts: Vec<Made>,
+    folded: Folded,
     states: States,
     pub spent: Duration,
 }
 
-/// All blocks together.
-#[derive(Default)]
-pub(super) struct Total {
+/// Alerts that suppressions make one of, by the key of that one: the earliest, with how many there were.
+type Folded = BTreeMap<String, (Made, u64)>;
+
+/// Most alerts of suppressed rules told apart.
+const MAX_FOLDED: usize = 100_000;
+/// Most windows of correlations kept.
+const MAX_WINDOWS: usize = 200_000;
+
+/// All blocks together. What it keeps is bounded, however many alerts there are.
+pub(super) struct Total<'p> {
     pub events: u64,
     pub hits: u64,
     pub excepted: u64,
-    alerts: BTreeMap<String, (Made, u64)>,
-    states: Vec<States>,
     pub spent: Duration,
+    plan: &'p Plan,
+    tally: Tally,
+    folded: Folded,
+    windows: Windows<'p>,
+    /// What was left out, as there was too much of it.
+    unfolded: u64,
+    windowless: u64,
 }
 
 impl Plan {
@@ -172,8 +185,9 @@ impl Plan {
 
     fn alert(&self, hit: usize, event: &Event, part: &mut Part) {
         let Some(rule) = self.set.rules().get(hit) else { return };
-        let key = match self.foldings.get(hit) {
-            Some(Some(Folding { fields, seconds })) => {
+        let folding = self.foldings.get(hit).and_then(Option::as_ref);
+        let key = match folding {
+            Some(Folding { fields, seconds }) => {
                 let value = |names: &Vec<Arc<str>>| {
                     let found = names.iter().find_map(|name| event.fields.get(name));
                     found.map_or(Json::Null, Value::to_json)
@@ -182,16 +196,20 @@ impl Plan {
                 let span = event.timestamp.0.div_euclid(seconds * 1_000_000);
                 format!("{}/{}/{span}", rule.id, json!(values))
             }
-            _ => format!("{}/{}", rule.id, event.id),
+            None => format!("{}/{}", rule.id, event.id),
         };
         let made = Made {
-            key: key.clone(),
+            key,
             rule: rule.id.clone(),
             time: event.timestamp,
             host: event.fields.str("host.name").unwrap_or("-").to_owned(),
             shown: json!({ "event_id": event.id.to_string(), "message": event.fields.str("message") }),
         };
-        merge(&mut part.alerts, key, made, 1);
+        if folding.is_some() {
+            merge(&mut part.folded, made, 1);
+        } else {
+            part.alerts.push(made);
+        }
     }
 }
 
@@ -245,8 +263,8 @@ impl<'p> Judging<'p> {
     }
 }
 
-fn merge(alerts: &mut BTreeMap<String, (Made, u64)>, key: String, made: Made, count: u64) {
-    match alerts.get_mut(&key) {
+fn merge(alerts: &mut Folded, made: Made, count: u64) {
+    match alerts.get_mut(&made.key) {
         Some((known, counted)) => {
             *counted += count;
             if (made.time, made.shown.to_string()) < (known.time, known.shown.to_string()) {
@@ -254,7 +272,7 @@ fn merge(alerts: &mut BTreeMap<String, (Made, u64)>, key: String, made: Made, co
             }
         }
         None => {
-            alerts.insert(key, (made, count));
+            alerts.insert(made.key.clone(), (made, count));
         }
     }
 }
@@ -282,52 +300,87 @@ fn selection(number: usize, rule: &Rule, selection: &serde_json::Map<String, Jso
     })
 }
 
-impl Total {
-    pub(super) fn add(&mut self, part: Part) {
+impl<'p> Total<'p> {
+    /// Nothing yet; `is_compared` when it will be compared with another.
+    pub(super) fn new(plan: &'p Plan, max_samples: usize, is_compared: bool) -> Self {
+        Self {
+            events: 0,
+            hits: 0,
+            excepted: 0,
+            spent: Duration::ZERO,
+            plan,
+            tally: Tally::new(max_samples, is_compared),
+            folded: Folded::new(),
+            windows: Windows::new(&plan.correlations, plan.tenant.clone()),
+            unfolded: 0,
+            windowless: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, mut part: Part) {
         self.events += part.events;
         self.hits += part.hits;
         self.excepted += part.excepted;
         self.spent += part.spent;
-        for (key, (made, count)) in part.alerts {
-            merge(&mut self.alerts, key, made, count);
+        for made in part.alerts {
+            self.tally.add(made);
         }
-        if !part.states.is_empty() {
-            self.states.push(part.states);
+        for (key, (made, count)) in part.folded {
+            if self.folded.len() < MAX_FOLDED || self.folded.contains_key(&key) {
+                merge(&mut self.folded, made, count);
+            } else {
+                self.unfolded += count;
+            }
         }
+        if self.windows.states().len() + part.states.len() > MAX_WINDOWS {
+            let (before, known) = (part.states.len(), self.windows.states());
+            part.states.retain(|key, _| known.contains_key(key));
+            self.windowless += (before - part.states.len()) as u64;
+        }
+        self.windows.merge(&part.states);
+    }
+
+    /// What was too much to be counted, in words.
+    pub(super) fn limits(&self) -> Vec<String> {
+        let mut limits = Vec::new();
+        if self.unfolded > 0 {
+            limits.push(format!(
+                "suppressed rules made more than {MAX_FOLDED} alerts: {} hits beyond are not counted",
+                self.unfolded
+            ));
+        }
+        if self.windowless > 0 {
+            limits.push(format!(
+                "correlations have more than {MAX_WINDOWS} windows: what {} others got is not counted",
+                self.windowless
+            ));
+        }
+        limits
     }
 
     /// The alerts there would have been.
-    pub(super) fn tally(&self, plan: &Plan, max_samples: usize) -> Tally {
-        let mut tally = Tally::default();
-        for (made, count) in self.alerts.values() {
-            let mut made = made.clone();
-            if *count > 1 {
+    pub(super) fn tally(mut self) -> Tally {
+        for (mut made, count) in self.folded.into_values() {
+            if count > 1 {
                 made.shown["suppressed_count"] = Json::from(count - 1);
             }
-            tally.add(made, max_samples);
+            self.tally.add(made);
         }
-        let mut windows = Windows::new(&plan.correlations, plan.tenant.clone());
-        for states in &self.states {
-            windows.merge(states);
-        }
-        windows.finish();
-        for alert in windows.alerts() {
-            let Some(correlation) = plan.correlations.all().get(alert.correlation) else {
+        self.windows.finish();
+        for alert in self.windows.alerts() {
+            let Some(correlation) = self.plan.correlations.all().get(alert.correlation) else {
                 continue;
             };
             let definition = correlation.definition();
-            tally.add(
-                Made {
-                    key: format!("{}/{}/{}", definition.id, alert.group_key, alert.window),
-                    rule: definition.id.clone(),
-                    time: alert.finding.trigger,
-                    host: host_of(&definition.group_by, &alert.group),
-                    shown: json!({ "group": alert.group, "count": alert.finding.count, "value": alert.finding.value }),
-                },
-                max_samples,
-            );
+            self.tally.add(Made {
+                key: format!("{}/{}/{}", definition.id, alert.group_key, alert.window),
+                rule: definition.id.clone(),
+                time: alert.finding.trigger,
+                host: host_of(&definition.group_by, &alert.group),
+                shown: json!({ "group": alert.group, "count": alert.finding.count, "value": alert.finding.value }),
+            });
         }
-        tally
+        self.tally
     }
 }
 
@@ -455,9 +508,9 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
 
     fn shown(plan: &Plan, part: Part) -> (u64, u64, u64, Json) {
         let counts = (part.events, part.hits, part.excepted);
-        let mut total = Total::default();
+        let mut total = Total::new(plan, 1000, false);
         total.add(part);
-        let tally = serde_json::to_value(total.tally(plan, 1000)).unwrap();
+        let tally = serde_json::to_value(total.tally()).unwrap();
         (counts.0, counts.1, counts.2, tally)
     }
 

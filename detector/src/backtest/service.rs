@@ -43,6 +43,7 @@ pub(crate) fn begin(
     let Ok(turn) = turns.0.clone().try_acquire_owned() else {
         return Err(ServiceError::new(ErrorCode::RateLimited, "another backtest is running; try again later").into());
     };
+    let max_seconds = request.max_seconds;
     let time = |micros: i64| (micros != 0).then_some(Timestamp(micros));
     let question = Question {
         tenant,
@@ -62,6 +63,7 @@ pub(crate) fn begin(
     tokio::spawn(async move {
         let _turn = turn;
         let mut told = Instant::now();
+        let end = (max_seconds > 0).then(|| Instant::now() + Duration::from_secs(u64::from(max_seconds)));
         let progress = |events: u64, total: u64| {
             if told.elapsed() >= EVERY {
                 told = Instant::now();
@@ -69,7 +71,7 @@ pub(crate) fn begin(
                 // A full channel only means that somebody reads slowly.
                 let _ = sender.try_send(Ok(BacktestRulesResponse { body: Some(body) }));
             }
-            !sender.is_closed()
+            !sender.is_closed() && end.is_none_or(|end| Instant::now() < end)
         };
         let answer = match super::run(&store, &question, progress).await {
             Ok(outcome) => serde_json::to_string(&outcome)

@@ -10,13 +10,14 @@ use model::rule::{RuleKind, RuleVersion, StoredRule};
 use proto::rules::v1::backtest_rules_response::Body;
 use proto::rules::v1::rule_service_client::RuleServiceClient;
 use proto::rules::v1::{
-    BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainAlertRequest, ExplainRuleRequest,
-    FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest, ImportRulesResponse, Outcome,
-    RuleChange, RuleFile, SetRulesEnabledRequest,
+    BacktestProgress, BacktestRulesRequest, BacktestRulesResponse, DeleteRulesRequest, ExplainAlertRequest,
+    ExplainRuleRequest, FindBlindRulesRequest, FindBlindRulesResponse, ImportOutcome, ImportRulesRequest,
+    ImportRulesResponse, Outcome, RuleChange, RuleFile, SetRulesEnabledRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::Store;
 use storage::rules::{self, RuleFilter};
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
@@ -309,14 +310,21 @@ pub async fn backtest(
     ask(peers, "backtest rules", request, IMPORT_TIMEOUT, call).await
 }
 
-/// The outcome of a backtest, as JSON.
+/// The outcome of a backtest, as JSON; when it has not come by `deadline`, how far it is by then, with `complete: false`
+/// and no `result`.
 ///
 /// # Errors
 /// What the detector says is wrong with the rules, or that it went away.
-pub async fn outcome(mut answers: Streaming<BacktestRulesResponse>) -> Result<String, ServiceError> {
+pub async fn outcome(mut answers: Streaming<BacktestRulesResponse>, deadline: Instant) -> Result<String, ServiceError> {
+    let mut progress = BacktestProgress::default();
     loop {
         let gone = || ServiceError::new(ErrorCode::Unavailable, "the detector went away; try again");
-        let answer = answers.message().await.map_err(|status| {
+        let Ok(answer) = tokio::time::timeout_at(deadline, answers.message()).await else {
+            let BacktestProgress { events, total } = progress;
+            let json = serde_json::json!({ "complete": false, "events": events, "events_in_all": total });
+            return Ok(json.to_string());
+        };
+        let answer = answer.map_err(|status| {
             if status.code() == Code::InvalidArgument {
                 invalid(status.message())
             } else {
@@ -325,7 +333,8 @@ pub async fn outcome(mut answers: Streaming<BacktestRulesResponse>) -> Result<St
         })?;
         match answer.ok_or_else(gone)?.body {
             Some(Body::ResultJson(json)) => return Ok(json),
-            Some(Body::Progress(_)) | None => {}
+            Some(Body::Progress(now)) => progress = now,
+            None => {}
         }
     }
 }

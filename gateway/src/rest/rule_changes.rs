@@ -8,6 +8,7 @@ use proto::rules::v1::{BacktestRulesRequest, ImportOutcome, ImportRulesResponse,
 use proto::{ErrorCode, ServiceError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::body::{self, JsonBody};
@@ -268,8 +269,9 @@ fn default_samples() -> u32 {
     10
 }
 
-/// Says what rules would have done with stored events. The answer has to come within the gateway's time for a request;
-/// for more events there are the RPC, which tells its progress, and `picket rules backtest`.
+/// Says what rules would have done with stored events. It ends before the gateway's time for a request is over: then
+/// `complete` is false, and the answer is about the latest `events` of `events_in_all`. For more there are the RPC, which
+/// tells its progress, and `picket rules backtest`.
 #[utoipa::path(
     post,
     path = "/rules/backtest",
@@ -287,6 +289,7 @@ pub(super) async fn backtest(
         let time = time.map_err(|error| invalid(format!("{name}: {error}")))?;
         Ok(time.map_or(0, |time| time.0))
     };
+    let (began, limit) = (Instant::now(), app.http.request_timeout());
     let request = BacktestRulesRequest {
         files: vec![RuleFile {
             path: UNNAMED.to_owned(),
@@ -296,10 +299,11 @@ pub(super) async fn backtest(
         to_micros: micros("to", body.to)?,
         diff: body.diff,
         max_samples: body.samples,
+        max_seconds: u32::try_from(limit.as_secs() * 2 / 3).unwrap_or(u32::MAX).max(1),
         ..BacktestRulesRequest::default()
     };
     let answers = rules::backtest(&app.peers, &caller, request).await?;
-    let outcome = rules::outcome(answers).await?;
+    let outcome = rules::outcome(answers, began + limit * 9 / 10).await?;
     let value = serde_json::from_str(&outcome).map_err(|error| internal("backtest", &error))?;
     Ok(Json(value))
 }

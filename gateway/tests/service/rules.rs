@@ -50,6 +50,7 @@ impl RuleService for FakeRules {
         request: Request<BacktestRulesRequest>,
     ) -> Result<Response<Self::BacktestRulesStream>, Status> {
         let request = request.into_inner();
+        assert!((1..30).contains(&request.max_seconds), "{}", request.max_seconds);
         self.note(&format!("backtest from {}", request.from_micros), &request.requested_by);
         let progress = Body::Progress(BacktestProgress { events: 1, total: 2 });
         let answers = [progress, Body::ResultJson("{\"events\": 2}".to_owned())];

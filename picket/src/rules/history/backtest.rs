@@ -136,6 +136,9 @@ fn tell(outcome: &Outcome, as_json: bool, took: Duration) -> anyhow::Result<()> 
             style.red(&told(outcome.only_deployed)),
         );
     }
+    for limit in &outcome.limits {
+        println!("{} {limit}", style.yellow("not all is counted:"));
+    }
     if outcome.events == 0 {
         println!("there are no stored events in this time: look at --from and --to");
     }
