@@ -5,7 +5,7 @@ use std::cell::{OnceCell, RefCell};
 use model::{Event, Timestamp, Value};
 
 use crate::budget::Budget;
-use crate::column_decoding::Data;
+use crate::column_decoding::{Data, Wanted};
 use crate::decode::Block;
 use crate::error::DecodeError;
 
@@ -140,6 +140,6 @@ impl<'b, 'a> ByColumn<'b, 'a> {
         // That column is never completed by another, so this does not come back here.
         let base = opened.base.and_then(|base| self.data(base));
         self.block
-            .read_column(column, &opened, base, None, &mut self.budget.borrow_mut())
+            .read_column(column, &opened, base, Wanted::ALL, &mut self.budget.borrow_mut())
     }
 }

@@ -247,11 +247,11 @@ impl<'a> Block<'a> {
         let base = match opened.base {
             Some(base) => {
                 let opened = self.open_column(base, budget)?;
-                Some(self.read_column(base, &opened, None, None, budget)?)
+                Some(self.read_column(base, &opened, None, Wanted::ALL, budget)?)
             }
             None => None,
         };
-        let data = self.read_column(number, &opened, base.as_ref(), None, budget)?;
+        let data = self.read_column(number, &opened, base.as_ref(), Wanted::ALL, budget)?;
         budget.take_items::<u32>(self.count)?;
         let (dictionary, indexes) = data.into_parts();
         let mut position = 0_usize;
@@ -406,28 +406,30 @@ impl<'a> Block<'a> {
         Ok(times.into_iter().map(Timestamp).collect())
     }
 
-    /// Which positions of a column belong to wanted rows.
-    fn positions(&self, number: usize, rows: Option<&[bool]>) -> Option<Vec<bool>> {
-        let present = self.shapes.presence(number as u32).zip(rows?);
-        Some(
-            present
-                .filter_map(|(present, wanted)| present.then_some(*wanted))
-                .collect(),
-        )
+    /// For each column, which of its positions belong to wanted rows.
+    fn positions(&self, rows: &[bool]) -> Vec<Vec<bool>> {
+        let counts = self.columns.iter().map(|column| Vec::with_capacity(column.count));
+        let mut positions: Vec<Vec<bool>> = counts.collect();
+        for (shape, wanted) in self.shapes.rows().zip(rows) {
+            for number in shape {
+                if let Some(positions) = positions.get_mut(*number as usize) {
+                    positions.push(*wanted);
+                }
+            }
+        }
+        positions
     }
 
-    /// `base` is the column whose texts complete those of this one. Values in rows that are not wanted may be missing.
+    /// `base` is the column whose texts complete those of this one. Values that are not wanted may be missing.
     pub(crate) fn read_column(
         &self,
         number: usize,
         opened: &Opened,
         base: Option<&Data>,
-        rows: Option<&[bool]>,
+        wanted: Wanted<'_>,
         budget: &mut Budget,
     ) -> Result<Data, DecodeError> {
         let entry = self.columns.get(number).ok_or(MISSING)?;
-        let positions = self.positions(number, rows);
-        let wanted = positions.as_deref().map_or(Wanted::ALL, Wanted::only);
         let Some(base_number) = opened.base else {
             return column_decoding::get(entry.encoding, &opened.plain, entry.count, wanted, budget);
         };
@@ -451,6 +453,18 @@ impl<'a> Block<'a> {
         known: &[Option<&'c Data>],
         budget: &mut Budget,
     ) -> Result<Vec<Values<'c>>, DecodeError> {
+        let positions = match rows {
+            Some(rows) => {
+                budget.take(self.columns.iter().map(|column| column.count).sum())?;
+                self.positions(rows)
+            }
+            None => Vec::new(),
+        };
+        let wanted = |number: usize| {
+            positions
+                .get(number)
+                .map_or(Wanted::ALL, |positions| Wanted::only(positions))
+        };
         let mut columns = Vec::with_capacity(self.columns.len());
         let mut halves = Vec::new();
         for number in 0..self.columns.len() {
@@ -463,12 +477,18 @@ impl<'a> Block<'a> {
                 columns.push(Values::Read(Data::Plain(Vec::new())));
                 halves.push((number, opened));
             } else {
-                columns.push(Values::Read(self.read_column(number, &opened, None, rows, budget)?));
+                columns.push(Values::Read(self.read_column(
+                    number,
+                    &opened,
+                    None,
+                    wanted(number),
+                    budget,
+                )?));
             }
         }
         for (number, opened) in halves {
             let base = opened.base.and_then(|base| columns.get(base)).map(Values::data);
-            let data = self.read_column(number, &opened, base, rows, budget)?;
+            let data = self.read_column(number, &opened, base, wanted(number), budget)?;
             if let Some(place) = columns.get_mut(number) {
                 *place = Values::Read(data);
             }

@@ -176,7 +176,7 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// Follows a chain to its end.
-    pub(crate) fn holds(&mut self, start: u32) -> bool {
+    fn holds(&mut self, start: u32) -> bool {
         self.holds_by(start, &mut Self::predicate)
     }
 

@@ -319,6 +319,15 @@ impl RuleSet {
             .parts()
             .map(|placed| (placed, Run::new(&placed.part, &self.names, columns.shapes())))
             .collect();
+        for row in 0..columns.rows() {
+            table.read(row);
+            for ((_, run), memory) in runs.iter_mut().zip(&mut scratch.parts) {
+                run.note(&table, &mut memory.keys);
+            }
+        }
+        for ((_, run), memory) in runs.iter_mut().zip(&scratch.parts) {
+            run.look_up(&table, &memory.keys, &mut scratch.single);
+        }
         let mut hits = Vec::new();
         for row in 0..columns.rows() {
             table.go_to(row);
@@ -330,7 +339,7 @@ impl RuleSet {
                     work: &mut scratch.work,
                     single: &mut scratch.single,
                 };
-                run.row(&table, working, |number| hits.extend(placed.position(number)));
+                run.evaluate(row, &table, working, |number| hits.extend(placed.position(number)));
             }
             if !hits.is_empty() {
                 hits.sort_unstable();

@@ -4,48 +4,67 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::plan::Depends;
 use crate::engine::slots::Slot;
-use crate::engine::source::Item;
 
 /// Most values of which it is remembered what the index found in them.
 const MAX_VALUES: usize = 1 << 22;
 /// Most rules and predicates that are remembered for them together.
 const MAX_FOUND: usize = 1 << 22;
-/// Most answers of rules, and of predicates.
-const MAX_ANSWERS: usize = 1 << 18;
-/// Most columns an answer depends on that is remembered.
-const MAX_COLUMNS: usize = 7;
+/// Most answers of predicates.
+const MAX_ANSWERS: usize = 1 << 24;
 
-/// Not looked up.
+/// Nobody has asked.
 const UNKNOWN: u32 = 0;
-/// Nothing was found.
+/// Somebody asks, and nothing was found so far.
 const NOTHING: u32 = 1;
 
-/// The number of what an answer is about, and the numbers of the values it depends on.
-type Key = [u32; MAX_COLUMNS + 1];
+/// Answers of a predicate by number of the value, as bytes.
+const NOT_ASKED: u8 = 0;
+const NO: u8 = 1;
+const YES: u8 = 2;
 
 /// What was found out in one part of a rule set.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    probes: Vec<Probe>,
-    by_column: FxHashMap<(u32, u32), Vec<u32>>,
-    values: usize,
+    pub(crate) probes: Vec<Probe>,
+    by_column: FxHashMap<(u32, u32), Vec<Place>>,
+    /// What was found in the values of all probes.
+    values: Vec<u32>,
     found: Vec<Found>,
     numbers: Vec<u32>,
-    slots: FxHashMap<(u32, u32), Option<Box<[Slot]>>>,
-    ids: FxHashMap<(u32, u32, Box<[u32]>), u32>,
-    answers: FxHashMap<Key, bool>,
-    /// By bucket and predicate, column and value.
-    predicates: FxHashMap<(u64, u64), bool>,
+    /// By bucket: for each of its predicates the column it was first asked about, and where its answers are.
+    predicates: FxHashMap<u32, Vec<Option<(u32, usize)>>>,
+    answers: Vec<u8>,
 }
 
 /// Values of one column looked up in the index of some slots of a bucket.
 #[derive(Debug)]
-struct Probe {
-    slots: Vec<Slot>,
-    /// By number of the value.
-    found: Vec<u32>,
+pub(crate) struct Probe {
+    pub(crate) bucket: u32,
+    pub(crate) column: u32,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) place: Place,
+    /// Values to look up.
+    pub(crate) asked: Vec<u32>,
+    /// Whether anything was found in any of them, or could not be kept.
+    pub(crate) is_of_use: bool,
+}
+
+/// A probe, and where in the memory its values are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) probe: u32,
+    first: u32,
+    end: u32,
+}
+
+impl Place {
+    #[inline]
+    fn of(self, value: u32) -> usize {
+        // Saturating: no value has a number that is not there.
+        let place = self.first.saturating_add(value);
+        if place < self.end { place as usize } else { usize::MAX }
+    }
 }
 
 /// Ranges of what the index found in a value.
@@ -68,34 +87,55 @@ pub(crate) enum Known<'m> {
 impl Memory {
     /// Where it is remembered what a bucket's index for some slots finds in the values of a column, which has `values`.
     /// `None` when there is no room.
-    pub(crate) fn probe(&mut self, bucket: u32, column: u32, values: usize, slots: &[Slot]) -> Option<u32> {
+    pub(crate) fn probe(&mut self, bucket: u32, column: u32, values: usize, slots: &[Slot]) -> Option<Place> {
         let same = self.by_column.entry((bucket, column)).or_default();
-        for number in same.iter() {
+        for place in same.iter() {
             if self
                 .probes
-                .get(*number as usize)
+                .get(place.probe as usize)
                 .is_some_and(|probe| probe.slots == slots)
             {
-                return Some(*number);
+                return Some(*place);
             }
         }
-        if self.values + values > MAX_VALUES {
+        let end = self.values.len() + values;
+        if end > MAX_VALUES {
             return None;
         }
-        self.values += values;
-        let number = u32::try_from(self.probes.len()).ok()?;
-        same.push(number);
+        let place = Place {
+            probe: u32::try_from(self.probes.len()).ok()?,
+            first: u32::try_from(self.values.len()).ok()?,
+            end: u32::try_from(end).ok()?,
+        };
+        same.push(place);
+        self.values.resize(end, UNKNOWN);
         self.probes.push(Probe {
+            bucket,
+            column,
             slots: slots.to_vec(),
-            found: vec![UNKNOWN; values],
+            place,
+            asked: Vec::new(),
+            is_of_use: false,
         });
-        Some(number)
+        Some(place)
+    }
+
+    /// Notes that somebody will ask about a value.
+    #[inline]
+    pub(crate) fn ask(&mut self, place: Place, value: u32) {
+        if let Some(found) = self.values.get_mut(place.of(value))
+            && *found == UNKNOWN
+        {
+            *found = NOTHING;
+            if let Some(probe) = self.probes.get_mut(place.probe as usize) {
+                probe.asked.push(value);
+            }
+        }
     }
 
     #[inline]
-    pub(crate) fn recall(&self, probe: u32, value: u32) -> Known<'_> {
-        let probe = self.probes.get(probe as usize);
-        match probe.and_then(|probe| probe.found.get(value as usize)).copied() {
+    pub(crate) fn recall(&self, place: Place, value: u32) -> Known<'_> {
+        match self.values.get(place.of(value)).copied() {
             None | Some(UNKNOWN) => Known::Unknown,
             Some(NOTHING) => Known::Nothing,
             Some(found) => match self.found.get((found - NOTHING - 1) as usize) {
@@ -108,95 +148,70 @@ impl Memory {
         }
     }
 
-    pub(crate) fn remember(&mut self, probe: u32, value: u32, rules: &[u32], predicates: &[u32]) {
-        let probe = self.probes.get_mut(probe as usize);
-        let Some(place) = probe.and_then(|probe| probe.found.get_mut(value as usize)) else {
+    /// Remembers which rules and predicates were found in a value that was asked about.
+    pub(crate) fn remember(
+        &mut self,
+        place: Place,
+        value: u32,
+        rules: impl Iterator<Item = u32>,
+        predicates: impl Iterator<Item = u32>,
+    ) {
+        if let Some(probe) = self.probes.get_mut(place.probe as usize) {
+            probe.is_of_use = true;
+        }
+        let Some(known) = self.values.get_mut(place.of(value)) else {
             return;
         };
-        if rules.is_empty() && predicates.is_empty() {
-            *place = NOTHING;
-            return;
-        }
-        if self.numbers.len() + rules.len() + predicates.len() > MAX_FOUND {
-            return;
-        }
         let start = self.numbers.len();
-        self.numbers.extend_from_slice(rules);
+        self.numbers.extend(rules);
         let middle = self.numbers.len();
-        self.numbers.extend_from_slice(predicates);
+        self.numbers.extend(predicates);
+        let end = self.numbers.len();
+        if end > MAX_FOUND {
+            self.numbers.truncate(start);
+            *known = UNKNOWN;
+            return;
+        }
         self.found.push(Found {
             rules: start..middle,
-            predicates: middle..self.numbers.len(),
+            predicates: middle..end,
         });
-        *place = NOTHING + u32::try_from(self.found.len()).unwrap_or_default();
+        *known = NOTHING + u32::try_from(self.found.len()).unwrap_or_default();
     }
 
-    /// The slots a rule of a bucket asks; `None` for all. `find` finds them.
-    pub(crate) fn slots_of(
-        &mut self,
-        bucket: u32,
-        rule: u32,
-        find: impl FnOnce() -> Option<Box<[Slot]>>,
-    ) -> Option<&[Slot]> {
-        self.slots.entry((bucket, rule)).or_insert_with(find).as_deref()
-    }
-
-    /// What the answer of a rule depends on whose fields are these items, of these columns.
-    pub(crate) fn depends(&mut self, bucket: u32, rule: u32, items: &[Option<Item>], columns: Box<[u32]>) -> Depends {
-        // In the order of slots, which is the same for all shapes.
-        let mut own: Vec<Item> = Vec::new();
-        for item in items.iter().flatten() {
-            if !own.contains(item) {
-                own.push(*item);
-            }
-        }
-        if own.len() > MAX_COLUMNS {
-            return Depends::Anything;
-        }
-        let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-        Depends::Items {
-            id: *self.ids.entry((bucket, rule, columns)).or_insert(next),
-            items: own.into_boxed_slice(),
-        }
-    }
-
-    /// The answer of a predicate of a bucket for a value of a column. `ask` finds it.
+    /// The answer of a predicate of a bucket, which has `of_bucket`, for a value of a column, which has `values`. `ask`
+    /// finds it.
     #[inline]
     pub(crate) fn predicate(
         &mut self,
-        (bucket, predicate): (u32, u32),
-        (column, value): (u32, u32),
+        (bucket, predicate, of_bucket): (u32, u32, usize),
+        (column, value, values): (u32, u32, usize),
         ask: impl FnOnce() -> bool,
     ) -> bool {
-        let pair = |left: u32, right: u32| u64::from(left) << 32 | u64::from(right);
-        let key = (pair(bucket, predicate), pair(column, value));
-        if let Some(answer) = self.predicates.get(&key) {
-            return *answer;
+        let places = self.predicates.entry(bucket).or_insert_with(|| vec![None; of_bucket]);
+        let Some(place) = places.get_mut(predicate as usize) else {
+            return ask();
+        };
+        let start = match place {
+            Some((known, start)) if *known == column => *start,
+            // Events that have the field by another name are few.
+            Some(_) => return ask(),
+            None => {
+                let start = self.answers.len();
+                if start + values > MAX_ANSWERS {
+                    return ask();
+                }
+                self.answers.resize(start + values, NOT_ASKED);
+                *place = Some((column, start));
+                start
+            }
+        };
+        let Some(known) = self.answers.get_mut(start + value as usize) else {
+            return ask();
+        };
+        if *known == NOT_ASKED {
+            *known = if ask() { YES } else { NO };
         }
-        let answer = ask();
-        if self.predicates.len() < MAX_ANSWERS {
-            self.predicates.insert(key, answer);
-        }
-        answer
+        *known == YES
     }
-
-    pub(crate) fn answer(&self, key: &Key) -> Option<bool> {
-        self.answers.get(key).copied()
-    }
-
-    pub(crate) fn set_answer(&mut self, key: Key, answer: bool) {
-        if self.answers.len() < MAX_ANSWERS {
-            self.answers.insert(key, answer);
-        }
-    }
-}
-
-/// The key of an answer for values of a row.
-#[inline]
-pub(crate) fn key(id: u32, items: &[Item], numbers: &[u32]) -> Key {
-    let mut key = [id; MAX_COLUMNS + 1];
-    for (place, item) in key.iter_mut().skip(1).zip(items) {
-        *place = numbers.get(*item as usize).copied().unwrap_or_default();
-    }
-    key
 }

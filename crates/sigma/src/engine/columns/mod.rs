@@ -1,9 +1,10 @@
 //! Events that are rows of columns, as blocks store them.
 //!
 //! What depends on one value alone is found out once for each value that a column has, and not for each row: what the
-//! index finds in it, and which bucket it leads to. What depends on the values of a few columns, the answer of a candidate
-//! rule, is remembered for these values. Columns in which values do not repeat are not remembered.
+//! index finds in it, which bucket it leads to, and what it answers to the questions of rules. Values that are looked up in
+//! the index are first collected over all rows, so that many are searched together.
 
+mod lookup;
 mod memory;
 mod plan;
 mod run;

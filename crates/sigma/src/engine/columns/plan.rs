@@ -2,11 +2,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::table::{Asked, Shape};
-use crate::ast::Op;
+use super::memory::{Memory, Place};
+use super::table::Shape;
 use crate::engine::bucket::Bucket;
-use crate::engine::predicate::Kind;
-use crate::engine::program::{COUNT, REJECT};
 use crate::engine::slots::{ANY, Slot};
 use crate::engine::source::Item;
 
@@ -19,25 +17,27 @@ pub(crate) struct Plan {
     pub(crate) slots: Vec<Slot>,
     /// Rules that are candidates whatever the values.
     pub(crate) always: Vec<u32>,
-    /// Items whose values are looked up in the index, and the slots whose index that is.
-    pub(crate) probes: Vec<(Item, Vec<Slot>)>,
-    /// Numbers of the probes in the run's memory, in the same order.
-    pub(crate) remembered: Vec<Option<u32>>,
-    /// What the answers of rules depend on, as far as they were asked.
-    pub(crate) rules: FxHashMap<u32, Depends>,
+    /// Items whose values are looked up in the index.
+    pub(crate) probes: Vec<ItemProbe>,
+    /// Whether only those are left of which rows make use.
+    pub(crate) is_reduced: bool,
 }
 
-/// What the answer of a rule depends on in rows of one shape.
-#[derive(Clone, Debug)]
-pub(crate) enum Depends {
-    /// Too much, or what does not repeat.
-    Anything,
-    /// On the values of these items. `id` stands for the rule in the bucket and the columns of its fields.
-    Items { id: u32, items: Box<[Item]> },
+/// An item's values are looked up in the index of some slots.
+#[derive(Debug)]
+pub(crate) struct ItemProbe {
+    pub(crate) item: Item,
+    /// Where it is remembered what is found, or the slots, when that is not remembered.
+    pub(crate) remembered: Result<Place, Box<[Slot]>>,
 }
 
 impl Plan {
-    pub(crate) fn new(bucket: &Bucket, shape: &Shape) -> Self {
+    /// `remember` says where it is remembered what the index of some slots finds in the values of an item.
+    pub(crate) fn new(
+        bucket: &Bucket,
+        shape: &Shape,
+        mut remember: impl FnMut(Item, &[Slot]) -> Option<Place>,
+    ) -> Self {
         let mut ranks: Vec<(Slot, u8, Item)> = Vec::new();
         let mut places: FxHashMap<Slot, usize> = FxHashMap::default();
         for (item, info) in (0..).zip(&shape.items) {
@@ -51,22 +51,29 @@ impl Plan {
                 }
             }
         }
-        let is_probed = |slot: &Slot| {
+        let is_probed = |slot: Slot| {
             bucket
-                .field(*slot)
+                .field(slot)
                 .is_some_and(|index| index.finds_by_ends || index.literals.is_some())
         };
-        let mut probes = Vec::new();
-        for (item, info) in (0..).zip(&shape.items) {
-            let any = (info.searched && is_probed(&ANY)).then_some(ANY);
-            let own = ranks.iter().filter(|(_, _, bound)| *bound == item);
-            let slots: Vec<Slot> = any
-                .into_iter()
-                .chain(own.map(|(slot, ..)| *slot).filter(is_probed))
-                .collect();
-            if !slots.is_empty() {
-                probes.push((item, slots));
-            }
+        let asks_all = is_probed(ANY);
+        let searched = (0..).zip(&shape.items).filter(|(_, info)| asks_all && info.searched);
+        let own = ranks.iter().filter(|(slot, ..)| is_probed(*slot));
+        let mut asked: Vec<(Item, Slot)> = searched
+            .map(|(item, _)| (item, ANY))
+            .chain(own.map(|(slot, _, item)| (*item, *slot)))
+            .collect();
+        asked.sort_unstable();
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut probes = Vec::with_capacity(shape.items.len());
+        for of_item in asked.chunk_by(|left, right| left.0 == right.0) {
+            let Some((item, _)) = of_item.first() else { continue };
+            slots.clear();
+            slots.extend(of_item.iter().map(|(_, slot)| *slot));
+            probes.push(ItemProbe {
+                item: *item,
+                remembered: remember(*item, &slots).ok_or_else(|| slots.as_slice().into()),
+            });
         }
         let present = ranks.iter().filter_map(|(slot, ..)| bucket.field(*slot));
         let mut seen = FxHashSet::default();
@@ -82,67 +89,19 @@ impl Plan {
             bound: ranks.into_iter().map(|(slot, _, item)| (slot, item)).collect(),
             always,
             probes,
-            remembered: Vec::new(),
-            rules: FxHashMap::default(),
+            is_reduced: false,
         }
     }
 
-    /// The items of a rule's slots; `None` for a slot without. `Err` when the answer depends on what does not repeat.
-    pub(crate) fn items_of(
-        &self,
-        slots: &[Slot],
-        shape: &Shape,
-        columns: &[Asked<'_>],
-    ) -> Result<Vec<Option<Item>>, Unrepeated> {
-        let item_of = |slot: &Slot| {
-            let Some((_, item)) = self.bound.iter().find(|(bound, _)| bound == slot) else {
-                return Ok(None);
-            };
-            let column = shape
-                .columns
-                .get(*item as usize)
-                .and_then(|column| columns.get(*column as usize));
-            match column {
-                Some(column) if column.repeats() => Ok(Some(*item)),
-                // The time is no column.
-                Some(_) | None => Err(Unrepeated),
-            }
-        };
-        slots.iter().map(item_of).collect()
+    /// Leaves out what need not be recalled, because nothing was found in any value.
+    pub(crate) fn reduce(&mut self, memory: &Memory) {
+        self.is_reduced = true;
+        self.probes.retain(|probe| match &probe.remembered {
+            Ok(place) => memory
+                .probes
+                .get(place.probe as usize)
+                .is_none_or(|probe| probe.is_of_use),
+            Err(_) => true,
+        });
     }
-}
-
-/// Nothing is gained by remembering the answer.
-#[derive(Debug)]
-pub(crate) struct Unrepeated;
-
-/// The slots a rule asks, by where its chain starts, in ascending order; `None` when it asks all fields.
-pub(crate) fn slots_of(bucket: &Bucket, start: u32) -> Option<Box<[Slot]>> {
-    let mut slots = Vec::new();
-    let (mut pending, mut seen) = (vec![start], FxHashSet::default());
-    while let Some(at) = pending.pop() {
-        if at >= REJECT || !seen.insert(at) {
-            continue;
-        }
-        let step = bucket.code.steps.get(at as usize)?;
-        pending.extend([step.yes, step.no]);
-        if step.ask & COUNT != 0 {
-            let count = bucket.code.counts.get((step.ask & !COUNT) as usize)?;
-            pending.extend(&count.chains);
-            continue;
-        }
-        let predicate = bucket.predicates.get(step.ask as usize)?;
-        slots.push(predicate.slot);
-        if let Kind::Op {
-            op: Op::FieldRef(_),
-            other,
-            ..
-        } = &predicate.kind
-        {
-            slots.push(*other);
-        }
-    }
-    slots.sort_unstable();
-    slots.dedup();
-    (!slots.contains(&ANY)).then(|| slots.into_boxed_slice())
 }

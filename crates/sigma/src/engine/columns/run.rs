@@ -1,24 +1,25 @@
 //! One part of a rule set over the rows of a block.
 
-use model::{Timestamp, Value};
 use rustc_hash::FxHashMap;
 
 use super::Columns;
-use super::memory::{Known, Memory, key};
-use super::plan::{Depends, Plan, slots_of};
-use super::table::{ABSENT, Asked, Row, Shape, Table};
+use super::lookup::{Single, look_up, look_up_all};
+use super::memory::{Known, Memory};
+use super::plan::Plan;
+use super::table::{ABSENT, Row, Shape, Table};
 use crate::engine::bucket::Bucket;
 use crate::engine::evaluate::Evaluation;
-use crate::engine::event::Values;
+use crate::engine::event::Values as _;
 use crate::engine::keys::Keys;
 use crate::engine::observer::{Nothing, Observer};
 use crate::engine::part::Part;
 use crate::engine::profile::Counters;
 use crate::engine::scratch::{Bound, ItemInfo, Work};
-use crate::engine::slots::{Names, Slot};
+use crate::engine::slots::Names;
 use crate::engine::source::Item;
 
-/// A part of a rule set on its way through a block.
+/// A part of a rule set on its way through a block: first all rows are noted, then all values are looked up, then the rows
+/// are evaluated.
 pub(crate) struct Run<'p> {
     part: &'p Part,
     names: &'p Names,
@@ -27,7 +28,11 @@ pub(crate) struct Run<'p> {
     /// Positions of buckets, by shape and the numbers of the deciding values.
     buckets: FxHashMap<Box<[u32]>, usize>,
     decided: Vec<u32>,
-    plans: FxHashMap<(usize, usize), Plan>,
+    plans: Vec<Plan>,
+    /// By shape and position of the bucket.
+    by_kind: FxHashMap<(usize, usize), usize>,
+    /// For each row the position of its bucket and its plan.
+    rows: Vec<(u32, u32)>,
     memory: Memory,
     /// True predicates that the index found in the row.
     held: Vec<u32>,
@@ -50,50 +55,90 @@ impl<'p> Run<'p> {
             deciding: vec![None; shapes],
             buckets: FxHashMap::default(),
             decided: Vec::new(),
-            plans: FxHashMap::default(),
+            plans: Vec::new(),
+            by_kind: FxHashMap::default(),
+            rows: Vec::new(),
             memory: Memory::default(),
             held: Vec::new(),
         }
     }
 
+    /// Notes what has to be looked up for the current row. To be called for each row in order.
+    pub(crate) fn note(&mut self, table: &Table<'_, impl Columns>, keys: &mut Keys) {
+        let position = self.bucket(table, keys);
+        let next = self.plans.len();
+        let plan = *self.by_kind.entry((table.shape, position)).or_insert(next);
+        if plan == next {
+            let made = match (keys.bucket(position), table.shapes.get(table.shape)) {
+                (Some(bucket), Some(shape)) => Plan::new(bucket, shape, |item, slots| {
+                    let column = *shape.columns.get(item as usize)?;
+                    let values = table.columns.get(column as usize)?.values.len();
+                    self.memory.probe(small(position), column, values, slots)
+                }),
+                _ => Plan::default(),
+            };
+            self.plans.push(made);
+        }
+        self.rows.push((small(position), small(plan)));
+        for probe in self.plans.get(plan).into_iter().flat_map(|plan| &plan.probes) {
+            if let Ok(place) = &probe.remembered
+                && let Some(number) = table.numbers().get(probe.item as usize)
+            {
+                self.memory.ask(*place, *number);
+            }
+        }
+    }
+
+    /// Looks up what was noted.
+    pub(crate) fn look_up(&mut self, table: &Table<'_, impl Columns>, keys: &Keys, work: &mut Work) {
+        let mut by_bucket: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+        for (probe, number) in self.memory.probes.iter().zip(0..) {
+            by_bucket.entry(probe.bucket).or_default().push(number);
+        }
+        for (position, probes) in by_bucket {
+            if let Some(bucket) = keys.bucket(position as usize) {
+                look_up_all(bucket, &probes, &mut self.memory, &table.columns, work);
+            }
+        }
+    }
+
     /// Calls `hit` with the number of each rule that matches the current row, in any order.
-    pub(crate) fn row(&mut self, table: &Table<'_, impl Columns>, working: Working<'_>, hit: impl FnMut(u32)) {
-        let Some(shape) = table.shapes.get(table.shape) else {
-            return;
-        };
+    pub(crate) fn evaluate(
+        &mut self,
+        row: usize,
+        table: &Table<'_, impl Columns>,
+        working: Working<'_>,
+        hit: impl FnMut(u32),
+    ) {
         let Working {
             keys,
             counters,
             work,
             single,
         } = working;
-        let position = self.bucket(table, shape, keys);
-        let Some(bucket) = keys.bucket(position) else { return };
+        let Some((position, plan)) = self.rows.get(row).copied() else {
+            return;
+        };
+        let (Some(bucket), Some(plan), Some(shape)) = (
+            keys.bucket(position as usize),
+            self.plans.get_mut(plan as usize),
+            table.shapes.get(table.shape),
+        ) else {
+            return;
+        };
         if bucket.rules.is_empty() && counters.is_none() {
             return;
         }
+        if !plan.is_reduced {
+            plan.reduce(&self.memory);
+        }
         work.begin(shape.items.len(), bucket);
-        let plan = self.plans.entry((table.shape, position)).or_insert_with(|| {
-            let mut plan = Plan::new(bucket, shape);
-            for (item, slots) in &plan.probes {
-                let place = shape.columns.get(*item as usize).copied();
-                let column = place.and_then(|place| Some((place, table.columns.get(place as usize)?)));
-                plan.remembered.push(column.and_then(|(place, column)| {
-                    let values = column.values.len();
-                    column
-                        .repeats()
-                        .then(|| self.memory.probe(small(position), place, values, slots))
-                        .flatten()
-                }));
-            }
-            plan
-        });
         let mut evaluation = RowEvaluation {
             table,
             row: table.current(),
             shape,
             bucket,
-            position: small(position),
+            position,
             plan,
             memory: &mut self.memory,
             held: &mut self.held,
@@ -104,15 +149,18 @@ impl<'p> Run<'p> {
         match counters {
             None => evaluation.run(&mut Nothing, hit),
             Some(counters) => {
-                counters.begin(position, bucket);
+                counters.begin(position as usize, bucket);
                 evaluation.run(counters.as_mut(), hit);
             }
         }
     }
 
     /// The position of the row's bucket.
-    fn bucket(&mut self, table: &Table<'_, impl Columns>, shape: &Shape, keys: &mut Keys) -> usize {
+    fn bucket(&mut self, table: &Table<'_, impl Columns>, keys: &mut Keys) -> usize {
         let part = self.part;
+        let Some(shape) = table.shapes.get(table.shape) else {
+            return usize::MAX;
+        };
         let find = |keys: &mut Keys| part.position(self.names, &table.current(), &shape.items, keys);
         let Some(deciding) = self.deciding.get_mut(table.shape) else {
             return find(keys);
@@ -135,7 +183,7 @@ impl<'p> Run<'p> {
         let Some(items) = deciding else { return find(keys) };
         self.decided.clear();
         self.decided.push(small(table.shape));
-        let number = |item: &Item| table.numbers.get(*item as usize).copied().unwrap_or(ABSENT);
+        let number = |item: &Item| table.numbers().get(*item as usize).copied().unwrap_or(ABSENT);
         self.decided.extend(items.iter().map(number));
         if let Some(position) = self.buckets.get(self.decided.as_slice()) {
             return *position;
@@ -153,7 +201,7 @@ struct RowEvaluation<'r, 't, 'c, C> {
     shape: &'t Shape,
     bucket: &'r Bucket,
     position: u32,
-    plan: &'r mut Plan,
+    plan: &'r Plan,
     memory: &'r mut Memory,
     held: &'r mut Vec<u32>,
     work: &'r mut Work,
@@ -170,7 +218,7 @@ impl<C: Columns> RowEvaluation<'_, '_, '_, C> {
         while let Some(rule) = self.work.found.candidates.get(at).copied() {
             at += 1;
             if let Some((number, start)) = self.bucket.rules.get(rule as usize).copied()
-                && observer.candidate(number, || self.holds(rule, start))
+                && observer.candidate(number, || self.holds(start))
             {
                 hit(number);
             }
@@ -182,86 +230,62 @@ impl<C: Columns> RowEvaluation<'_, '_, '_, C> {
         for rule in &self.plan.always {
             self.work.found.mark(*rule);
         }
-        for ((item, slots), remembered) in self.plan.probes.iter().zip(&self.plan.remembered) {
-            let number = self.table.numbers.get(*item as usize).copied().unwrap_or(ABSENT);
-            match remembered.map_or(Known::Unknown, |probe| self.memory.recall(probe, number)) {
-                Known::Nothing => continue,
+        for probe in &self.plan.probes {
+            let number = self.table.numbers().get(probe.item as usize).copied().unwrap_or(ABSENT);
+            let (known, slots) = match &probe.remembered {
+                Ok(place) => {
+                    let slots = || Some(self.memory.probes.get(place.probe as usize)?.slots.as_slice());
+                    (self.memory.recall(*place, number), slots().unwrap_or_default())
+                }
+                Err(slots) => (Known::Unknown, slots.as_ref()),
+            };
+            match known {
+                Known::Nothing => {}
                 Known::Found(rules, predicates) => {
                     rules.iter().for_each(|rule| self.work.found.mark(*rule));
                     self.held.extend_from_slice(predicates);
-                    continue;
                 }
-                Known::Unknown => {}
+                Known::Unknown => {
+                    let Some(info) = self.shape.items.get(probe.item as usize) else {
+                        continue;
+                    };
+                    let value = Single {
+                        value: self.row.value(probe.item),
+                        time: self.row.time(),
+                    };
+                    look_up(self.bucket, &value, *info, slots, self.single);
+                    let found = &self.single.found;
+                    found.candidates.iter().for_each(|rule| self.work.found.mark(*rule));
+                    self.held.extend_from_slice(&found.held);
+                }
             }
-            let Some(info) = self.shape.items.get(*item as usize) else {
-                continue;
-            };
-            look_up(self.bucket, &self.row, *item, *info, slots, self.single);
-            let found = &self.single.found;
-            if let Some(probe) = remembered {
-                self.memory.remember(*probe, number, &found.candidates, &found.held);
+        }
+    }
+
+    /// Makes `work` what it is when an event is evaluated by itself.
+    fn bind(&mut self) {
+        let event = self.work.found.event;
+        for (slot, item) in &self.plan.bound {
+            if let Some(bound) = self.work.bound.get_mut(*slot as usize) {
+                *bound = Bound {
+                    event,
+                    rank: 0,
+                    item: *item,
+                };
             }
-            found.candidates.iter().for_each(|rule| self.work.found.mark(*rule));
-            self.held.extend_from_slice(&found.held);
+        }
+        for predicate in self.held.iter() {
+            self.work.found.remember(*predicate, true);
         }
     }
 
     /// Whether a rule matches.
-    fn holds(&mut self, rule: u32, start: u32) -> bool {
-        let depends = match self.plan.rules.get(&rule) {
-            Some(depends) => depends,
-            None => {
-                let depends = self.depends(rule, start);
-                self.plan.rules.entry(rule).or_insert(depends)
-            }
-        };
-        let Depends::Items { id, items } = depends else {
-            return self.evaluate(start);
-        };
-        let key = key(*id, items, &self.table.numbers);
-        if let Some(answer) = self.memory.answer(&key) {
-            return answer;
-        }
-        let answer = self.evaluate(start);
-        self.memory.set_answer(key, answer);
-        answer
-    }
-
-    #[cold]
-    fn depends(&mut self, rule: u32, start: u32) -> Depends {
-        let bucket = self.bucket;
-        let Some(slots) = self.memory.slots_of(self.position, rule, || slots_of(bucket, start)) else {
-            return Depends::Anything;
-        };
-        let Ok(items) = self.plan.items_of(slots, self.shape, &self.table.columns) else {
-            return Depends::Anything;
-        };
-        let column = |item: &Option<Item>| {
-            let column = item.and_then(|item| self.shape.columns.get(item as usize));
-            column.copied().unwrap_or(ABSENT)
-        };
-        let columns = items.iter().map(column).collect();
-        self.memory.depends(self.position, rule, &items, columns)
-    }
-
-    fn evaluate(&mut self, start: u32) -> bool {
+    fn holds(&mut self, start: u32) -> bool {
         if !self.is_bound {
             self.is_bound = true;
-            let event = self.work.found.event;
-            for (slot, item) in &self.plan.bound {
-                if let Some(bound) = self.work.bound.get_mut(*slot as usize) {
-                    *bound = Bound {
-                        event,
-                        rank: 0,
-                        item: *item,
-                    };
-                }
-            }
-            for predicate in self.held.iter() {
-                self.work.found.remember(*predicate, true);
-            }
+            self.bind();
         }
-        let (bucket, shape, columns, numbers) = (self.bucket, self.shape, &self.table.columns, &self.table.numbers);
+        let (bucket, shape, columns, numbers) = (self.bucket, self.shape, &self.table.columns, self.table.numbers());
         let (memory, position) = (&mut *self.memory, self.position);
         let mut ask = |evaluation: &mut Evaluation<'_, Row<'_>>, number: u32| {
             if let Some(known) = evaluation.work.found.recall(number) {
@@ -271,15 +295,18 @@ impl<C: Columns> RowEvaluation<'_, '_, '_, C> {
             let item = predicate
                 .filter(|predicate| !predicate.indexed && predicate.depends_on_one_field())
                 .and_then(|predicate| evaluation.item(predicate.slot));
-            let place = item.and_then(|item| shape.columns.get(item as usize));
-            let (Some(item), Some(place)) = (item, place) else {
+            let place = item.and_then(|item| shape.columns.get(item as usize).copied());
+            let column = place.and_then(|place| columns.get(place as usize));
+            let (Some(item), Some(place), Some(column)) = (item, place, column.filter(|column| column.repeats()))
+            else {
                 return evaluation.predicate(number);
             };
-            if !columns.get(*place as usize).is_some_and(Asked::repeats) {
-                return evaluation.predicate(number);
-            }
             let value = numbers.get(item as usize).copied().unwrap_or(ABSENT);
-            let answer = memory.predicate((position, number), (*place, value), || evaluation.predicate(number));
+            let answer = memory.predicate(
+                (position, number, bucket.predicates.len()),
+                (place, value, column.values.len()),
+                || evaluation.predicate(number),
+            );
             evaluation.work.found.remember(number, answer);
             answer
         };
@@ -290,53 +317,6 @@ impl<C: Columns> RowEvaluation<'_, '_, '_, C> {
             work: self.work,
         };
         evaluation.holds_by(start, &mut ask)
-    }
-}
-
-/// A single value as an event with one field.
-struct Single<'v> {
-    value: Option<&'v Value>,
-    time: Timestamp,
-}
-
-impl Values for Single<'_> {
-    #[inline]
-    fn value(&self, _: Item) -> Option<&Value> {
-        self.value
-    }
-
-    fn time(&self) -> Timestamp {
-        self.time
-    }
-}
-
-/// Looks an item's value up in the index of some slots.
-fn look_up(bucket: &Bucket, row: &Row<'_>, item: Item, info: ItemInfo, slots: &[Slot], work: &mut Work) {
-    work.begin(1, bucket);
-    let event = work.found.event;
-    for slot in slots {
-        if let Some(bound) = work.bound.get_mut(*slot as usize) {
-            *bound = Bound {
-                event,
-                rank: 0,
-                item: 0,
-            };
-        }
-    }
-    let source = Single {
-        value: row.value(item),
-        time: row.time(),
-    };
-    let mut evaluation = Evaluation {
-        source: &source,
-        bucket,
-        items: &[info],
-        work,
-    };
-    for slot in slots {
-        if let Some(index) = bucket.field(*slot) {
-            evaluation.probe(*slot, index);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The columns that rules ask for, and the row that is looked at.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use model::{Timestamp, Value};
 use rustc_hash::FxHashMap;
@@ -17,7 +18,7 @@ pub(crate) const ABSENT: u32 = u32::MAX;
 /// A column that rules ask for.
 #[derive(Debug)]
 pub(crate) struct Asked<'c> {
-    info: ItemInfo,
+    pub(crate) info: ItemInfo,
     pub(crate) values: &'c [Value],
     /// By event that has the field, in order: the number of its value, which is a position in `values`. `None` when values
     /// do not repeat: each event has the next.
@@ -49,8 +50,12 @@ pub(crate) struct Table<'c, C> {
     pub(crate) shapes: Vec<Shape>,
     /// The shape of the current row.
     pub(crate) shape: usize,
-    /// The numbers of the values of its items.
-    pub(crate) numbers: Vec<u32>,
+    /// The numbers of the values of all items of all rows, one row after the other.
+    numbers: Vec<u32>,
+    /// Where those of each row start.
+    starts: Vec<usize>,
+    /// Those of the current row.
+    range: Range<usize>,
     pub(crate) time: Timestamp,
 }
 
@@ -102,15 +107,18 @@ impl<'c, C: Columns> Table<'c, C> {
             shapes,
             shape: 0,
             numbers: Vec::new(),
+            starts: Vec::with_capacity(source.rows()),
+            range: 0..0,
             time: Timestamp(0),
         }
     }
 
-    /// Goes to a row; all rows before it must have been gone to.
-    pub(crate) fn go_to(&mut self, row: usize) {
+    /// Goes to the row behind those that were read.
+    pub(crate) fn read(&mut self, row: usize) {
+        let start = self.numbers.len();
+        self.starts.push(start);
         self.shape = self.source.shape(row);
         self.time = self.source.time(row);
-        self.numbers.clear();
         let Some(shape) = self.shapes.get(self.shape) else {
             return;
         };
@@ -125,6 +133,21 @@ impl<'c, C: Columns> Table<'c, C> {
                 None => u32::try_from(position).unwrap_or(ABSENT),
             });
         }
+        self.range = start..self.numbers.len();
+    }
+
+    /// Goes to a row that was read.
+    pub(crate) fn go_to(&mut self, row: usize) {
+        let start = |row: usize| self.starts.get(row).copied().unwrap_or(self.numbers.len());
+        self.range = start(row)..start(row + 1);
+        self.shape = self.source.shape(row);
+        self.time = self.source.time(row);
+    }
+
+    /// The numbers of the values of the current row's items.
+    #[inline]
+    pub(crate) fn numbers(&self) -> &[u32] {
+        self.numbers.get(self.range.clone()).unwrap_or_default()
     }
 
     pub(crate) fn current(&self) -> Row<'_> {
@@ -132,7 +155,7 @@ impl<'c, C: Columns> Table<'c, C> {
         Row {
             columns: &self.columns,
             of_items: shape.map(|shape| shape.columns.as_ref()).unwrap_or_default(),
-            numbers: &self.numbers,
+            numbers: self.numbers(),
             time: self.time,
         }
     }
