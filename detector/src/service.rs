@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Config;
 use crate::backtest::service::Turns;
 use crate::correlate::due::DueWindows;
+use crate::correlate::memory;
 use crate::correlate::settle::Settler;
 use crate::correlate::stage::{self, Stage};
 use crate::feeds::Scheduler;
@@ -133,7 +134,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     ctx.tasks
         .spawn("rule statistics", usage_writer.run(ctx.shutdown.clone()));
-    let settler = Settler::new(store.clone(), config.correlation.lateness_micros());
+    let settler = Settler::new(store.clone(), config.correlation.lateness_micros(), memory::MAX_WEIGHT);
     let (stage, settling) = Stage::start(settler);
     ctx.tasks.spawn("correlation", settling);
     let due = DueWindows {

@@ -99,7 +99,7 @@ impl DueWindows {
     }
 }
 
-fn places(rules: &TenantRules, due: &[Due]) -> Vec<Place> {
+pub(crate) fn places(rules: &TenantRules, due: &[Due]) -> Vec<Place> {
     let by_id: FxHashMap<(&str, &str), usize> = rules
         .correlations
         .all()

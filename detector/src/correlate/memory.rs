@@ -12,9 +12,7 @@ use super::body::Body;
 pub(crate) const SHARES: u8 = 8;
 /// Most bytes of memory, roughly, before logs that were not used for longest are forgotten. They are read again when
 /// they are needed.
-const MAX_WEIGHT: usize = 256 << 20;
-/// Of that, how much stays.
-const KEPT_WEIGHT: usize = MAX_WEIGHT / 4 * 3;
+pub(crate) const MAX_WEIGHT: usize = 256 << 20;
 /// Longest checkpoint in bytes: what fits into a document.
 const MAX_CHECKPOINT: usize = 14 << 20;
 /// So many times in between, it is not looked.
@@ -85,8 +83,10 @@ impl Log {
 }
 
 /// All logs that are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memory {
+    /// Most bytes, roughly.
+    max_weight: usize,
     logs: FxHashMap<LogKey, Log>,
     clock: u64,
     /// When last looked.
@@ -96,6 +96,17 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Nothing is known yet. About so many bytes are taken at most.
+    pub(crate) fn new(max_weight: usize) -> Self {
+        Self {
+            max_weight,
+            logs: FxHashMap::default(),
+            clock: 0,
+            weight: 0,
+            milestones: Vec::new(),
+        }
+    }
+
     pub(crate) fn log(&self, key: LogKey) -> Option<&Log> {
         self.logs.get(&key)
     }
@@ -200,13 +211,13 @@ impl Memory {
         }
         let mut weight: usize = self.logs.values().map(|log| log.weight + 200).sum();
         self.weight = weight;
-        if weight <= MAX_WEIGHT {
+        if weight <= self.max_weight {
             return weight;
         }
         let mut by_use: Vec<(u64, LogKey)> = self.logs.iter().map(|(key, log)| (log.used, *key)).collect();
         by_use.sort_unstable();
         for (_, key) in by_use {
-            if weight <= KEPT_WEIGHT {
+            if weight <= self.max_weight / 4 * 3 {
                 break;
             }
             if let Some(log) = self.logs.remove(&key) {

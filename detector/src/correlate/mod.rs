@@ -11,6 +11,10 @@ pub(crate) mod body;
 pub(crate) mod due;
 pub(crate) mod findings;
 pub(crate) mod fold;
+mod log;
 pub(crate) mod memory;
 pub(crate) mod settle;
+#[cfg(test)]
+mod several;
 pub(crate) mod stage;
+mod verdict;
