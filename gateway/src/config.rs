@@ -85,7 +85,8 @@ impl HttpConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
-    /// Seconds after which a search answers with what it has, 1 to 3600.
+    /// Seconds after which a search answers with what it has, 1 to 3600. A page with its exact count is two searches, so
+    /// less than half of what a request may take.
     pub max_seconds: u64,
     /// MiB of blocks after which it does, 1 to 1048576.
     pub max_mib: u64,
@@ -96,7 +97,7 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
-            max_seconds: 20,
+            max_seconds: 12,
             max_mib: 8192,
             max_running: 8,
         }

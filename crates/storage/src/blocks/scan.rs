@@ -30,7 +30,7 @@ pub struct ScanQuery {
 }
 
 /// Blocks fetched from the database at once. Bounds the memory of a scan to a few of them.
-const FETCH: u32 = 4;
+const FETCH: u32 = 8;
 /// The same where bodies are left out at first.
 const FETCH_FILTERS: u32 = 64;
 /// Days asked for their latest block at once.
