@@ -3,11 +3,10 @@
 //! Precedence from weakest to strongest: `or`, `and`, `not`, `x of`, parentheses. Keywords in any case.
 
 use crate::detection::{MAX_TESTS, Search, Tree};
+use crate::logic::{self, Language, Tokens, one_or};
 
 /// Longest condition in bytes.
 const MAX_LENGTH: usize = 8192;
-/// Deepest nesting of parentheses and `not`.
-const MAX_DEPTH: usize = 48;
 
 /// Names of searches in the order of the rule, each with the number of its values.
 pub(crate) struct Names<'a>(Vec<(&'a str, usize)>);
@@ -33,111 +32,49 @@ pub(crate) fn parse(text: &str, searches: &Names<'_>) -> Result<Tree, String> {
             "expected no aggregation, got `|{aggregation}`: it is not part of Sigma 2, write a correlation rule"
         ));
     }
-    let mut parser = Parser {
-        tokens: tokenize(text),
-        at: 0,
-        tests: 0,
-        searches,
-    };
-    let expr = parser.or(0)?;
-    match parser.next() {
-        None => Ok(expr),
-        Some(token) => Err(format!("expected `and`, `or` or the end, got `{token}`")),
-    }
+    logic::parse(text, &mut Condition { tests: 0, searches })
 }
 
-/// Words and parentheses.
-pub(crate) fn tokenize(text: &str) -> Vec<&str> {
-    let mut tokens = Vec::new();
-    for word in text.split_whitespace() {
-        let mut rest = word;
-        while let Some(at) = rest.find(['(', ')']) {
-            let (before, after) = rest.split_at(at);
-            let (parenthesis, after) = after.split_at(1);
-            tokens.extend([before, parenthesis].into_iter().filter(|token| !token.is_empty()));
-            rest = after;
-        }
-        if !rest.is_empty() {
-            tokens.push(rest);
-        }
-    }
-    tokens
-}
-
-struct Parser<'a> {
-    tokens: Vec<&'a str>,
-    at: usize,
+struct Condition<'a> {
     tests: usize,
     searches: &'a Names<'a>,
 }
 
-impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<&'a str> {
-        self.tokens.get(self.at).copied()
-    }
+impl Language for Condition<'_> {
+    type Expr = Tree;
 
-    fn next(&mut self) -> Option<&'a str> {
-        let token = self.peek()?;
-        self.at += 1;
-        Some(token)
-    }
+    const WORD: &'static str = "a search name";
+    const MAX_DEPTH: usize = 48;
 
-    fn take_keyword(&mut self, keyword: &str) -> bool {
-        let found = self.peek().is_some_and(|token| token.eq_ignore_ascii_case(keyword));
-        self.at += usize::from(found);
-        found
-    }
-
-    fn or(&mut self, depth: usize) -> Result<Tree, String> {
-        let mut terms = vec![self.and(depth)?];
-        while self.take_keyword("or") {
-            terms.push(self.and(depth)?);
+    fn word<'t>(&mut self, word: &'t str, rest: &mut Tokens<'t>) -> Result<Tree, String> {
+        if rest.take("of") {
+            return self.quantified(word, rest);
         }
-        Ok(one_or(terms, Tree::Any))
-    }
-
-    fn and(&mut self, depth: usize) -> Result<Tree, String> {
-        let mut terms = vec![self.not(depth)?];
-        while self.take_keyword("and") {
-            terms.push(self.not(depth)?);
-        }
-        Ok(one_or(terms, Tree::All))
-    }
-
-    fn not(&mut self, depth: usize) -> Result<Tree, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("expected at most {MAX_DEPTH} levels of `not` and parentheses"));
-        }
-        if self.take_keyword("not") {
-            return Ok(Tree::Not(Box::new(self.not(depth + 1)?)));
-        }
-        let token = self.next().ok_or("expected a search name or `(`, got the end")?;
-        if token == "(" {
-            let inner = self.or(depth + 1)?;
-            return match self.next() {
-                Some(")") => Ok(inner),
-                Some(other) => Err(format!("expected `)`, got `{other}`")),
-                None => Err("expected `)`, got the end".to_owned()),
-            };
-        }
-        if self.peek().is_some_and(|next| next.eq_ignore_ascii_case("of")) {
-            self.at += 1;
-            return self.quantified(token);
-        }
-        let is_keyword = ["and", "or", "of", ")"]
-            .iter()
-            .any(|word| token.eq_ignore_ascii_case(word));
-        if is_keyword {
-            return Err(format!("expected a search name or `(`, got `{token}`"));
+        if word.eq_ignore_ascii_case("of") {
+            return Err(format!("expected a search name or `(`, got `{word}`"));
         }
         let searches = self.searches;
-        let found = searches.0.iter().position(|(name, _)| *name == token);
-        let position = found.ok_or_else(|| unknown(token, searches))?;
+        let found = searches.0.iter().position(|(name, _)| *name == word);
+        let position = found.ok_or_else(|| unknown(word, searches))?;
         self.named(position)
     }
 
-    fn quantified(&mut self, quantifier: &str) -> Result<Tree, String> {
-        let pattern = self
+    fn all(terms: Vec<Tree>) -> Tree {
+        Tree::All(terms)
+    }
+
+    fn any(terms: Vec<Tree>) -> Tree {
+        Tree::Any(terms)
+    }
+
+    fn not(inner: Tree) -> Tree {
+        Tree::Not(Box::new(inner))
+    }
+}
+
+impl Condition<'_> {
+    fn quantified(&mut self, quantifier: &str, rest: &mut Tokens<'_>) -> Result<Tree, String> {
+        let pattern = rest
             .next()
             .ok_or("expected `them` or a search name after `of`, got the end")?;
         let searches = self.searches;
@@ -177,13 +114,6 @@ impl<'a> Parser<'a> {
             ));
         }
         Ok(Tree::Search(position))
-    }
-}
-
-fn one_or(mut terms: Vec<Tree>, combine: fn(Vec<Tree>) -> Tree) -> Tree {
-    match terms.len() {
-        1 => terms.remove(0),
-        _ => combine(terms),
     }
 }
 

@@ -51,6 +51,7 @@ pub mod explain;
 pub mod filter;
 mod json;
 pub mod lint;
+mod logic;
 pub mod logsource;
 mod metadata;
 mod modifier;

@@ -2,10 +2,10 @@
 //!
 //! Precedence from weakest to strongest: `or`, `and`, `not`, parentheses. Keywords in any case.
 
+use crate::logic::{self, Language, Tokens};
+
 /// Longest condition in bytes.
 const MAX_LENGTH: usize = 8192;
-/// Deepest nesting of parentheses and `not`.
-const MAX_DEPTH: usize = 32;
 
 /// A boolean expression over the rules of a correlation, in which `not` stands before single rules only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,95 +73,43 @@ pub(crate) fn parse(text: &str, rules: &mut Vec<String>) -> Result<RuleExpr, Str
     if text.len() > MAX_LENGTH {
         return Err(format!("expected at most {MAX_LENGTH} bytes, got {}", text.len()));
     }
-    let spaced = text.replace('(', " ( ").replace(')', " ) ");
     let collects = rules.is_empty();
-    let mut parser = Parser {
-        tokens: spaced.split_whitespace().collect(),
-        at: 0,
-        rules,
-        collects,
-    };
-    let expr = parser.or(0)?;
-    match parser.next() {
-        None => Ok(expr),
-        Some(token) => Err(format!("expected `and`, `or` or the end, got `{token}`")),
-    }
+    logic::parse(text, &mut Condition { rules, collects })
 }
 
-struct Parser<'a> {
-    tokens: Vec<&'a str>,
-    at: usize,
+struct Condition<'a> {
     rules: &'a mut Vec<String>,
     collects: bool,
 }
 
-impl<'a> Parser<'a> {
-    fn next(&mut self) -> Option<&'a str> {
-        let token = self.tokens.get(self.at).copied()?;
-        self.at += 1;
-        Some(token)
-    }
+impl Language for Condition<'_> {
+    type Expr = RuleExpr;
 
-    fn take_keyword(&mut self, keyword: &str) -> bool {
-        let found = self
-            .tokens
-            .get(self.at)
-            .is_some_and(|token| token.eq_ignore_ascii_case(keyword));
-        self.at += usize::from(found);
-        found
-    }
+    const WORD: &'static str = "a rule";
+    const MAX_DEPTH: usize = 32;
 
-    fn or(&mut self, depth: usize) -> Result<RuleExpr, String> {
-        let mut terms = vec![self.and(depth)?];
-        while self.take_keyword("or") {
-            terms.push(self.and(depth)?);
-        }
-        Ok(one_or(terms, RuleExpr::Or))
-    }
-
-    fn and(&mut self, depth: usize) -> Result<RuleExpr, String> {
-        let mut terms = vec![self.not(depth)?];
-        while self.take_keyword("and") {
-            terms.push(self.not(depth)?);
-        }
-        Ok(one_or(terms, RuleExpr::And))
-    }
-
-    fn not(&mut self, depth: usize) -> Result<RuleExpr, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("expected at most {MAX_DEPTH} levels of `not` and parentheses"));
-        }
-        if self.take_keyword("not") {
-            return Ok(self.not(depth + 1)?.negated());
-        }
-        let token = self.next().ok_or("expected a rule or `(`, got the end")?;
-        if token == "(" {
-            let inner = self.or(depth + 1)?;
-            return match self.next() {
-                Some(")") => Ok(inner),
-                Some(other) => Err(format!("expected `)`, got `{other}`")),
-                None => Err("expected `)`, got the end".to_owned()),
-            };
-        }
-        if token == ")" || ["and", "or"].iter().any(|word| token.eq_ignore_ascii_case(word)) {
-            return Err(format!("expected a rule or `(`, got `{token}`"));
-        }
-        if let Some(position) = self.rules.iter().position(|rule| rule == token) {
+    fn word<'t>(&mut self, word: &'t str, _rest: &mut Tokens<'t>) -> Result<RuleExpr, String> {
+        if let Some(position) = self.rules.iter().position(|rule| rule == word) {
             return Ok(RuleExpr::Matched(position));
         }
         if !self.collects {
             let known = self.rules.join(", ");
-            return Err(format!("expected one of the rules {known}, got `{token}`"));
+            return Err(format!("expected one of the rules {known}, got `{word}`"));
         }
-        self.rules.push(token.to_owned());
+        self.rules.push(word.to_owned());
         Ok(RuleExpr::Matched(self.rules.len() - 1))
     }
-}
 
-fn one_or(mut terms: Vec<RuleExpr>, combine: fn(Vec<RuleExpr>) -> RuleExpr) -> RuleExpr {
-    match terms.len() {
-        1 => terms.remove(0),
-        _ => combine(terms),
+    fn all(terms: Vec<RuleExpr>) -> RuleExpr {
+        RuleExpr::And(terms)
+    }
+
+    fn any(terms: Vec<RuleExpr>) -> RuleExpr {
+        RuleExpr::Or(terms)
+    }
+
+    fn not(inner: RuleExpr) -> RuleExpr {
+        inner.negated()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Conditions.
 
 use super::{Findings, codes};
-use crate::condition::tokenize;
 use crate::detection::{Condition, Detection, Tree};
+use crate::logic::tokenize;
 
 const FIELD: &str = "detection.condition";
 

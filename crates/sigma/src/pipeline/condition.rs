@@ -8,11 +8,9 @@ use super::parameters::{Parameters, texts};
 use super::{MAX_LIST, regexes};
 use crate::ast::Number;
 use crate::error::Fault;
+use crate::logic::{self, Language, Tokens};
 use crate::rule::LogSource;
 use crate::yaml::{Kind, Node};
-
-/// Deepest nesting of a condition expression.
-const MAX_DEPTH: usize = 32;
 
 /// Several conditions combined.
 #[derive(Clone, Debug)]
@@ -129,7 +127,7 @@ pub(super) fn read<C>(
         }
         Some(text) => {
             let reason = |reason| parameters.fault(keys.expression, reason);
-            Expression::parse(&text, &names).map_err(reason)?
+            expression(&text, &names).map_err(reason)?
         }
     };
     Ok(Conditions {
@@ -139,76 +137,48 @@ pub(super) fn read<C>(
     })
 }
 
-/// The language of `*_cond_expr`: names of conditions, `not`, `and`, `or` and parentheses.
+/// Parses `*_cond_expr`: names of conditions, `not`, `and`, `or` and parentheses.
+fn expression(text: &str, names: &[String]) -> Result<Logic, String> {
+    let mut expression = Expression {
+        names,
+        used: Vec::new(),
+    };
+    let parsed = logic::parse(text, &mut expression)?;
+    let unused = (0..names.len()).find(|position| !expression.used.contains(position));
+    match unused.and_then(|position| names.get(position)) {
+        Some(name) => Err(format!("expected every condition to be used, `{name}` is not")),
+        None => Ok(parsed),
+    }
+}
+
 struct Expression<'a> {
-    tokens: Vec<&'a str>,
-    at: usize,
     names: &'a [String],
     used: Vec<usize>,
 }
 
-impl<'a> Expression<'a> {
-    fn parse(text: &'a str, names: &'a [String]) -> Result<Logic, String> {
-        let mut parser = Self {
-            tokens: crate::condition::tokenize(text),
-            at: 0,
-            names,
-            used: Vec::new(),
-        };
-        let logic = parser.any(0)?;
-        if let Some(token) = parser.tokens.get(parser.at) {
-            return Err(format!("expected `and`, `or` or the end, got `{token}`"));
-        }
-        let unused = (0..names.len()).find(|position| !parser.used.contains(position));
-        match unused.and_then(|position| names.get(position)) {
-            Some(name) => Err(format!("expected every condition to be used, `{name}` is not")),
-            None => Ok(logic),
-        }
-    }
+impl Language for Expression<'_> {
+    type Expr = Logic;
 
-    fn take(&mut self, word: &str) -> bool {
-        let found = self.tokens.get(self.at) == Some(&word);
-        self.at += usize::from(found);
-        found
-    }
+    const WORD: &'static str = "the name of a condition";
+    const MAX_DEPTH: usize = 32;
 
-    fn any(&mut self, depth: usize) -> Result<Logic, String> {
-        let mut terms = vec![self.all(depth)?];
-        while self.take("or") {
-            terms.push(self.all(depth)?);
-        }
-        Ok(Logic::Any(terms))
-    }
-
-    fn all(&mut self, depth: usize) -> Result<Logic, String> {
-        let mut terms = vec![self.not(depth)?];
-        while self.take("and") {
-            terms.push(self.not(depth)?);
-        }
-        Ok(Logic::All(terms))
-    }
-
-    fn not(&mut self, depth: usize) -> Result<Logic, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("expected at most {MAX_DEPTH} levels"));
-        }
-        if self.take("not") {
-            return Ok(Logic::Not(Box::new(self.not(depth + 1)?)));
-        }
-        if self.take("(") {
-            let inner = self.any(depth + 1)?;
-            return if self.take(")") {
-                Ok(inner)
-            } else {
-                Err("expected `)`".to_owned())
-            };
-        }
-        let token = self.tokens.get(self.at).copied().unwrap_or("the end");
-        let position = self.names.iter().position(|name| name == token);
-        let position = position.ok_or_else(|| format!("expected the name of a condition, got {token}"))?;
-        self.at += 1;
+    fn word<'t>(&mut self, word: &'t str, _rest: &mut Tokens<'t>) -> Result<Logic, String> {
+        let position = self.names.iter().position(|name| name == word);
+        let position = position.ok_or_else(|| format!("expected the name of a condition, got {word}"))?;
         self.used.push(position);
         Ok(Logic::Term(position))
+    }
+
+    fn all(terms: Vec<Logic>) -> Logic {
+        Logic::All(terms)
+    }
+
+    fn any(terms: Vec<Logic>) -> Logic {
+        Logic::Any(terms)
+    }
+
+    fn not(inner: Logic) -> Logic {
+        Logic::Not(Box::new(inner))
     }
 }
 
