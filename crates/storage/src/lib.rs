@@ -26,6 +26,7 @@ pub mod stats;
 mod store;
 pub mod suppressed;
 pub mod suppressions;
+mod tuning;
 pub mod users;
 pub mod windows;
 
