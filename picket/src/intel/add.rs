@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::Connection;
 use crate::durations::parse_ttl;
+use crate::table::counted;
 
 /// Indicators sent at once.
 const CHUNK: usize = 2000;
@@ -91,7 +92,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!("{stored} indicators stored, {refused} refused");
+    println!(
+        "{} stored, {refused} refused",
+        counted(usize::try_from(stored).unwrap_or(usize::MAX), "indicator")
+    );
     Ok(if refused == 0 {
         ExitCode::SUCCESS
     } else {

@@ -70,7 +70,7 @@ pub(super) fn portions(mut files: Vec<RuleFile>, dry_run: bool, limits: Limits) 
         }];
     }
     let kinds: Vec<Kind> = files.iter().map(Kind::of).collect();
-    let needs = references(&files);
+    let (needs, twins) = references(&files);
     let pipelines: Vec<usize> = (0..files.len())
         .filter(|file| dry_run && kinds.get(*file) == Some(&Kind::Pipeline))
         .collect();
@@ -81,6 +81,7 @@ pub(super) fn portions(mut files: Vec<RuleFile>, dry_run: bool, limits: Limits) 
         files: &files,
         limits,
         dry_run,
+        twins,
         pipelines: if go_along { pipelines } else { Vec::new() },
         sent: HashSet::new(),
         open: Vec::new(),
@@ -111,10 +112,12 @@ fn reach(file: usize, needs: &[Vec<usize>], group: &mut Vec<usize>) {
     group.reverse();
 }
 
-/// For each file, the files with documents it refers to.
-fn references(files: &[RuleFile]) -> Vec<Vec<usize>> {
+/// For each file, the files with documents it refers to or has an id of, and the first file with that id.
+fn references(files: &[RuleFile]) -> (Vec<Vec<usize>>, HashMap<usize, usize>) {
     let mut wanted: Vec<Vec<String>> = vec![Vec::new(); files.len()];
     let mut places: HashMap<String, usize> = HashMap::new();
+    let mut ids: HashMap<String, usize> = HashMap::new();
+    let mut twins: HashMap<usize, usize> = HashMap::new();
     for (place, (file, wanted)) in files.iter().zip(&mut wanted).enumerate() {
         if Kind::of(file) == Kind::Pipeline {
             continue;
@@ -133,19 +136,29 @@ fn references(files: &[RuleFile]) -> Vec<Vec<usize>> {
                     &filter.metadata
                 }
             };
+            let first = *ids.entry(metadata.id.clone()).or_insert(place);
+            if first != place {
+                twins.insert(place, first);
+            }
             for name in std::iter::once(&metadata.id).chain(&metadata.name) {
                 places.entry(name.clone()).or_insert(place);
             }
         }
     }
-    let find = |names: Vec<String>| names.iter().filter_map(|name| places.get(name).copied()).collect();
-    wanted.into_iter().map(find).collect()
+    let find = |(place, names): (usize, Vec<String>)| {
+        let named = names.iter().filter_map(|name| places.get(name).copied());
+        named.chain(twins.get(&place).copied()).collect()
+    };
+    let needs = wanted.into_iter().enumerate().map(find).collect();
+    (needs, twins)
 }
 
 struct Plan<'a> {
     files: &'a [RuleFile],
     limits: Limits,
     dry_run: bool,
+    /// Files with an id that an earlier one has, and that one.
+    twins: HashMap<usize, usize>,
     /// Those that go with every portion.
     pipelines: Vec<usize>,
     /// In portions that are done.
@@ -163,14 +176,10 @@ impl Plan<'_> {
         {
             return;
         }
-        if !self.dry_run {
-            group.retain(|file| !self.sent.contains(file));
-        }
+        self.leave_stored(&mut group);
         if !self.fits(&group) {
             self.close();
-            if !self.dry_run {
-                group.retain(|file| !self.sent.contains(file));
-            }
+            self.leave_stored(&mut group);
             // What still does not fit is sent as far as it does; the system says what is missing.
             while !self.fits(&group) && group.len() > 1 {
                 group.remove(0);
@@ -181,6 +190,16 @@ impl Plan<'_> {
                 self.open.push(file);
             }
         }
+    }
+
+    /// Leaves out what is stored already, but for files whose ids others of the group have: the system refuses the second
+    /// of them when it sees both.
+    fn leave_stored(&self, group: &mut Vec<usize>) {
+        if self.dry_run {
+            return;
+        }
+        let firsts: HashSet<usize> = group.iter().filter_map(|file| self.twins.get(file)).copied().collect();
+        group.retain(|file| !self.sent.contains(file) || firsts.contains(file));
     }
 
     /// Whether a portion can take these, too.
@@ -281,6 +300,22 @@ mod tests {
         );
         let (files, again) = sent.into_iter().last().unwrap().take();
         assert!(files.len() == 4 && again.contains("rules/r1.yml"));
+    }
+
+    #[test]
+    fn files_with_one_id_are_sent_together() {
+        let mut twin = rule("r1");
+        twin.path = "other/r1.yml".to_owned();
+        for dry_run in [true, false] {
+            let sent = portions(
+                vec![rule("r1"), rule("r2"), rule("r3"), twin.clone()],
+                dry_run,
+                limits(2),
+            );
+            let last = sent.last().unwrap();
+            assert_eq!(names(&last.again), ["rules/r1.yml"], "{sent:?}");
+            assert_eq!(names(&last.files), ["other/r1.yml"]);
+        }
     }
 
     #[test]
