@@ -55,7 +55,7 @@ fn in_memory<'c>(correlations: &'c Correlations, events: &[Event]) -> Windows<'c
 /// are needed.
 fn overflowed(correlations: &Correlations, windows: &Windows<'_>) -> bool {
     windows.states().keys().any(|key| {
-        let state = |window| windows.states().get(&StateKey { window, ..key.clone() });
+        let state = |window| windows.states().get(&StateKey { window, ..*key });
         let windows = Neighbours {
             previous: state(key.window - 1),
             this: state(key.window),

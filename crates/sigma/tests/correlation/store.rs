@@ -34,7 +34,7 @@ impl<'c> Store<'c> {
     }
 
     fn state(&self, key: &StateKey, window: i64) -> Option<WindowState> {
-        let text = self.documents.get(&StateKey { window, ..key.clone() })?;
+        let text = self.documents.get(&StateKey { window, ..*key })?;
         Some(serde_json::from_str(text).unwrap())
     }
 
@@ -46,12 +46,11 @@ impl<'c> Store<'c> {
             let mut ours = self.state(&key, key.window).unwrap_or_default();
             let theirs: WindowState = serde_json::from_str(&serde_json::to_string(&theirs).unwrap()).unwrap();
             if compiled.merge(&mut ours, &theirs) {
-                self.documents
-                    .insert(key.clone(), serde_json::to_string(&ours).unwrap());
+                self.documents.insert(key, serde_json::to_string(&ours).unwrap());
             }
             // Whether it changed or not: a worker before may have stopped right behind its write.
             for window in compiled.judged_with(key.window) {
-                touched.insert(StateKey { window, ..key.clone() });
+                touched.insert(StateKey { window, ..key });
             }
         }
         touched.into_iter().collect()
@@ -75,26 +74,25 @@ impl<'c> Store<'c> {
             this: self.documents.get(key).cloned(),
             version: compiled.version(key.window, neighbours),
             verdict: compiled.judge(key.window, neighbours, self.now),
-            key: key.clone(),
+            key: *key,
         }
     }
 
     /// Writes a verdict, or judges again when the state has changed since; then tells the correlations over this one.
     pub(crate) fn write(&mut self, read: Read) {
-        let key = read.key.clone();
+        let key = read.key;
         if self.documents.get(&key) != read.this.as_ref() {
             let again = self.read(&key);
             return self.write(again);
         }
         if let Verdict::Open { due } = read.verdict {
-            self.waiting.insert((due, key.clone()));
+            self.waiting.insert((due, key));
         }
         let Some(mut state) = self.state(&key, key.window) else {
             return;
         };
         if state.announce(read.version, &read.verdict) {
-            self.documents
-                .insert(key.clone(), serde_json::to_string(&state).unwrap());
+            self.documents.insert(key, serde_json::to_string(&state).unwrap());
             // A neighbour may have changed since it was read, and whoever judged then found nothing to take back.
             let again = self.read(&key);
             return self.write(again);
