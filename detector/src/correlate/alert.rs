@@ -97,8 +97,8 @@ fn correlation(compiled: &Compiled, key: &StateKey, body: &Body, finding: &Findi
         event_ids: finding.sample.iter().map(ToString::to_string).collect(),
         first_event: finding.first,
         last_event: finding.trigger,
-        hosts: body.hosts.iter().cloned().collect(),
-        agents: body.agents.iter().cloned().collect(),
+        hosts: body.hosts.clone(),
+        agents: body.agents.clone(),
         overflowed: finding.overflowed,
         retracted: false,
     }

@@ -95,7 +95,7 @@ async fn detectors_that_forget_and_die_come_to_the_alerts_of_one_that_sees_all()
     let mut expected = Windows::new(&rules.correlations, tenant.clone());
     // The second remembers nothing from one portion to the next.
     let detector = |memory: usize| Settler::new(store.clone(), DAY, memory);
-    let mut detectors = vec![detector(usize::MAX), detector(0), detector(usize::MAX)];
+    let mut detectors = [detector(usize::MAX), detector(0), detector(usize::MAX)];
     let mut seq = 0;
     while seq < EVENTS {
         let n = mix(seq ^ 0xdead);
@@ -115,12 +115,12 @@ async fn detectors_that_forget_and_die_come_to_the_alerts_of_one_that_sees_all()
             events: &events,
         };
         let chosen = usize::try_from(n / 5 % 3).unwrap();
-        if n / 15 % 40 == 0 {
+        if (n / 15).is_multiple_of(40) {
             detectors[chosen] = detector(usize::MAX);
         }
         // Now and then two look at the same block.
         let others = [chosen, (chosen + 1) % 3];
-        for chosen in &others[..if n / 600 % 8 == 0 { 2 } else { 1 }] {
+        for chosen in &others[..if (n / 600).is_multiple_of(8) { 2 } else { 1 }] {
             detectors[*chosen].use_rules(&compiled);
             detectors[*chosen]
                 .contribute(with, contributions.clone())
