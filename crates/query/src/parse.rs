@@ -518,7 +518,8 @@ fn field_is_part_of_word(start: &Reader<'_>, colon: &Reader<'_>) -> bool {
     if value.starts_with("//") {
         return true;
     }
-    if value.starts_with('\\') && colon.at() == start.at() + 1 {
+    let is_letter = start.peek().is_some_and(char::is_alphabetic);
+    if value.starts_with('\\') && is_letter && colon.at() == start.at() + 1 {
         return true;
     }
     let mut whole = *start;

@@ -6,8 +6,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use super::UsageError;
 use super::args::Args;
 
-/// How many ports are tried where UDP and TCP must be free alike.
+/// How many ports are tried.
 const TRIES: usize = 32;
+/// Below what any common system uses for outgoing connections.
+const FREE_PORTS: std::ops::Range<u16> = 15_000..32_000;
 
 /// Where everything listens. `collectors` and `syslog` have one entry per collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +45,23 @@ pub(super) fn settle(args: &Args) -> Result<Ports, UsageError> {
 
 fn tcp(ip: IpAddr, port: u16, offset: u16, flag: &str, held: &mut Vec<TcpListener>) -> Result<SocketAddr, UsageError> {
     let port = nth(port, offset, flag)?;
-    let listener = TcpListener::bind((ip, port)).map_err(|error| refused("TCP", ip, port, flag, &error))?;
+    let listener = match port {
+        0 => free(ip),
+        port => TcpListener::bind((ip, port)),
+    };
+    let listener = listener.map_err(|error| refused("TCP", ip, port, flag, &error))?;
     let addr = listener
         .local_addr()
         .map_err(|error| refused("TCP", ip, port, flag, &error))?;
     held.push(listener);
     Ok(addr)
+}
+
+/// A port that systems do not give to outgoing connections, one of which could take it before the service is started, or
+/// while it is restarted.
+fn free(ip: IpAddr) -> io::Result<TcpListener> {
+    let chosen = (0..TRIES).find_map(|_| TcpListener::bind((ip, rand::random_range(FREE_PORTS))).ok());
+    chosen.map_or_else(|| TcpListener::bind((ip, 0)), Ok)
 }
 
 fn tcp_and_udp(ip: IpAddr, port: u16, offset: u16, held: &mut Vec<TcpListener>) -> Result<SocketAddr, UsageError> {

@@ -73,3 +73,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_a_letter_and_a_colon_begin_a_drive() {
+    for text in ["*::1*", "*:\\:1*", "C:\\Windows"] {
+        let query = Query::parse(text).unwrap();
+        assert_eq!(Query::parse(&query.to_string()).unwrap(), query, "{text}");
+    }
+}
