@@ -24,6 +24,17 @@ const MAX_WORDS: usize = 400_000;
 /// case. An empty filter may contain anything.
 #[must_use]
 pub fn may_contain(token_filter: &[u8], word: &str) -> bool {
+    ask(token_filter, |query| words::scan(word, query))
+}
+
+/// Whether a block with this filter can hold an event with this address somewhere: false is certain, true is not. What
+/// stands right beside the address in the text does not matter, unlike with [`may_contain`].
+#[must_use]
+pub fn may_contain_address(token_filter: &[u8], ip: IpAddr) -> bool {
+    ask(token_filter, |query| query.ip(ip.to_canonical()))
+}
+
+fn ask(token_filter: &[u8], question: impl FnOnce(&mut Query<'_>)) -> bool {
     let Some((&probes, bits)) = token_filter.split_first() else {
         return true;
     };
@@ -35,7 +46,7 @@ pub fn may_contain(token_filter: &[u8], word: &str) -> bool {
         bits,
         possible: true,
     };
-    words::scan(word, &mut query);
+    question(&mut query);
     query.possible
 }
 

@@ -34,7 +34,7 @@ pub use column::Column;
 pub use decode::Block;
 pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
-pub use filter::may_contain;
+pub use filter::{may_contain, may_contain_address};
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
 pub use minutes::minutes;
 pub use view::{OfRow, Texts, View, Views};

@@ -90,7 +90,7 @@ impl Need {
             Self::Words(text) => block::may_contain(token_filter, text),
             Self::Address(ip) => match ips {
                 Some(ips) => ips.contains(ip),
-                None => block::may_contain(token_filter, &ip.to_string()),
+                None => block::may_contain_address(token_filter, *ip),
             },
             Self::Network(network) => ips.is_none_or(|ips| ips.iter().any(|ip| network.contains(ip))),
             Self::All(all) => all.iter().all(|need| need.may_be_in(token_filter, ips)),

@@ -1,5 +1,7 @@
 //! Which blocks cannot hold what is hunted, by their index terms.
 
+use std::net::IpAddr;
+
 use intel::TenantSet;
 use model::indicator::{Indicator, IndicatorType};
 use storage::blocks::BlockTerms;
@@ -11,7 +13,7 @@ const MAX_WORDS: usize = 20_000;
 #[derive(Debug, Default)]
 pub(crate) struct Prefilter {
     /// Single addresses, for blocks with too many to list.
-    ips: Vec<String>,
+    ips: Vec<IpAddr>,
     has_nets: bool,
     /// Of each other indicator what its block must have words of.
     words: Vec<String>,
@@ -22,7 +24,10 @@ impl Prefilter {
         let value = indicator.value.as_str();
         match indicator.kind {
             IndicatorType::Ip if value.contains('/') => self.has_nets = true,
-            IndicatorType::Ip => self.ips.push(value.to_owned()),
+            IndicatorType::Ip => match value.parse() {
+                Ok(ip) => self.ips.push(ip),
+                Err(_) => self.has_nets = true,
+            },
             // A text may say `hxxp`.
             IndicatorType::Url => self
                 .words
@@ -43,7 +48,7 @@ impl Prefilter {
         let filter = terms.token_filter.as_slice();
         let by_ip = match &terms.ips {
             Some(ips) => ips.iter().any(|ip| set.has_ip(ip.to_canonical())),
-            None => self.has_nets || self.ips.iter().any(|ip| block::may_contain(filter, ip)),
+            None => self.has_nets || self.ips.iter().any(|ip| block::may_contain_address(filter, *ip)),
         };
         by_ip || self.words.iter().any(|words| block::may_contain(filter, words))
     }
