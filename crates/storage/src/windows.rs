@@ -395,10 +395,11 @@ pub struct Due {
     pub due: Timestamp,
 }
 
-/// Logs of these shares of the work that are due at `now`, the longest due first; at most `limit`.
+/// Logs of these shares of the work that are due at `now`, the longest due first; at most `limit`. A record that is not
+/// readable is reported and not due any more, so that it does not keep the others waiting.
 ///
 /// # Errors
-/// When the database is away or a record is not readable.
+/// When the database is away.
 pub async fn due(store: &Store, partitions: &[Partition], now: Timestamp, limit: u32) -> Result<Vec<Due>, Error> {
     let parts: Vec<i32> = partitions.iter().map(|part| i32::from(part.number())).collect();
     let documents: Vec<Document> = store
@@ -409,7 +410,25 @@ pub async fn due(store: &Store, partitions: &[Partition], now: Timestamp, limit:
         .await?
         .try_collect()
         .await?;
-    documents.iter().map(read_due).collect()
+    let (mut found, mut unreadable) = (Vec::with_capacity(documents.len()), Vec::new());
+    for document in &documents {
+        match read_due(document) {
+            Ok(due) => found.push(due),
+            Err(error) => {
+                let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+                tracing::error!(%id, error = &error as &dyn std::error::Error, "due window not readable, it is not judged");
+                unreadable.push(Update {
+                    filter: doc! { "_id": id },
+                    update: Bson::Document(doc! { "$unset": { "due": "" } }),
+                    upsert: false,
+                });
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        bulk::update(store, COLLECTION, unreadable).await?;
+    }
+    Ok(found)
 }
 
 fn read_due(document: &Document) -> Result<Due, Error> {

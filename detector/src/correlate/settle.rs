@@ -94,12 +94,19 @@ impl Settler {
                 body.see(event);
             }
         });
-        let mut session = Session::new(with);
-        self.settle(&mut session, gathered, BTreeSet::new()).await
+        let settled = self.settle(&mut Session::new(with), gathered, BTreeSet::new()).await;
+        self.tidy().await;
+        settled
     }
 
     /// Judges windows whose time has come.
     pub(crate) async fn judge_due(&mut self, with: With<'_>, places: &[Place]) -> Result<(), SettleError> {
+        let settled = self.settle_due(with, places).await;
+        self.tidy().await;
+        settled
+    }
+
+    async fn settle_due(&mut self, with: With<'_>, places: &[Place]) -> Result<(), SettleError> {
         let mut session = Session::new(with);
         self.refresh(&mut session, places.iter().copied()).await?;
         let mut candidates = BTreeSet::new();
@@ -128,7 +135,6 @@ impl Settler {
                         self.memory.settle(log, key.group, version);
                     }
                 }
-                self.tidy().await;
                 return Ok(());
             }
             let fresh = self.merge(session, &gathered).await?;
@@ -205,7 +211,8 @@ impl Settler {
         })
     }
 
-    /// Sums up long logs and forgets what was not used for long. What fails here is done another time.
+    /// Sums up long logs and forgets what was not used for long, also where settling failed: what was added until then is
+    /// remembered. What fails here is done another time.
     async fn tidy(&mut self) {
         while let Some(checkpoint) = self.memory.next_checkpoint() {
             let put = windows::put_checkpoint(&self.store, checkpoint);

@@ -121,6 +121,19 @@ async fn windows_wait_for_their_time() {
     let again = Timestamp(past.0 + 500_000);
     let all: Vec<Partition> = Partition::all().collect();
     let due = async || windows::due(store, &all, Timestamp::now(), 10).await.unwrap();
+    // One that is not readable keeps nothing waiting.
+    let client = mongodb::Client::with_uri_str(database.uri()).await.unwrap();
+    let records = client
+        .database(database.name())
+        .collection::<bson::Document>("correlations");
+    let unreadable = bson::doc! { "_id": "x", "part": 0, "due": bson::DateTime::from_millis(0) };
+    records.insert_one(unreadable).await.unwrap();
+    assert!(due().await.is_empty());
+    let left = records
+        .count_documents(bson::doc! { "due": { "$exists": true } })
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
     windows::arm(store, &[(about(1), past), (about(2), later())], later())
         .await
         .unwrap();
