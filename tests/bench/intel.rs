@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use intel::{Find, IndicatorSet};
 use model::indicator::{Indicator, IndicatorType};
 use model::{Tenant, Timestamp, Value};
+use tests::lines::mix;
 
 use crate::report::{cpu_seconds, machine, resident_mib};
 
@@ -21,17 +22,9 @@ pub(crate) struct Args {
     lookups: u64,
 }
 
-/// Numbers that look random and are the same in each run.
-fn mixed(n: u64) -> u64 {
-    let mut x = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 /// As feeds mix them: 35 % addresses, 5 % networks, 25 % domains, 15 % URLs, 18 % hashes, 2 % mail addresses.
 fn value(n: u64) -> (IndicatorType, String) {
-    let x = mixed(n);
+    let x = mix(n);
     let tops = ["com", "net", "org", "ru", "top", "xyz", "info", "cn", "biz", "site"];
     let top = tops.get((x >> 40) as usize % tops.len()).copied().unwrap_or("com");
     let domain = format!("h{:x}.{:x}.{top}", x & 0xff, (x >> 8) & 0xff_ffff_ffff);
@@ -52,10 +45,10 @@ fn value(n: u64) -> (IndicatorType, String) {
         ),
         40..65 => (IndicatorType::Domain, domain),
         65..80 => (IndicatorType::Url, format!("http://{domain}/{:x}/load.php", x >> 48)),
-        80..86 => (IndicatorType::Md5, format!("{x:016x}{:016x}", mixed(x))),
+        80..86 => (IndicatorType::Md5, format!("{x:016x}{:016x}", mix(x))),
         86..98 => (
             IndicatorType::Sha256,
-            format!("{x:016x}{:016x}{:016x}{:016x}", mixed(x), mixed(x + 1), mixed(x + 2)),
+            format!("{x:016x}{:016x}{:016x}{:016x}", mix(x), mix(x + 1), mix(x + 2)),
         ),
         _ => (IndicatorType::Email, format!("u{:x}@{domain}", x & 0xffff)),
     }
@@ -65,7 +58,7 @@ fn indicator(n: u64) -> anyhow::Result<Indicator> {
     let (kind, text) = value(n);
     let mut one = Indicator::new(Tenant::default(), kind, &text, "abuse.example", Timestamp(0))?;
     one.feed = format!("feed-{}", n % 12);
-    one.tags = vec![format!("malware:family-{}", mixed(n) % 400)];
+    one.tags = vec![format!("malware:family-{}", mix(n) % 400)];
     one.reference = format!("https://feed.example/ioc/{n}");
     one.confidence = 50 + (n % 50) as u8;
     Ok(one)
@@ -112,7 +105,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let mut find = Find::new();
     let texts = |offset: u64| -> Vec<Value> {
         (0..args.lookups.min(200_000))
-            .map(|n| Value::from(value(mixed(n) % args.indicators + offset).1.replace("/24", "")))
+            .map(|n| Value::from(value(mix(n) % args.indicators + offset).1.replace("/24", "")))
             .collect()
     };
     let (known, unknown) = (texts(0), texts(args.indicators * 7));

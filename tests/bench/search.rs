@@ -82,14 +82,9 @@ fn uuid_of(n: u64) -> uuid::Uuid {
     )
 }
 
-fn mix(n: u64) -> u64 {
-    let z = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ (z >> 31)
-}
-
 impl Load {
     fn event(&self, number: u64) -> Event {
-        let share = mix(number) % 10_000;
+        let share = lines::mix(number) % 10_000;
         // Some agents write far more than others.
         let agent = (share * share / 10_000 * AGENTS / 10_000) as usize;
         let mut line = lines::line(number);
@@ -225,7 +220,7 @@ impl Load {
         let repeat = self.args.repeat.max(1);
         let date = |time: Timestamp| bson::DateTime::from_millis(time.as_millis());
         let span = doc! { "$gte": date(self.from), "$lt": date(Timestamp(self.from.0 + DAY_MICROS)) };
-        let agent = |n: u64| self.agents[(mix(n) % AGENTS) as usize].to_string();
+        let agent = |n: u64| self.agents[(lines::mix(n) % AGENTS) as usize].to_string();
         let newest = |filter: Document| {
             let filter = with_span(filter, &span);
             async move {
@@ -268,7 +263,7 @@ impl Load {
             tell(name, &ours, &theirs);
         }
 
-        let rare = |n: u64| format!("needle{}", mix(n) % (self.args.events.div_ceil(RARE)) * RARE + 7);
+        let rare = |n: u64| format!("needle{}", lines::mix(n) % (self.args.events.div_ceil(RARE)) * RARE + 7);
         let ours = timed(repeat, |n| {
             let query = Query::parse(&rare(n));
             async move {

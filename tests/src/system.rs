@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use model::Tenant;
+use model::alert::Alert;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proto::query::v1::query_service_client::QueryServiceClient;
 use serde::Deserialize;
 use serde_json::Value;
 use storage::Store;
+use storage::alerts::AlertFilter;
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
@@ -227,6 +230,38 @@ impl System {
         Store::connect(&self.up.mongodb_uri, "picket", "stories")
             .await
             .context("open the database")
+    }
+
+    /// The alerts of a rule, at most 1,000.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn alerts(&self, rule: &str) -> anyhow::Result<Vec<Alert>> {
+        let filter = AlertFilter {
+            tenant: Tenant::default(),
+            rule_id: Some(rule.to_owned()),
+            limit: 1000,
+            ..AlertFilter::default()
+        };
+        Ok(storage::alerts::list(&self.store().await?, &filter).await?)
+    }
+
+    /// Waits until so many events are stored and detectors have looked at all blocks.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`.
+    pub async fn all_done(&self, events: usize, within: Duration) -> anyhow::Result<()> {
+        let store = self.store().await?;
+        until("every event is stored and looked at", within, async || {
+            let stored = storage::blocks::events_total(&store, &Tenant::default()).await?;
+            let pending = storage::blocks::pending_stats(&store).await?.count;
+            ensure!(
+                stored >= events as u64 && pending == 0,
+                "{stored} of {events} events, {pending} blocks pending"
+            );
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// Every stored event, as `GET /events/export` gives them.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use model::{Tenant, Timestamp};
 use serde_json::Value;
-use storage::alerts::AlertFilter;
 use tests::endpoint::{Endpoint, Token};
 use tests::system::{Options, System, append};
 use tests::until::until;
@@ -67,34 +66,10 @@ async fn write_slowly(path: &Path, lines: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn alerts(system: &System, rule: &str) -> anyhow::Result<Vec<model::alert::Alert>> {
-    let filter = AlertFilter {
-        tenant: Tenant::default(),
-        rule_id: Some(rule.to_owned()),
-        limit: 1000,
-        ..AlertFilter::default()
-    };
-    Ok(storage::alerts::list(&system.store().await?, &filter).await?)
-}
-
-async fn all_done(system: &System, events: usize) -> anyhow::Result<()> {
-    let store = system.store().await?;
-    until("every event is stored and looked at", WITHIN, async || {
-        let stored = storage::blocks::events_total(&store, &Tenant::default()).await?;
-        let pending = storage::blocks::pending_stats(&store).await?.count;
-        ensure!(
-            stored >= events as u64 && pending == 0,
-            "{stored} of {events} events, {pending} blocks pending"
-        );
-        Ok(Some(()))
-    })
-    .await
-}
-
 /// Alerts of the correlation by address.
 async fn by_address(system: &System) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut found = BTreeMap::new();
-    for alert in alerts(system, "brute-force").await? {
+    for alert in system.alerts("brute-force").await? {
         let correlation = alert.correlation.context("an alert of a correlation says so")?;
         ensure!(correlation.count >= THRESHOLD as u64, "{correlation:?}");
         ensure!(
@@ -143,7 +118,7 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
     two?;
     three?;
     killed?;
-    all_done(&system, written).await?;
+    system.all_done(written, WITHIN).await?;
     let expected: BTreeMap<String, usize> = (0..ADDRESSES)
         .step_by(2)
         .map(|address| (format!("203.0.113.{address}"), 1))
@@ -154,12 +129,12 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
         by_address(&system).await?
     );
     ensure!(
-        alerts(&system, "failed").await?.is_empty(),
+        system.alerts("failed").await?.is_empty(),
         "rules of correlations alert by themselves"
     );
 
     // Each says how it came to be.
-    let alert = alerts(&system, "brute-force").await?.pop().context("no alert")?;
+    let alert = system.alerts("brute-force").await?.pop().context("no alert")?;
     let explained = system.picket(&["rules", "explain", "--alert", alert.id.as_str()])?;
     let text = String::from_utf8_lossy(&explained.stdout);
     ensure!(
@@ -184,13 +159,13 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
 
     // Looking at everything once more changes nothing.
     let store = system.store().await?;
-    let before = alerts(&system, "brute-force").await?;
+    let before = system.alerts("brute-force").await?;
     for day in storage::blocks::list_days(&store).await? {
         storage::blocks::reopen(&store, &Tenant::default(), day).await?;
     }
-    all_done(&system, written).await?;
+    system.all_done(written, WITHIN).await?;
     ensure!(
-        alerts(&system, "brute-force").await? == before,
+        system.alerts("brute-force").await? == before,
         "alerts changed when blocks came again"
     );
 
@@ -210,9 +185,9 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
         until(&format!("the new rule sees {status}"), WITHIN, async || {
             append(path, accepted(number).as_bytes())?;
             number += 1;
-            all_done(&system, written + number).await?;
+            system.all_done(written + number, WITHIN).await?;
             let last = format!("u{}", number - 1);
-            let seen = alerts(&system, "accepted").await?;
+            let seen = system.alerts("accepted").await?;
             Ok(seen
                 .iter()
                 .any(|alert| alert.event["user"]["name"] == last.as_str())
@@ -226,8 +201,8 @@ async fn brute_force_over_hosts_is_found_exactly_while_detectors_die_and_rules_c
         append(path, lines.concat().as_bytes())?;
         number += 50;
     }
-    all_done(&system, written + number).await?;
-    let seen = alerts(&system, "accepted").await?;
+    system.all_done(written + number, WITHIN).await?;
+    let seen = system.alerts("accepted").await?;
     for user in first..number {
         let name = format!("u{user}");
         let count = seen
@@ -265,18 +240,18 @@ async fn who_watches_is_told_that_an_alert_was_taken_back() -> anyhow::Result<()
 
     append(&system.try_file(), failed(7, 1).as_bytes())?;
     until("few events alert once their window is over", WITHIN, async || {
-        Ok((alerts(&system, "few").await?.len() == 1).then_some(()))
+        Ok((system.alerts("few").await?.len() == 1).then_some(()))
     })
     .await?;
     let late: String = (2..6).map(|second| failed(7, second)).collect();
     append(&system.try_file(), late.as_bytes())?;
     until("the alert is taken back", WITHIN, async || {
-        let few = alerts(&system, "few").await?;
+        let few = system.alerts("few").await?;
         let correlation = few.first().and_then(|alert| alert.correlation.as_ref());
         Ok(correlation.is_some_and(|found| found.retracted).then_some(()))
     })
     .await?;
-    let id = alerts(&system, "few").await?.remove(0).id;
+    let id = system.alerts("few").await?.remove(0).id;
     let mut told = Vec::new();
     for line in lines.take(2) {
         told.push(line?);

@@ -7,12 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bson::{Document, doc};
-use model::Tenant;
-use model::alert::Alert;
 use serde_json::{Value, json};
-use storage::alerts::AlertFilter;
 use tests::system::{Options, System};
-use tests::until::until;
 
 const WITHIN: Duration = Duration::from_secs(120);
 /// Who sends: each is a source of its own, so that both detectors have some of them.
@@ -54,30 +50,6 @@ async fn send(system: &System, key: &str, line: &str) -> anyhow::Result<()> {
         .await?;
     ensure!(answer.status().is_success(), "{}", answer.text().await?);
     Ok(())
-}
-
-async fn all_done(system: &System, events: usize) -> anyhow::Result<()> {
-    let store = system.store().await?;
-    until("every event is stored and looked at", WITHIN, async || {
-        let stored = storage::blocks::events_total(&store, &Tenant::default()).await?;
-        let pending = storage::blocks::pending_stats(&store).await?.count;
-        ensure!(
-            stored >= events as u64 && pending == 0,
-            "{stored} of {events} events, {pending} blocks pending"
-        );
-        Ok(Some(()))
-    })
-    .await
-}
-
-async fn alerts(system: &System, rule: &str) -> anyhow::Result<Vec<Alert>> {
-    let filter = AlertFilter {
-        tenant: Tenant::default(),
-        rule_id: Some(rule.to_owned()),
-        limit: 1000,
-        ..AlertFilter::default()
-    };
-    Ok(storage::alerts::list(&system.store().await?, &filter).await?)
 }
 
 async fn database(system: &System) -> anyhow::Result<mongodb::Database> {
@@ -164,12 +136,12 @@ async fn a_new_rule_is_told_to_be_in_use_and_no_event_or_window_is_lost_meanwhil
         futures_util::future::try_join_all(keys.iter().enumerate().map(|(sender, key)| sending(sender, key)));
     let (failed_lines, accepted_lines) = tokio::try_join!(all_sending, change())?;
     let failed_total: usize = failed_lines.iter().sum();
-    all_done(&system, failed_total + accepted_lines).await?;
+    system.all_done(failed_total + accepted_lines, WITHIN).await?;
     let workers = workers(&system).await?;
     ensure!(workers.len() == 2, "only {workers:?} worked");
 
     let mut by_round: BTreeMap<String, usize> = BTreeMap::new();
-    for alert in alerts(&system, "accepted").await? {
+    for alert in system.alerts("accepted").await? {
         let user = alert.event["user"]["name"].as_str().context("no user")?.to_owned();
         *by_round.entry(user).or_default() += 1;
     }
@@ -181,7 +153,7 @@ async fn a_new_rule_is_told_to_be_in_use_and_no_event_or_window_is_lost_meanwhil
         counts == (failed_total, failed_total),
         "alerts and their events are {counts:?}, events {failed_total}"
     );
-    let every = alerts(&system, "every").await?;
+    let every = system.alerts("every").await?;
     ensure!(every.len() == ADDRESSES, "{} windows were found", every.len());
     for alert in every {
         let found = alert.correlation.context("no correlation")?;

@@ -266,7 +266,8 @@ fn keep(definition: &Correlation, question: &Question, inner: u64) -> (Keep, boo
             (Keep::Sample, false)
         }
         // Of two, the first must have one before the other's last in the window, or the other's first must come soon
-        // enough after one of the window before.
+        // enough after one of the window before. That decides whether there is an alert; one in between that would date
+        // it earlier may be left out.
         Question::Ordered(goal) if rules == 2 && goal.is_all_of(rules) => {
             (Keep::ends_of_events(rules, inner), inner == 0)
         }

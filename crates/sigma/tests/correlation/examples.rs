@@ -380,6 +380,29 @@ fn an_hour_of_noise_stays_small_and_exact() {
 }
 
 #[test]
+fn one_event_amid_an_hour_of_others_is_still_before_or_after_them() {
+    let correlations = correlation("type: temporal_ordered, rules: [ra, rb], group-by: [host], timespan: 1h");
+    // So many of the second rule, and one of the first at this time: is there an alert?
+    for (at_second, expected) in [(10, true), (HOUR / 2, true), (HOUR - 2, true), (HOUR + 5, false)] {
+        let mut all: Vec<(usize, i64)> = (0..HOUR).map(|second| (1, second)).collect();
+        all.push((0, at_second));
+        let events = at(&all);
+        let (last, noise) = events.split_last().unwrap();
+        for order in [[std::slice::from_ref(last), noise], [noise, std::slice::from_ref(last)]] {
+            let mut windows = Windows::new(&correlations, Tenant::default());
+            for part in order {
+                observe(&mut windows, part);
+            }
+            windows.finish();
+            assert!(windows.states().values().all(|state| state.len() <= 33));
+            let alerts = windows.alerts();
+            assert_eq!(!alerts.is_empty(), expected, "{at_second}");
+            assert!(alerts.iter().all(|alert| alert.finding.trigger.as_secs() >= at_second));
+        }
+    }
+}
+
+#[test]
 fn limits_that_can_change_a_verdict_are_announced() {
     let correlations =
         correlation("type: value_avg, rules: [ra], group-by: [host], timespan: 1h, condition: {field: bytes, gte: 0}");
