@@ -20,8 +20,12 @@ pub struct Exception {
     pub tenant: Tenant,
     /// Id of a rule, or [`EVERY_RULE`].
     pub rule_id: String,
-    /// A Sigma selection: field names, with modifiers, to values. All must match.
+    /// A Sigma selection: field names, with modifiers, to values. All must match. Empty when there is a query instead.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub selection: Map<String, Json>,
+    /// The events in the search language, without times relative to now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Why this is no finding.
     pub reason: String,
     /// Who put it, as the audit log names them.

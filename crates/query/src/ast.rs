@@ -174,11 +174,47 @@ impl Query {
         self.root == Expr::Everything
     }
 
+    /// Whether it has times relative to now, so that what it means depends on when it is asked.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.root.is_relative()
+    }
+
     /// Events both mean.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             root: all(vec![self.root, other.root]),
+        }
+    }
+}
+
+impl Expr {
+    fn is_relative(&self) -> bool {
+        match self {
+            Self::Everything => false,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::is_relative),
+            Self::Not(inner) => inner.is_relative(),
+            Self::Test(test) => match &test.check {
+                Check::Range(range) => range.from.is_relative() || range.to.is_relative(),
+                Check::Has(_)
+                | Check::Is(_)
+                | Check::Exists
+                | Check::Regex { .. }
+                | Check::Address(_)
+                | Check::Network(_) => false,
+            },
+        }
+    }
+}
+
+impl Bound {
+    fn is_relative(&self) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Included(literal) | Self::Excluded(literal) => {
+                matches!(literal, Literal::Moment(Moment::Now { .. }))
+            }
         }
     }
 }

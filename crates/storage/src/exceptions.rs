@@ -28,6 +28,7 @@ pub async fn put(store: &Store, exception: &Exception) -> Result<(), Error> {
         "id": literal(&exception.id),
         "rule_id": literal(&exception.rule_id),
         "selection": literal(&selection),
+        "query": exception.query.as_deref().map_or(Bson::Null, |query| literal(query).into()),
         "reason": literal(&exception.reason),
         "author": literal(&exception.author),
         "created_at": date(exception.created_at),
@@ -82,6 +83,7 @@ impl Record for Exception {
             rule_id: fields.text("rule_id")?,
             selection: serde_json::from_str(&fields.text("selection")?)
                 .map_err(|_| fields.invalid("selection", "a JSON object as text"))?,
+            query: fields.text("query").ok(),
             reason: fields.text("reason")?,
             author: fields.text("author")?,
             created_at: fields.time("created_at")?,

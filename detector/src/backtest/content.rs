@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use model::Tenant;
-use model::exception::{EVERY_RULE, Exception, Suppression};
+use model::exception::{Exception, Suppression};
 use model::rule::{RuleKind, StoredRule};
 use sigma::{Catalog, Correlation, Document, Filter, Rule};
 use storage::{Store, exceptions, rules, suppressions};
@@ -89,13 +89,6 @@ impl Deployed {
                 correlations.push(found.clone());
             }
         }
-    }
-
-    /// The exceptions of a rule, its own and those of every rule.
-    pub(super) fn exceptions_of<'a>(&'a self, rule_id: &'a str) -> impl Iterator<Item = &'a Exception> {
-        self.exceptions
-            .iter()
-            .filter(move |exception| exception.rule_id == rule_id || exception.rule_id == EVERY_RULE)
     }
 
     /// The suppression of a rule.

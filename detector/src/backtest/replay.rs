@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use block::{Block, DecodeError};
-use model::{Event, Tenant, Timestamp, Value};
+use model::{Event, Tenant, Value};
 use serde_json::{Value as Json, json};
 use sigma::correlation::{Contribution, Correlations, States, Windows};
 use sigma::{Catalog, Correlation, Filter, Rule, RuleError, RuleSet, Scratch};
@@ -15,16 +15,14 @@ use super::blocks::Span;
 use super::content::Deployed;
 use super::tally::{Made, Tally};
 use crate::columns;
+use crate::rules::exceptions::{Exceptions, Holding};
 
 /// Rules with everything that decides about their alerts. Immutable; shared by threads.
 pub(super) struct Plan {
     tenant: Tenant,
     set: RuleSet,
     correlations: Correlations,
-    /// Compiled selections; each belongs to one rule.
-    exceptions: RuleSet,
-    /// For each exception: position of its rule, and when it ends.
-    of_rule: Vec<(usize, Option<Timestamp>)>,
+    exceptions: Exceptions,
     /// One for each rule.
     foldings: Vec<Option<Folding>>,
 }
@@ -89,19 +87,8 @@ impl Plan {
         let mut errors: Vec<RuleError> = refused.into_iter().filter(|error| !is_filter(error)).collect();
         let (correlations, refused) = Correlations::compile_with(correlations, set.rules(), catalog);
         errors.extend(refused);
-        let mut selections = Vec::new();
-        let mut of_rule = Vec::new();
         let mut foldings = Vec::new();
-        for (position, rule) in set.rules().iter().enumerate() {
-            for exception in deployed.exceptions_of(&rule.id) {
-                match selection(selections.len(), rule, &exception.selection) {
-                    Ok(selection) => {
-                        selections.push(selection);
-                        of_rule.push((position, exception.expires_at));
-                    }
-                    Err(error) => errors.push(error),
-                }
-            }
+        for rule in set.rules() {
             foldings.push(deployed.suppression_of(&rule.id).map(|suppression| {
                 let names = |field: &String| {
                     let field = catalog.field(&rule.logsource, field);
@@ -115,14 +102,13 @@ impl Plan {
                 }
             }));
         }
-        let (exceptions, refused) = RuleSet::compile_with(selections, catalog, &[]);
-        errors.extend(refused);
+        let (exceptions, refused) = Exceptions::compile(&deployed.exceptions, &set, &correlations, catalog);
+        errors.extend(refused.into_iter().map(|(_, error)| error));
         let plan = Self {
             tenant: tenant.clone(),
             set,
             correlations,
             exceptions,
-            of_rule,
             foldings,
         };
         (plan, errors)
@@ -172,17 +158,6 @@ impl Plan {
         Ok(judging.end())
     }
 
-    fn is_excepted(&self, hit: usize, event: &Event, excepting: &[usize]) -> bool {
-        let of = |position: &usize| {
-            let id = &self.exceptions.rules().get(*position)?.id;
-            self.of_rule.get(id.parse::<usize>().ok()?)
-        };
-        excepting
-            .iter()
-            .filter_map(of)
-            .any(|(rule, ends)| *rule == hit && ends.is_none_or(|ends| event.timestamp < ends))
-    }
-
     fn alert(&self, hit: usize, event: &Event, part: &mut Part) {
         let Some(rule) = self.set.rules().get(hit) else { return };
         let folding = self.foldings.get(hit).and_then(Option::as_ref);
@@ -219,7 +194,7 @@ struct Judging<'p> {
     part: Part,
     contributions: Vec<Contribution>,
     scratch: Scratch,
-    excepting: Vec<usize>,
+    holding: Holding,
 }
 
 impl<'p> Judging<'p> {
@@ -232,25 +207,27 @@ impl<'p> Judging<'p> {
             },
             contributions: Vec::new(),
             scratch: Scratch::new(),
-            excepting: Vec::new(),
+            holding: Holding::default(),
         }
     }
 
     /// Takes an event and the rules that match it.
     fn judge(&mut self, event: &Event, hits: impl Iterator<Item = usize>) {
         let plan = self.plan;
-        self.excepting.clear();
-        if !plan.exceptions.is_empty() {
-            plan.exceptions.evaluate(event, &mut self.scratch, &mut self.excepting);
-        }
+        let exceptions = &plan.exceptions;
+        exceptions.holding(event, &mut self.scratch, &mut self.holding);
         for hit in hits {
             self.part.hits += 1;
-            if plan.is_excepted(hit, event, &self.excepting) {
+            if exceptions.silence(&self.holding, event, hit) {
                 self.part.excepted += 1;
                 continue;
             }
             // What is wrong with an event as a contribution shows in the correlation's own counters.
-            let _ = plan.correlations.contributions(hit, event, &mut self.contributions);
+            let holding = &self.holding;
+            let keep = |correlation| !exceptions.keep_from(holding, event, correlation, hit);
+            let _ = plan
+                .correlations
+                .contributions_where(hit, event, keep, &mut self.contributions);
             if !plan.correlations.silenced(hit) {
                 plan.alert(hit, event, &mut self.part);
             }
@@ -275,29 +252,6 @@ fn merge(alerts: &mut Folded, made: Made, count: u64) {
             alerts.insert(made.key.clone(), (made, count));
         }
     }
-}
-
-/// The selection of an exception as a rule of its own, which sees what the rule it belongs to sees.
-fn selection(number: usize, rule: &Rule, selection: &serde_json::Map<String, Json>) -> Result<Rule, RuleError> {
-    let yaml = json!({
-        "id": number.to_string(),
-        "title": "exception",
-        "logsource": {
-            "category": rule.logsource.category, "product": rule.logsource.product, "service": rule.logsource.service,
-        },
-        "detection": { "selection": selection, "condition": "selection" },
-    })
-    .to_string();
-    let parsed = sigma::parse_rules("exception", &yaml).into_iter().next();
-    parsed.unwrap_or_else(|| {
-        Err(RuleError {
-            path: "exception".to_owned(),
-            line: None,
-            column: None,
-            field: "selection".to_owned(),
-            reason: "expected a selection".to_owned(),
-        })
-    })
 }
 
 impl<'p> Total<'p> {
@@ -393,7 +347,7 @@ fn host_of(group_by: &[String], group: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{Epoch, EventId, Fields, SourceId};
+    use model::{Epoch, EventId, Fields, SourceId, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
@@ -484,14 +438,19 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
             id: "e".to_owned(),
             tenant: Tenant::default(),
             rule_id: rule_id.to_owned(),
-            selection: selection.as_object().unwrap().clone(),
+            selection: selection.as_object().cloned().unwrap_or_default(),
+            query: selection.as_str().map(str::to_owned),
             reason: "why".to_owned(),
             author: "user:ann".to_owned(),
             created_at: Timestamp(0),
             expires_at: None,
         };
         let deployed = Deployed {
-            exceptions: vec![exception("absent", json!({"host.name": "h1"}))],
+            exceptions: vec![
+                exception("absent", json!({"host.name": "h1"})),
+                exception("keywords", json!("host.name:h2 OR user.name:*")),
+                exception("many", json!("host.name:h0")),
+            ],
             ..Deployed::default()
         };
         let (plan, errors) = Plan::new(

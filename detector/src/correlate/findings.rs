@@ -64,12 +64,7 @@ impl Findings {
         keep: impl Fn(usize) -> bool,
     ) {
         let before = self.contributions.len();
-        self.lost += correlations.contributions(position, event, &mut self.contributions);
-        let added = self.contributions.split_off(before);
-        let kept = added
-            .into_iter()
-            .filter(|contribution| keep(contribution.key.correlation));
-        self.contributions.extend(kept);
+        self.lost += correlations.contributions_where(position, event, keep, &mut self.contributions);
         if self.contributions.len() > before {
             self.events.entry(event.id).or_insert_with(|| event.clone());
         }

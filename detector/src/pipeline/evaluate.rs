@@ -319,13 +319,14 @@ impl Detections<'_, '_> {
             let Some(rule) = rules.rules.get(*position) else {
                 continue;
             };
-            if exceptions.silence(&work.holding, *position, rule.logsource) {
+            if exceptions.silence(&work.holding, self.event, *position) {
                 work.excepted += 1;
                 continue;
             }
             found += 1;
             if rules.correlations.uses(*position) {
-                let keep = |correlation| !exceptions.keep_from(&work.holding, correlation, rule.logsource);
+                let holding = &work.holding;
+                let keep = |correlation| !exceptions.keep_from(holding, self.event, correlation, *position);
                 work.findings
                     .contribute(&rules.correlations, *position, self.event, keep);
             }
@@ -363,7 +364,7 @@ impl Detections<'_, '_> {
             return false;
         }
         exceptions.holding(self.event, &mut work.exceptions, &mut work.holding);
-        exceptions.silence_indicators(&work.holding)
+        exceptions.silence_indicators(&work.holding, self.event)
     }
 
     fn by_hit(&mut self, hit: &Hit) {

@@ -7,10 +7,10 @@ use model::exception::{Exception, Suppression};
 use model::{Level, Tenant};
 use rustc_hash::{FxHashMap, FxHashSet};
 use sigma::correlation::Correlations;
-use sigma::{Catalog, Correlation, Document, Filter, LogSource, Metadata, Rule, RuleError, RuleSet};
+use sigma::{Catalog, Correlation, Document, Filter, Metadata, Rule, RuleError, RuleSet};
 
 use super::engine;
-use super::exceptions::{Exceptions, Target};
+use super::exceptions::Exceptions;
 use super::parsed::{Parsed, Pipeline, refusal};
 use super::suppression::Folding;
 
@@ -50,8 +50,6 @@ struct Basis {
 pub(crate) struct InUse {
     /// What its alerts say.
     pub(crate) heading: Heading,
-    /// Number of its logsource among those of the tenant.
-    pub(crate) logsource: usize,
     /// How its alerts are folded into one.
     pub(crate) folding: Option<Folding>,
 }
@@ -169,13 +167,11 @@ impl TenantRules {
                 ..Heading::of(&compiled.definition().metadata)
             })
             .collect();
-        let mut logsources: Vec<LogSource> = Vec::new();
         let mut in_use: Vec<InUse> = set
             .rules()
             .iter()
             .map(|rule| InUse {
                 heading: Heading::of(&rule.metadata),
-                logsource: number_of(&mut logsources, &rule.logsource),
                 folding: None,
             })
             .collect();
@@ -188,20 +184,7 @@ impl TenantRules {
                 in_use.folding = Some(Folding::new(suppression, rule, &catalog));
             }
         }
-        let target = |id: &str| {
-            position(id).map(Target::Rule).or_else(|| {
-                let is_meant = |compiled: &sigma::correlation::Compiled| compiled.definition().id == id;
-                let correlation = correlations.all().iter().position(is_meant)?;
-                let references = &correlations.get(correlation)?.definition().rules;
-                let is_over = |rule: &Rule| references.iter().any(|reference| rule.is_meant_by(reference));
-                let over = set.rules().iter().enumerate().filter(|(_, rule)| is_over(rule));
-                Some(Target::Correlation(
-                    correlation,
-                    over.map(|(position, _)| position).collect(),
-                ))
-            })
-        };
-        let (exceptions, errors) = Exceptions::compile(&content.exceptions, &logsources, &in_use, &target, &catalog);
+        let (exceptions, errors) = Exceptions::compile(&content.exceptions, &set, &correlations, &catalog);
         for (id, error) in errors {
             tracing::warn!(exception.id = id, error = error.reason, "exception not usable");
         }
@@ -245,16 +228,6 @@ fn named_by_id<D>(mut document: D, metadata: impl Fn(&mut D) -> &mut Metadata) -
 
 fn note(problems: &mut Problems, error: RuleError) {
     problems.entry(error.path.clone()).or_insert(error);
-}
-
-fn number_of(logsources: &mut Vec<LogSource>, logsource: &LogSource) -> usize {
-    match logsources.iter().position(|known| known == logsource) {
-        Some(number) => number,
-        None => {
-            logsources.push(logsource.clone());
-            logsources.len() - 1
-        }
-    }
 }
 
 /// The catalog with a tenant's pipelines. One that is not usable is left out, and named.

@@ -1,36 +1,42 @@
-//! Exceptions: selections that keep rules from alerting, looked at only after a rule has matched.
+//! Exceptions: what keeps rules from alerting on some events, looked at only after a rule has matched.
 
 use model::Event;
 use model::Timestamp;
 use model::exception::{EVERY_RULE, Exception};
+use query::Query;
 use rustc_hash::FxHashMap;
 use serde_json::json;
+use sigma::correlation::Correlations;
 use sigma::{Catalog, LogSource, Rule, RuleError, RuleSet, Scratch};
 
-use super::compiled::InUse;
 use super::parsed::refusal;
 
 /// Largest selection in bytes of JSON.
 pub(crate) const MAX_SELECTION_BYTES: usize = 64 << 10;
 
 /// What an exception is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Target {
     /// Every rule.
     Every,
     /// The rule at this position.
     Rule(usize),
-    /// The correlation at this position, which looks at the rules at these.
-    Correlation(usize, Vec<usize>),
+    /// The correlation at this position.
+    Correlation(usize),
 }
 
-/// A tenant's exceptions. Field names mean what they mean in the logsource of the rule that matched, so an exception is
-/// compiled once for each logsource it can meet.
+/// A tenant's exceptions.
+///
+/// Field names of selections mean what they mean in the logsource of the rule that matched, so a selection is compiled
+/// once for each logsource it can meet. Queries name fields as they are stored.
 #[derive(Debug, Default)]
 pub(crate) struct Exceptions {
     set: RuleSet,
     /// What is known of each selection, at the positions of `set`.
     selections: Vec<Selection>,
+    queries: FxHashMap<Target, Vec<ByQuery>>,
+    /// The number of each rule's logsource.
+    logsource_of: Vec<usize>,
     /// Whether any is for every rule, and so for indicators.
     is_any_general: bool,
 }
@@ -43,51 +49,67 @@ struct Selection {
     expires_at: Option<Timestamp>,
 }
 
-/// Which exceptions hold for one event.
+#[derive(Debug)]
+struct ByQuery {
+    query: query::Compiled,
+    expires_at: Option<Timestamp>,
+}
+
+/// Which selections hold for one event.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     positions: Vec<usize>,
 }
 
 impl Exceptions {
-    /// Compiles exceptions; those that are not usable, or for a rule that is not in use, are left out. The former are
-    /// named.
+    /// Compiles exceptions for rules and correlations; those that are not usable, or for a rule that is not among them, are
+    /// left out. The former are named.
     pub(crate) fn compile(
         exceptions: &[Exception],
-        logsources: &[LogSource],
-        rules: &[InUse],
-        target: &dyn Fn(&str) -> Option<Target>,
+        rules: &RuleSet,
+        correlations: &Correlations,
         catalog: &Catalog,
     ) -> (Self, Vec<(String, RuleError)>) {
         let mut errors = Vec::new();
         let mut compiled: Vec<Rule> = Vec::new();
         let mut known: FxHashMap<String, Selection> = FxHashMap::default();
+        let mut queries: FxHashMap<Target, Vec<ByQuery>> = FxHashMap::default();
+        let mut logsources: Vec<LogSource> = Vec::new();
+        let logsource_of: Vec<usize> = rules
+            .rules()
+            .iter()
+            .map(|rule| number_of(&mut logsources, &rule.logsource))
+            .collect();
         for exception in exceptions {
-            let target = if exception.rule_id == EVERY_RULE {
-                Target::Every
-            } else {
-                match target(&exception.rule_id) {
-                    Some(target) => target,
-                    None => continue,
-                }
+            let Some((target, positions)) = target(&exception.rule_id, rules, correlations) else {
+                continue;
             };
-            let rule = match selection(exception) {
-                Ok(rule) => rule,
+            let rule = match meaning(exception) {
+                Ok(Meaning::Selection(rule)) => rule,
+                Ok(Meaning::Query(query)) => {
+                    queries.entry(target).or_default().push(ByQuery {
+                        // Without relative times, every moment is as good.
+                        query: query.compile(exception.created_at),
+                        expires_at: exception.expires_at,
+                    });
+                    continue;
+                }
                 Err(error) => {
                     errors.push((exception.id.clone(), error));
                     continue;
                 }
             };
-            let of = |position: &usize| rules.get(*position).map(|rule| rule.logsource);
-            let mut numbers: Vec<Option<usize>> = match &target {
+            let mut numbers: Vec<Option<usize>> = match target {
                 Target::Every => (0..logsources.len()).map(Some).chain([None]).collect(),
-                Target::Rule(position) => vec![of(position)],
-                Target::Correlation(_, positions) => positions.iter().map(of).collect(),
+                Target::Rule(_) | Target::Correlation(_) => positions
+                    .iter()
+                    .map(|position| logsource_of.get(*position).copied())
+                    .collect(),
             };
             numbers.sort_unstable();
             numbers.dedup();
             for logsource in numbers {
-                let mut rule = rule.clone();
+                let mut rule = (*rule).clone();
                 rule.metadata.id = format!("{}.{}", known.len(), exception.id);
                 rule.logsource = match logsource {
                     Some(number) => logsources.get(number).cloned().unwrap_or_default(),
@@ -96,7 +118,7 @@ impl Exceptions {
                 known.insert(
                     rule.metadata.id.clone(),
                     Selection {
-                        target: target.clone(),
+                        target,
                         logsource,
                         expires_at: exception.expires_at,
                     },
@@ -107,11 +129,14 @@ impl Exceptions {
         let (set, refused) = RuleSet::compile_with(compiled, catalog, &[]);
         errors.extend(refused.into_iter().map(|error| (error.path.clone(), error)));
         let selections: Vec<Selection> = set.rules().iter().filter_map(|rule| known.remove(&rule.id)).collect();
-        let is_any_general = selections.iter().any(|selection| selection.target == Target::Every);
+        let is_any_general = selections.iter().any(|selection| selection.target == Target::Every)
+            || queries.contains_key(&Target::Every);
         (
             Self {
                 set,
                 selections,
+                queries,
+                logsource_of,
                 is_any_general,
             },
             errors,
@@ -123,7 +148,7 @@ impl Exceptions {
         self.is_any_general
     }
 
-    /// Finds those that hold for an event, at its own time.
+    /// Finds the selections that hold for an event, at its own time; to be asked about the same event afterwards.
     pub(crate) fn holding(&self, event: &Event, scratch: &mut Scratch, holding: &mut Holding) {
         holding.positions.clear();
         if self.selections.is_empty() {
@@ -133,39 +158,111 @@ impl Exceptions {
         holding.positions.retain(|position| {
             self.selections
                 .get(*position)
-                .is_some_and(|selection| selection.expires_at.is_none_or(|end| event.timestamp < end))
+                .is_some_and(|selection| lasts(selection.expires_at, event))
         });
     }
 
-    /// Whether a rule must not alert on the event.
-    pub(crate) fn silence(&self, holding: &Holding, position: usize, logsource: usize) -> bool {
-        self.any(holding, Some(logsource), |target| match target {
-            Target::Every => true,
-            Target::Rule(rule) => *rule == position,
-            Target::Correlation(..) => false,
-        })
+    /// Whether the rule at this position must not alert on the event.
+    pub(crate) fn silence(&self, holding: &Holding, event: &Event, rule: usize) -> bool {
+        self.any(holding, self.logsource_of.get(rule).copied(), |target| {
+            target == Target::Every || target == Target::Rule(rule)
+        }) || self.any_query(event, Target::Every)
+            || self.any_query(event, Target::Rule(rule))
     }
 
-    /// Whether the event, on which a rule matched, does not count for a correlation.
-    pub(crate) fn keep_from(&self, holding: &Holding, correlation: usize, logsource: usize) -> bool {
-        self.any(
-            holding,
-            Some(logsource),
-            |target| matches!(target, Target::Correlation(position, _) if *position == correlation),
-        )
+    /// Whether the event, on which the rule matched, does not count for a correlation.
+    pub(crate) fn keep_from(&self, holding: &Holding, event: &Event, correlation: usize, rule: usize) -> bool {
+        let target = Target::Correlation(correlation);
+        self.any(holding, self.logsource_of.get(rule).copied(), |found| found == target)
+            || self.any_query(event, target)
     }
 
     /// Whether indicators must not alert on the event.
-    pub(crate) fn silence_indicators(&self, holding: &Holding) -> bool {
-        self.any(holding, None, |target| *target == Target::Every)
+    pub(crate) fn silence_indicators(&self, holding: &Holding, event: &Event) -> bool {
+        self.any(holding, None, |target| target == Target::Every) || self.any_query(event, Target::Every)
     }
 
-    fn any(&self, holding: &Holding, logsource: Option<usize>, is_for: impl Fn(&Target) -> bool) -> bool {
+    fn any(&self, holding: &Holding, logsource: Option<usize>, is_for: impl Fn(Target) -> bool) -> bool {
         holding.positions.iter().any(|position| {
             self.selections
                 .get(*position)
-                .is_some_and(|selection| selection.logsource == logsource && is_for(&selection.target))
+                .is_some_and(|selection| selection.logsource == logsource && is_for(selection.target))
         })
+    }
+
+    fn any_query(&self, event: &Event, target: Target) -> bool {
+        self.queries.get(&target).is_some_and(|queries| {
+            queries
+                .iter()
+                .any(|by| lasts(by.expires_at, event) && by.query.matches(event))
+        })
+    }
+}
+
+fn lasts(expires_at: Option<Timestamp>, event: &Event) -> bool {
+    expires_at.is_none_or(|end| event.timestamp < end)
+}
+
+fn number_of(logsources: &mut Vec<LogSource>, logsource: &LogSource) -> usize {
+    match logsources.iter().position(|known| known == logsource) {
+        Some(number) => number,
+        None => {
+            logsources.push(logsource.clone());
+            logsources.len() - 1
+        }
+    }
+}
+
+/// What an id stands for, and the rules whose matches it is about.
+fn target(id: &str, rules: &RuleSet, correlations: &Correlations) -> Option<(Target, Vec<usize>)> {
+    if id == EVERY_RULE {
+        return Some((Target::Every, Vec::new()));
+    }
+    if let Some(position) = rules.rules().iter().position(|rule| rule.id == id) {
+        return Some((Target::Rule(position), vec![position]));
+    }
+    let is_meant = |compiled: &sigma::correlation::Compiled| compiled.definition().id == id;
+    let correlation = correlations.all().iter().position(is_meant)?;
+    let references = &correlations.get(correlation)?.definition().rules;
+    let is_over = |rule: &Rule| references.iter().any(|reference| rule.is_meant_by(reference));
+    let over = rules.rules().iter().enumerate().filter(|(_, rule)| is_over(rule));
+    Some((
+        Target::Correlation(correlation),
+        over.map(|(position, _)| position).collect(),
+    ))
+}
+
+/// What an exception says about events.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    /// As a rule of its own, so that it goes through the same compiler.
+    Selection(Box<Rule>),
+    /// In the search language.
+    Query(Query),
+}
+
+/// Reads what an exception says.
+///
+/// # Errors
+/// When it is neither a selection nor a query, or both; fields are named as in the exception.
+pub(crate) fn meaning(exception: &Exception) -> Result<Meaning, RuleError> {
+    let error = |reason: String| refusal(&exception.id, "query", reason);
+    match &exception.query {
+        None => selection(exception).map(|rule| Meaning::Selection(Box::new(rule))),
+        Some(_) if !exception.selection.is_empty() => {
+            Err(error("expected either a selection or a query, got both".to_owned()))
+        }
+        Some(text) => {
+            let query = Query::parse(text).map_err(|found| error(found.to_string()))?;
+            if query.is_everything() {
+                return Err(error("expected a condition, got one that every event meets".to_owned()));
+            }
+            if query.is_relative() {
+                let reason = "expected times that do not depend on now; expires_at says until when it holds";
+                return Err(error(reason.to_owned()));
+            }
+            Ok(Meaning::Query(query))
+        }
     }
 }
 
@@ -173,10 +270,13 @@ impl Exceptions {
 ///
 /// # Errors
 /// When it is none; fields are named as in the selection.
-pub(crate) fn selection(exception: &Exception) -> Result<Rule, RuleError> {
+fn selection(exception: &Exception) -> Result<Rule, RuleError> {
     let error = |field: &str, reason: String| refusal(&exception.id, field, reason);
     if exception.selection.is_empty() {
-        return Err(error("selection", "expected at least one field, got none".to_owned()));
+        return Err(error(
+            "selection",
+            "expected at least one field, or a query, got none".to_owned(),
+        ));
     }
     // JSON is YAML.
     let yaml = json!({
@@ -215,7 +315,8 @@ mod tests {
             id: "e".to_owned(),
             tenant: Tenant::default(),
             rule_id: rule_id.to_owned(),
-            selection: selection.as_object().unwrap().clone(),
+            selection: selection.as_object().cloned().unwrap_or_default(),
+            query: selection.as_str().map(str::to_owned),
             reason: "why".to_owned(),
             author: "user:ann".to_owned(),
             created_at: Timestamp(0),
@@ -258,7 +359,7 @@ mod tests {
         rules.set.evaluate(&event, &mut scratch, &mut hits);
         assert_eq!(hits, [0], "the rule matches");
         rules.exceptions.holding(&event, &mut Scratch::new(), &mut holding);
-        rules.exceptions.silence(&holding, 0, rules.rules[0].logsource)
+        rules.exceptions.silence(&holding, &event, 0)
     }
 
     #[test]
@@ -277,13 +378,50 @@ mod tests {
     }
 
     #[test]
+    fn an_exception_can_be_written_in_the_search_language() {
+        let query = json!("user.name:svc-* AND Image:*x.exe AND NOT host.os.type:linux");
+        assert!(silenced(vec![exception("t", query.clone(), None)]));
+        assert!(silenced(vec![exception(
+            EVERY_RULE,
+            query.clone(),
+            Some(Timestamp(101))
+        )]));
+        assert!(
+            !silenced(vec![exception("t", query.clone(), Some(Timestamp(100)))]),
+            "it expired"
+        );
+        assert!(!silenced(vec![exception("other", query, None)]));
+        assert!(!silenced(vec![exception("t", json!("user.name:ann"), None)]));
+    }
+
+    #[test]
+    fn what_is_no_query_is_refused_and_says_where() {
+        for (bad, expected) in [
+            ("user.name:", "character"),
+            ("*", "a condition"),
+            ("@timestamp:[now-1d TO now]", "do not depend on now"),
+            ("a:1 OR (b:2 AND NOT @timestamp:>now-1h)", "do not depend on now"),
+        ] {
+            let error = meaning(&exception("t", json!(bad), None)).unwrap_err();
+            assert_eq!(error.field, "query");
+            assert!(error.reason.contains(expected), "{bad}: {error}");
+        }
+        let both = Exception {
+            query: Some("a:1".to_owned()),
+            ..exception("t", json!({"a": 1}), None)
+        };
+        assert!(meaning(&both).unwrap_err().reason.contains("got both"));
+        meaning(&exception("t", json!("@timestamp:>2026-01-01 AND a:1"), None)).unwrap();
+    }
+
+    #[test]
     fn what_is_no_selection_is_refused_by_name() {
         for (bad, field) in [
             (json!({}), "selection"),
             (json!({"a|nonsense": 1}), "selection.a|nonsense"),
             (json!({"a": {"b": 1}}), "selection.a"),
         ] {
-            let error = selection(&exception("t", bad, None)).unwrap_err();
+            let error = meaning(&exception("t", bad, None)).unwrap_err();
             assert_eq!(error.field, field, "{error}");
         }
     }

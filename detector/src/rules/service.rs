@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use super::cache::ParsedRules;
 use super::check::check;
 use super::compiled::{Shared, TenantRules};
-use super::exceptions::{MAX_SELECTION_BYTES, selection};
+use super::exceptions::{MAX_SELECTION_BYTES, meaning};
 use super::parsed::{Parsed, parse};
 use super::{blind, explain, explain_alert};
 use crate::backtest::service::{self as backtest, Answers, Turns};
@@ -178,7 +178,7 @@ impl RuleService for Rules {
             .await
             .map_err(|error| failed(&error))?;
         let detail = serde_json::json!({
-            "rule_id": exception.rule_id, "selection": exception.selection,
+            "rule_id": exception.rule_id, "selection": exception.selection, "query": exception.query,
             "reason": exception.reason, "expires_at": exception.expires_at,
         });
         self.note(&caller, "exceptions.put", exception.id.clone(), detail)
@@ -405,8 +405,11 @@ impl Rules {
                 "exception.selection_json: expected at most {most} bytes"
             )));
         }
-        let selection_json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&asked.selection_json)
-            .map_err(|error| invalid(format!("exception.selection_json: expected a JSON object ({error})")))?;
+        let selection: serde_json::Map<String, serde_json::Value> = match asked.selection_json.as_str() {
+            "" => serde_json::Map::new(),
+            json => serde_json::from_str(json)
+                .map_err(|error| invalid(format!("exception.selection_json: expected a JSON object ({error})")))?,
+        };
         if asked.id.len() > MAX_ID_BYTES {
             return Err(invalid(format!("exception.id: expected at most {MAX_ID_BYTES} bytes")));
         }
@@ -446,13 +449,14 @@ impl Rules {
             id,
             tenant: tenant.clone(),
             rule_id: asked.rule_id,
-            selection: selection_json,
+            selection,
+            query: Some(asked.query).filter(|query| !query.is_empty()),
             reason: asked.reason,
             author: caller.actor.clone(),
             created_at: Timestamp::from_millis(Timestamp::now().as_millis()),
             expires_at: expires_at.map(|at| Timestamp::from_millis(at.as_millis())),
         };
-        selection(&exception).map_err(|error| invalid(format!("exception.{}: {}", error.field, error.reason)))?;
+        meaning(&exception).map_err(|error| invalid(format!("exception.{}: {}", error.field, error.reason)))?;
         Ok(exception)
     }
 
@@ -607,7 +611,11 @@ fn to_wire(exception: &Exception) -> wire::Exception {
     wire::Exception {
         id: exception.id.clone(),
         rule_id: exception.rule_id.clone(),
-        selection_json: serde_json::Value::Object(exception.selection.clone()).to_string(),
+        selection_json: match exception.selection.is_empty() {
+            true => String::new(),
+            false => serde_json::Value::Object(exception.selection.clone()).to_string(),
+        },
+        query: exception.query.clone().unwrap_or_default(),
         reason: exception.reason.clone(),
         author: exception.author.clone(),
         created_at_micros: exception.created_at.0,

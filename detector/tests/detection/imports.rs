@@ -207,11 +207,22 @@ async fn exceptions_hold_until_they_expire() {
             ..Exception::default()
         }),
     };
+    let by_query = |rule_id: &str, query: &str| {
+        let mut request = exception(rule_id, "", "x");
+        query.clone_into(&mut request.exception.as_mut().unwrap().query);
+        request
+    };
     for (bad, field) in [
         (exception("none", "{\"a\": 1}", "x"), "exception.rule_id"),
         (exception("*", "[]", "x"), "exception.selection_json"),
         (exception("*", "{\"a|no\": 1}", "x"), "exception.selection.a|no"),
         (exception("*", "{\"a\": 1}", " "), "exception.reason"),
+        (
+            exception("*", "", "x"),
+            "exception.selection: expected at least one field, or a query",
+        ),
+        (by_query("*", "host.name:"), "exception.query: character 11: expected"),
+        (by_query("*", "@timestamp:>now-1d"), "exception.query: expected times"),
     ] {
         let status = client.put_exception(bad).await.unwrap_err();
         assert!(status.message().starts_with(field), "{status:?}");

@@ -24,9 +24,13 @@ use crate::state::App;
 pub(super) struct ExceptionBody {
     /// Id of a rule or correlation, or `*` for all.
     rule_id: String,
-    /// A Sigma selection: fields, with modifiers, to values. All must match.
+    /// A Sigma selection: fields, with modifiers, to values. All must match. Either this or `query`.
+    #[serde(default)]
     #[schema(value_type = Object, example = json!({"host.name": "build-1"}))]
     selection: Map<String, JsonValue>,
+    /// The events in the search language, without times relative to now.
+    #[schema(example = "host.name:build-* AND source.ip:10.0.0.0/8")]
+    query: Option<String>,
     /// Why this is no finding.
     #[schema(example = "the nightly scan")]
     reason: String,
@@ -39,8 +43,13 @@ pub(super) struct ExceptionBody {
 pub(super) struct ExceptionAnswer {
     id: String,
     rule_id: String,
-    #[schema(value_type = Object)]
-    selection: JsonValue,
+    /// Absent when there is a query instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    selection: Option<JsonValue>,
+    /// Absent when there is a selection instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
     reason: String,
     /// Who put it.
     #[schema(example = "user:ana")]
@@ -63,7 +72,8 @@ impl From<Exception> for ExceptionAnswer {
         Self {
             id: exception.id,
             rule_id: exception.rule_id,
-            selection: JsonValue::Object(exception.selection),
+            selection: Some(JsonValue::Object(exception.selection)).filter(|_| exception.query.is_none()),
+            query: exception.query,
             reason: exception.reason,
             author: exception.author,
             created_at: exception.created_at.to_string(),
@@ -78,7 +88,8 @@ impl From<WireException> for ExceptionAnswer {
         Self {
             id: exception.id,
             rule_id: exception.rule_id,
-            selection: serde_json::from_str(&exception.selection_json).unwrap_or_default(),
+            selection: serde_json::from_str(&exception.selection_json).ok(),
+            query: Some(exception.query).filter(|query| !query.is_empty()),
             reason: exception.reason,
             author: exception.author,
             created_at: Timestamp(exception.created_at_micros).to_string(),
@@ -97,7 +108,11 @@ impl ExceptionBody {
         Ok(WireException {
             id,
             rule_id: self.rule_id,
-            selection_json: JsonValue::Object(self.selection).to_string(),
+            selection_json: match self.selection.is_empty() {
+                true => String::new(),
+                false => JsonValue::Object(self.selection).to_string(),
+            },
+            query: self.query.unwrap_or_default(),
             reason: self.reason,
             expires_at_micros: expires_at.map_or(0, |at| at.0),
             ..WireException::default()

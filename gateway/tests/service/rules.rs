@@ -426,6 +426,12 @@ async fn changes_are_asked_for_in_the_callers_name_and_refusals_are_told() {
     let made: Value = made.json().await.unwrap();
     assert_eq!((&made["id"], &made["author"]), (&json!("e1"), &json!("key:ana")));
     assert_eq!(made["expires_at"], "2030-01-01T00:00:00.000000Z");
+    let exception = json!({"rule_id": "known", "query": "host.name:b", "reason": "scan"});
+    let made: Value = post("/rules/exceptions", exception).await.json().await.unwrap();
+    assert_eq!(
+        (&made["query"], &made["selection"]),
+        (&json!("host.name:b"), &Value::Null)
+    );
     let delete = async |path: &str| gateway.request(Method::DELETE, path).send().await.unwrap();
     assert_eq!(delete("/rules/exceptions/e1").await.status(), 204);
     problem(delete("/rules/exceptions/e2").await, 404).await;

@@ -207,7 +207,8 @@ impl Correlations {
         self.contributions_where(rule, event, |wanted| wanted == correlation, out)
     }
 
-    fn contributions_where(
+    /// Like [`Self::contributions`], of those correlations that are wanted, by position.
+    pub fn contributions_where(
         &self,
         rule: usize,
         event: &Event,

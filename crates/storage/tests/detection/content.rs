@@ -203,6 +203,7 @@ async fn exceptions_and_suppressions_come_back_as_they_were() {
         tenant: tenant.clone(),
         rule_id: EVERY_RULE.to_owned(),
         selection: serde_json::from_str(r#"{"host.name": "$build", "n|gte": [1, 2]}"#).unwrap(),
+        query: None,
         reason: "$why".to_owned(),
         author: "user:ann".to_owned(),
         created_at: Timestamp(5_000_000),
@@ -220,7 +221,17 @@ async fn exceptions_and_suppressions_come_back_as_they_were() {
     };
     suppressions::put(store, &suppression).await.unwrap();
     assert_eq!(exceptions::all(store).await.unwrap(), std::slice::from_ref(&exception));
-    assert_eq!(exceptions::get(store, &tenant, "e1").await.unwrap(), Some(exception));
+    assert_eq!(
+        exceptions::get(store, &tenant, "e1").await.unwrap(),
+        Some(exception.clone())
+    );
+    let by_query = Exception {
+        selection: serde_json::Map::new(),
+        query: Some("$a:1".to_owned()),
+        ..exception
+    };
+    exceptions::put(store, &by_query).await.unwrap();
+    assert_eq!(exceptions::get(store, &tenant, "e1").await.unwrap(), Some(by_query));
     assert!(exceptions::list(store, &tenant, Some("a")).await.unwrap().is_empty());
     assert_eq!(
         suppressions::list(store, &tenant).await.unwrap(),

@@ -132,7 +132,8 @@ fn rules() -> TenantRules {
         id: format!("except-{rule_id}"),
         tenant: Tenant::default(),
         rule_id: rule_id.to_owned(),
-        selection: selection.as_object().unwrap().clone(),
+        selection: selection.as_object().cloned().unwrap_or_default(),
+        query: selection.as_str().map(str::to_owned),
         reason: "why".to_owned(),
         author: "user:ann".to_owned(),
         created_at: Timestamp(0),
@@ -160,6 +161,7 @@ fn rules() -> TenantRules {
             ),
             exception("many", json!({"Count": 3}), None),
             exception(EVERY_RULE, json!({"host.name": "h2", "process.name": "bash"}), None),
+            exception("many", json!("host.name:h1 AND NOT user.name:root"), None),
         ],
         suppressions: vec![suppression],
     };
