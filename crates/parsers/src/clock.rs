@@ -102,13 +102,116 @@ pub(crate) fn take_iso(text: &str) -> Option<(Timestamp, &str)> {
     Some((time, text.get(end..)?))
 }
 
-/// A whole text that is a time: RFC 3339, with a space for the `T` if need be, or a number as [`from_number`] takes it.
+/// A time as [`take_iso`], with a space or `-` for the `T` too, and what follows it.
+pub(crate) fn take_iso_spaced(text: &str) -> Option<(Timestamp, &str)> {
+    let (time, end) = iso_at_start(text, b' ').or_else(|| iso_at_start(text, b'-'))?;
+    Some((time, text.get(end..)?))
+}
+
+/// A whole text that is a time: RFC 3339, with a space for the `T` if need be, a number as [`from_number`] takes it, or
+/// one of the forms [`take_written`] knows.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Some((time, end)) = iso_at_start(text, b' ') {
         return (end == text.len() || text.get(end..) == Some(" UTC")).then_some(time);
     }
+    if let Some((time, rest)) = take_written(text) {
+        return matches!(rest, "" | "Z" | " UTC" | " GMT").then_some(time);
+    }
     from_number(text.parse().ok()?)
+}
+
+/// The number of a month by its English name's first three letters.
+fn month(bytes: &[u8]) -> Option<i64> {
+    const NAMES: &[u8; 36] = b"janfebmaraprmayjunjulaugsepoctnovdec";
+    let name = bytes.get(..3)?;
+    let at = NAMES
+        .chunks_exact(3)
+        .position(|known| known.eq_ignore_ascii_case(name))?;
+    i64::try_from(at + 1).ok()
+}
+
+fn at_day(year: i64, month: i64, day: i64, micros: i64) -> Option<Timestamp> {
+    Some(Timestamp(days(year, month, day)? * DAY_SECS * MICROS + micros))
+}
+
+/// ` +0200` in microseconds east of Greenwich; nothing there is UTC. Also where it ends.
+fn zone(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    match (bytes.get(at), bytes.get(at + 1)) {
+        (Some(b' '), Some(sign @ (b'+' | b'-'))) => {
+            let colon = usize::from(bytes.get(at + 4) == Some(&b':'));
+            let (hours, minutes) = (digits(bytes, at + 2, 2)?, digits(bytes, at + 4 + colon, 2)?);
+            let offset = (hours * 3600 + minutes * 60) * MICROS;
+            Some((if *sign == b'-' { -offset } else { offset }, at + 6 + colon))
+        }
+        _ => Some((0, at)),
+    }
+}
+
+/// The time of the common log format, `26/Dec/2016:16:16:29 +0200`, at the start, and what follows it.
+pub(crate) fn take_clf(text: &str) -> Option<(Timestamp, &str)> {
+    let bytes = text.as_bytes();
+    if bytes.get(2) != Some(&b'/') || bytes.get(6) != Some(&b'/') || bytes.get(11) != Some(&b':') {
+        return None;
+    }
+    let (day, month, year) = (digits(bytes, 0, 2)?, month(bytes.get(3..)?)?, digits(bytes, 7, 4)?);
+    let (micros, end) = time_of_day(bytes, 12)?;
+    let (offset, end) = zone(bytes, end)?;
+    Some((at_day(year, month, day, micros - offset)?, text.get(end..)?))
+}
+
+/// A time written with the day first, the year first with slashes, or with the name of the weekday, and what follows it:
+/// `26/Dec/2016:16:16:29 +0200`, `19-Oct-2022 05:34:02.425`, `2016/10/25 14:49:34`, `Mon Dec 26 16:15:55.103786 2016`,
+/// `12/31/2016 23:59:59`, `Sat, 21 Nov 2026 10:00:00 +0100`.
+pub(crate) fn take_written(text: &str) -> Option<(Timestamp, &str)> {
+    let bytes = text.as_bytes();
+    match (bytes.get(2)?, bytes.get(3)?) {
+        (b'/', third) if !third.is_ascii_digit() => take_clf(text),
+        (b'-', _) => {
+            let (day, month, year) = (digits(bytes, 0, 2)?, month(bytes.get(3..)?)?, digits(bytes, 7, 4)?);
+            let (micros, end) = time_of_day(bytes, 12)?;
+            let (offset, end) = zone(bytes, end)?;
+            Some((at_day(year, month, day, micros - offset)?, text.get(end..)?))
+        }
+        (b'/', _) => {
+            let (month, day) = (digits(bytes, 0, 2)?, digits(bytes, 3, 2)?);
+            let long = bytes.get(8).is_some_and(u8::is_ascii_digit);
+            let year = if long {
+                digits(bytes, 6, 4)?
+            } else {
+                2000 + digits(bytes, 6, 2)?
+            };
+            let (micros, end) = time_of_day(bytes, if long { 11 } else { 9 })?;
+            at_day(year, month, day, micros).and_then(|time| Some((time, text.get(end..)?)))
+        }
+        (_, b' ') => {
+            let month = month(bytes.get(4..)?)?;
+            let at = if bytes.get(8) == Some(&b' ') { 9 } else { 8 };
+            let len = if bytes.get(at + 1)?.is_ascii_digit() { 2 } else { 1 };
+            let day = digits(bytes, at, len)?;
+            let (micros, end) = time_of_day(bytes, at + len + 1)?;
+            let year = digits(bytes, end + 1, 4)?;
+            Some((at_day(year, month, day, micros)?, text.get(end + 5..)?))
+        }
+        (_, b',') => {
+            let len = if bytes.get(6)?.is_ascii_digit() { 2 } else { 1 };
+            let (day, month, year) = (
+                digits(bytes, 5, len)?,
+                month(bytes.get(6 + len..)?)?,
+                digits(bytes, 10 + len, 4)?,
+            );
+            let (micros, end) = time_of_day(bytes, 15 + len)?;
+            let (offset, end) = zone(bytes, end)?;
+            Some((at_day(year, month, day, micros - offset)?, text.get(end..)?))
+        }
+        _ if bytes.get(4) == Some(&b'/') => {
+            let (year, month, day) = (digits(bytes, 0, 4)?, digits(bytes, 5, 2)?, digits(bytes, 8, 2)?);
+            let (micros, end) = time_of_day(bytes, 11)?;
+            let (offset, end) = zone(bytes, end)?;
+            Some((at_day(year, month, day, micros - offset)?, text.get(end..)?))
+        }
+        _ => None,
+    }
 }
 
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size: 2001 to 5138 fit each.
@@ -236,6 +339,13 @@ mod tests {
             ("1769860800", "2026-01-31T12:00:00Z"),
             ("1769860800000", "2026-01-31T12:00:00Z"),
             ("1769860800.25", "2026-01-31T12:00:00.25Z"),
+            ("31/Jan/2026:14:00:00 +0200", "2026-01-31T12:00:00Z"),
+            ("31-Jan-2026 12:00:00.425", "2026-01-31T12:00:00.425Z"),
+            ("2026/01/31 12:00:00", "2026-01-31T12:00:00Z"),
+            ("Sat Jan 31 12:00:00.5 2026", "2026-01-31T12:00:00.5Z"),
+            ("01/31/2026 12:00:00", "2026-01-31T12:00:00Z"),
+            ("01/31/26 12:00:00", "2026-01-31T12:00:00Z"),
+            ("Sat, 31 Jan 2026 13:00:00 +0100", "2026-01-31T12:00:00Z"),
         ] {
             assert_eq!(parse_time(text), Some(at(expected)), "{text}");
         }

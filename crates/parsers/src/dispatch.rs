@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use model::ecs;
 
+use crate::derive::derive;
 use crate::draft::Draft;
+use crate::formats::{self, Format, Input};
 use crate::record::{Body, Parsed, RawRecord, Warning};
 use crate::{json, keyvalue, program, syslog};
 
@@ -33,6 +35,14 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         line(&mut draft, content, record);
     }
     draft.set_default(ecs::EVENT_KIND, "event");
+    if let Some(module) = draft
+        .str(ecs::EVENT_DATASET)
+        .and_then(|dataset| dataset.split('.').next())
+        .map(str::to_owned)
+    {
+        draft.set_default(ecs::EVENT_MODULE, module);
+    }
+    derive(&mut draft);
     draft.set_default(ecs::MESSAGE, text);
     draft.set_default(ecs::EVENT_ORIGINAL, text);
     let (fields, timestamp, warnings) = draft.finish();
@@ -58,12 +68,42 @@ fn origin(draft: &mut Draft, record: &RawRecord<'_>) {
 }
 
 fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
-    if let Some(envelope) = syslog::open(text, record.observed) {
+    let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
+    let is_wanted = wanted.peek().is_some();
+    let input = |text, program| Input {
+        text,
+        program,
+        observed: record.observed,
+    };
+    let envelope = syslog::open(text, record.observed);
+    // An ISO time in front may be the format's own; any other header is a syslog envelope.
+    if envelope.as_ref().is_none_or(|envelope| envelope.iso) {
+        for format in wanted {
+            if (format.take)(draft, &input(text, "")) {
+                settle(draft, format, record);
+                return;
+            }
+        }
+    }
+    // Only a line without a usual envelope can be of a format that brings its own time.
+    if envelope
+        .as_ref()
+        .is_none_or(|envelope| envelope.iso || envelope.program.is_empty())
+        && !is_wanted
+        && let Some(format) = formats::detect(draft, &input(text, ""))
+    {
+        settle(draft, format, record);
+        return;
+    }
+    if let Some(envelope) = envelope {
         if !syslog::is_bare(&envelope) {
-            enveloped(draft, &envelope);
+            enveloped(draft, &envelope, record);
             return;
         }
         draft.timestamp = envelope.timestamp;
+    }
+    if is_wanted {
+        draft.warn(Warning::OtherType);
     }
     if let Some(log_type) = record.log_type
         && program::take_as(draft, log_type, text)
@@ -75,9 +115,49 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     }
 }
 
-fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>) {
+/// Names the format that took a line.
+fn settle(draft: &mut Draft, format: &Format, record: &RawRecord<'_>) {
+    draft.set(ecs::PICKET_LOG_TYPE, format.name);
+    let path = if record.origin_kind == "file" {
+        record.origin_name
+    } else {
+        ""
+    };
+    draft.set_default(ecs::EVENT_DATASET, format.dataset(record.log_type, path));
+}
+
+fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRecord<'_>) {
     syslog::describe(draft, envelope);
     draft.set(ecs::MESSAGE, envelope.message);
+    let name = envelope.program.rsplit('/').next().unwrap_or(envelope.program);
+    let input = |text| Input {
+        text,
+        program: name,
+        observed: record.observed,
+    };
+    let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
+    let is_wanted = wanted.peek().is_some();
+    let found = wanted
+        .find(|format| (format.take)(draft, &input(envelope.message)) || (format.take)(draft, &input(envelope.tail)))
+        .or_else(|| {
+            let free = !is_wanted && !program::is_known(name);
+            free.then(|| {
+                formats::detect(draft, &input(envelope.message))
+                    .or_else(|| formats::detect(draft, &input(envelope.tail)))
+            })?
+        });
+    if let Some(format) = found {
+        settle(draft, format, record);
+        if draft.str(ecs::HOST_NAME) != Some(envelope.program) {
+            draft.set_text(ecs::PROCESS_NAME, name);
+        }
+        host_of(draft);
+        return;
+    }
+    if is_wanted {
+        draft.warn(Warning::OtherType);
+    }
+    host_of(draft);
     if envelope.program.is_empty() {
         draft.set(ecs::PICKET_LOG_TYPE, "syslog");
         draft.set(ecs::EVENT_DATASET, "system.syslog");
@@ -89,5 +169,12 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>) {
         if !structured {
             keyvalue::take_embedded(draft, envelope.message);
         }
+    }
+}
+
+/// The host an envelope names goes by both of its names.
+fn host_of(draft: &mut Draft) {
+    if let Some(host) = draft.str(ecs::HOST_NAME).map(str::to_owned) {
+        draft.set_default(ecs::HOST_HOSTNAME, host);
     }
 }

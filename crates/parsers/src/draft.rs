@@ -39,6 +39,31 @@ impl Draft {
         }
     }
 
+    /// Sets a field whose name comes from a table, replacing an earlier value.
+    pub(crate) fn put(&mut self, name: FieldName, value: Value) {
+        self.mark(&name);
+        self.refused += usize::from(!self.fields.insert(name, value));
+    }
+
+    /// Sets a field to the whole number a text is; leaves it when the text is none.
+    pub(crate) fn set_int(&mut self, name: &'static str, text: &str) {
+        if let Ok(number) = text.trim().parse::<i64>() {
+            self.set(name, number);
+        }
+    }
+
+    /// Sets a field unless the text is empty or one of the marks for nothing.
+    pub(crate) fn set_known(&mut self, name: &'static str, text: &str) {
+        if crate::aliases::is_known(text) {
+            self.set(name, text);
+        }
+    }
+
+    /// Takes a field out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name)
+    }
+
     /// Sets a field unless the text is empty.
     pub(crate) fn set_text(&mut self, name: &'static str, text: &str) {
         if !text.is_empty() {

@@ -9,7 +9,9 @@ use crate::aliases;
 use crate::clock::{from_number, parse_time};
 use crate::draft::Draft;
 use crate::event_log;
+use crate::formats;
 use crate::journald;
+use crate::mapping;
 use crate::program;
 use crate::record::{RawRecord, Warning};
 use crate::syslog;
@@ -39,7 +41,51 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
         draft.set(ecs::EVENT_ORIGINAL, if message.is_empty() { text } else { &message });
         return true;
     }
+    if mapped(draft, &object, record) {
+        draft.set_default(ecs::EVENT_ORIGINAL, text);
+        return true;
+    }
     take_object(draft, object, text, record);
+    true
+}
+
+/// Shippers that put the object they ship under one member.
+const SHELLS: [&str; 4] = ["json", "data", "_source", "event"];
+
+/// Reads an object of a format that has a table, bare, in a shipper's shell, or as the text of a shipped message.
+fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
+    let wanted = record.log_type.filter(|log_type| *log_type != "json");
+    let embedded = object
+        .get("message")
+        .and_then(Json::as_str)
+        .filter(|message| message.starts_with('{'))
+        .and_then(|message| serde_json::from_str::<Map<String, Json>>(message).ok());
+    let shells = SHELLS.iter().filter_map(|name| object.get(*name)?.as_object());
+    let found = std::iter::once(object)
+        .chain(shells)
+        .chain(&embedded)
+        .find_map(|inner| mapping::find(inner).map(|mapping| (mapping, inner)));
+    let named = wanted.and_then(mapping::named);
+    let (mapping, inner) = match (named, found) {
+        (Some(named), Some((_, inner))) => (named, inner),
+        (Some(named), None) => (named, object),
+        // Another log type was asked for.
+        (None, Some(_)) if wanted.is_some_and(|log_type| formats::named(log_type).next().is_some()) => return false,
+        (None, Some(found)) => found,
+        (None, None) => return false,
+    };
+    mapping.apply(draft, inner);
+    add_own(draft, inner);
+    if !std::ptr::eq(inner, object) {
+        let mut shell = object.clone();
+        shell.retain(|name, _| !SHELLS.contains(&name.as_str()) && name != "message" && name != "@timestamp");
+        add_own(draft, &shell);
+    }
+    let message = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned);
+    if let Some(message) = message {
+        draft.set_default(ecs::MESSAGE, message);
+    }
+    aliases::apply(draft);
     true
 }
 
@@ -143,7 +189,12 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
     draft.set(ecs::MESSAGE, message);
     if !program.is_empty() {
         program::take(draft, &program, message, "json");
-    } else if let Some(log_type) = draft.str("log_type").or(record.log_type).map(str::to_owned) {
+        return;
+    }
+    if read_format(draft, message, record) {
+        return;
+    }
+    if let Some(log_type) = draft.str("log_type").or(record.log_type).map(str::to_owned) {
         let known = program::take_as(draft, &log_type, message);
         if !known {
             program::take_by_content(draft, message);
@@ -151,6 +202,29 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
     } else {
         program::take_by_content(draft, message);
     }
+}
+
+/// Reads a message as a line of a text format.
+fn read_format(draft: &mut Draft, message: &str, record: &RawRecord<'_>) -> bool {
+    let input = formats::Input {
+        text: message.trim_end(),
+        program: "",
+        observed: record.observed,
+    };
+    let time = draft.timestamp;
+    let wanted = record
+        .log_type
+        .map(formats::named)
+        .into_iter()
+        .flatten()
+        .find(|format| (format.take)(draft, &input));
+    let Some(format) = wanted.or_else(|| formats::detect(draft, &input)) else {
+        return false;
+    };
+    draft.timestamp = draft.timestamp.or(time);
+    draft.set(ecs::PICKET_LOG_TYPE, format.name);
+    draft.set_default(ecs::EVENT_DATASET, format.dataset(record.log_type, ""));
+    true
 }
 
 /// What the sender says of the event in Heimdall's words.

@@ -90,6 +90,11 @@ impl Family {
     }
 }
 
+/// Whether a program's messages have a parser of their own.
+pub(crate) fn is_known(program: &str) -> bool {
+    Family::of(program) != Family::Other
+}
+
 fn pam_speaks(message: &str) -> bool {
     message.starts_with("pam_")
         && message

@@ -67,6 +67,8 @@ pub enum Warning {
     Ambiguous,
     /// A program gave itself the name of another; it was not believed.
     Impostor,
+    /// It is not of the log type its source was said to have.
+    OtherType,
 }
 
 impl fmt::Display for Warning {
@@ -81,6 +83,7 @@ impl fmt::Display for Warning {
             ),
             Self::InvalidTime => f.write_str("time not understood"),
             Self::Ambiguous => f.write_str("ambiguous text"),
+            Self::OtherType => f.write_str("not of the log type its source has"),
             Self::Impostor => f.write_str("the program is not the one it says it is"),
         }
     }

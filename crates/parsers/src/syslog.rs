@@ -18,6 +18,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) message_id: &'a str,
     pub(crate) structured: &'a str,
     pub(crate) message: &'a str,
+    /// What follows the time, host and all.
+    pub(crate) tail: &'a str,
     /// The time is an ISO one, which many lines begin with that are no syslog.
     pub(crate) iso: bool,
     bad_time: bool,
@@ -103,6 +105,7 @@ fn open_modern(rest: &str, priority: Option<u8>) -> Option<Envelope<'_>> {
         message_id: known(message_id),
         structured,
         message: message.strip_prefix('\u{feff}').unwrap_or(message),
+        tail: message,
         iso: false,
         bad_time: timestamp.is_none() && time != "-",
     })
@@ -136,6 +139,7 @@ fn take_structured(rest: &str) -> (&str, &str) {
 
 /// `host tag[pid]: message`, each but the message optional.
 fn with_tag<'a>(mut envelope: Envelope<'a>, rest: &'a str, host_expected: bool) -> Envelope<'a> {
+    envelope.tail = rest;
     let rest = rest.trim_start_matches(' ');
     let mut after_host = rest;
     if host_expected && let Some((host, after)) = rest.split_once(' ') {

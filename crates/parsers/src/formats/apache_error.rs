@@ -1,0 +1,112 @@
+//! Apache's error log, of 2.2 and 2.4.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::clock::take_written;
+use crate::derive::{SOURCE, endpoint, split_port};
+use crate::draft::Draft;
+use crate::scan::Scan;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "apache_error",
+    aliases: &["apache", "apache2", "httpd"],
+    datasets: &["apache.error"],
+    programs: &["httpd", "apache2"],
+    looks,
+    take,
+};
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+fn looks(text: &str) -> bool {
+    text.strip_prefix('[')
+        .is_some_and(|rest| DAYS.iter().any(|day| rest.starts_with(day)))
+}
+
+/// `[time] [module:level] [pid N:tid N] [client A:P] message`; brackets from the left are Apache's own.
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let mut scan = Scan::new(input.text);
+    let Some(time) = scan.enclosed('[', ']') else {
+        return false;
+    };
+    let Some((time, "")) = take_written(time) else {
+        return false;
+    };
+    scan.spaces();
+    let Some(level) = scan.enclosed('[', ']') else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    let (module, level) = level.split_once(':').unwrap_or(("", level));
+    draft.set_text("apache.error.module", module);
+    draft.set_text(ecs::LOG_LEVEL, level);
+    scan.spaces();
+    if scan.rest.starts_with("[pid ")
+        && let Some(ids) = scan.enclosed('[', ']')
+    {
+        for id in ids.split(':') {
+            match id.split_once(' ') {
+                Some(("pid", pid)) => draft.set_int(ecs::PROCESS_PID, pid),
+                Some(("tid", thread)) => draft.set_int("process.thread.id", thread),
+                _ => {}
+            }
+        }
+        scan.spaces();
+    }
+    // `(2)No such file or directory: [client …] AH…`: the system's reason is Apache's own text too.
+    let mut reason = "";
+    if scan.rest.starts_with('(')
+        && let Some((before, rest)) = scan.rest.split_once(": [client ")
+        && !before.contains(['[', '"', '\''])
+        && before.len() < 128
+    {
+        reason = before;
+        scan.rest = input.text.get(input.text.len() - rest.len() - 8..).unwrap_or(rest);
+    }
+    if scan.rest.starts_with("[client ")
+        && let Some(client) = scan.enclosed('[', ']')
+    {
+        let (host, port) = split_port(client.trim_start_matches("client "));
+        endpoint(draft, SOURCE, host, port);
+        scan.spaces();
+    }
+    draft.set_text("event.reason", reason);
+    let message = scan.rest;
+    draft.set(ecs::MESSAGE, message);
+    draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
+    let is_error = matches!(level, "error" | "crit" | "alert" | "emerg");
+    draft.set_list(ecs::EVENT_TYPE, &[if is_error { "error" } else { "info" }]);
+    code(draft, message);
+    let body = message.split_once(", referer: ").map_or(message, |(body, _)| body);
+    if let Some((_, path)) = body.split_once("File does not exist: ") {
+        draft.set_text("file.path", path);
+    } else if let Some((_, path)) = body.split_once("client denied by server configuration: ") {
+        draft.set_text("file.path", path);
+        draft.set_list(ecs::EVENT_TYPE, &["access", "denied"]);
+        draft.outcome(false);
+    } else if let Some((_, rest)) = body.split_once("user ")
+        && let Some((user, _)) = rest
+            .split_once(": authentication failure for ")
+            .or_else(|| rest.split_once(" not found: "))
+    {
+        // The name is the client's; it is only taken when it leaves no doubt where it ends.
+        if !user.contains([':', ' ']) {
+            draft.user(user);
+        }
+        draft.classify("authentication", &["start"], "web_login");
+        draft.outcome(false);
+        draft.unified("LOGIN_FAIL", 3);
+    }
+    true
+}
+
+/// `AH01617: ` in front of a message.
+fn code(draft: &mut Draft, message: &str) {
+    if let Some((code, _)) = message.split_once(": ")
+        && code.len() == 7
+        && code.starts_with("AH")
+    {
+        draft.set("event.code", code);
+    }
+}

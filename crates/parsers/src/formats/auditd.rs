@@ -1,0 +1,493 @@
+//! Records of the Linux audit daemon. Each line is one record of an event; records of one event share the serial number,
+//! which is kept in `auditd.log.sequence` beside the time, so that searches and correlations can join them.
+//!
+//! Values that users choose are written in hexadecimal when they hold a space, a quote or a control character, so a bare
+//! or quoted value cannot contain another field. Source: `audit(8)` and the kernel's `audit_log_untrustedstring`.
+
+use std::borrow::Cow;
+
+use model::{Timestamp, Value, ecs};
+
+use super::{Format, Input};
+use crate::derive::{SOURCE, endpoint};
+use crate::draft::Draft;
+use crate::scan::hex;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "auditd",
+    aliases: &["audit", "laurel"],
+    datasets: &["auditd.log"],
+    programs: &["audispd", "audisp-syslog", "audit", "auditd"],
+    looks,
+    take,
+};
+
+/// Most fields of one record.
+const MAX_FIELDS: usize = 256;
+
+fn looks(text: &str) -> bool {
+    (text.starts_with("type=") || text.starts_with("node=") || text.starts_with("audit: type="))
+        && text.contains("msg=audit(")
+        || text.starts_with("audit(") && text.contains("): ")
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let text = input.text.strip_prefix("audit: ").unwrap_or(input.text);
+    let (head, rest) = match text.split_once("audit(") {
+        Some((head, rest)) if head.len() < 512 => (head, rest),
+        _ => return false,
+    };
+    let Some((stamp, body)) = rest.split_once(')') else {
+        return false;
+    };
+    let Some((time, serial)) = stamp.split_once(':') else {
+        return false;
+    };
+    let Some(time) = seconds(time) else { return false };
+    let mut kind = "";
+    for word in head.split(' ') {
+        match word.split_once('=') {
+            Some(("type", value)) => kind = value,
+            Some(("node", value)) => {
+                draft.set_text(ecs::HOST_NAME, value);
+                draft.set_text("auditd.log.node", value);
+            }
+            _ => {}
+        }
+    }
+    draft.timestamp = Some(time);
+    draft.set_int("auditd.log.sequence", serial);
+    draft.set("auditd.log.record_type", kind);
+    draft.set("type", kind);
+    draft.set(ecs::HOST_OS_TYPE, "linux");
+    let body = body.trim_start_matches(':').trim();
+    // auditd appends names it looked up after a group separator when it enriches.
+    let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
+    let mut fields = Vec::new();
+    split(body, &mut fields);
+    split(enriched, &mut fields);
+    describe(draft, kind, &fields);
+    true
+}
+
+/// `1594053514.707`
+fn seconds(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let millis: i64 = fraction.parse().ok().filter(|_| fraction.len() <= 3)?;
+    Some(Timestamp(
+        whole.parse::<i64>().ok()?.checked_mul(1_000_000)? + millis * 1000,
+    ))
+}
+
+/// Splits `a=b c="d e" msg='op=x acct="y"'`; what stands in `msg='…'` counts as fields of the record.
+fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
+    let mut rest = text;
+    // `old auid=700 new auid=0`: the word before makes it another field.
+    let mut before = "";
+    while into.len() < MAX_FIELDS {
+        rest = rest.trim_start_matches([' ', ',']);
+        if rest.is_empty() {
+            return;
+        }
+        let end = rest.find(['=', ' ']).unwrap_or(rest.len());
+        let (key, after) = rest.split_at(end);
+        let Some(after) = after.strip_prefix('=') else {
+            before = key;
+            rest = after;
+            continue;
+        };
+        let (value, next) = match after.as_bytes().first() {
+            Some(b'"') => after
+                .get(1..)
+                .and_then(|inner| inner.split_once('"'))
+                .unwrap_or((after, "")),
+            Some(b'\'') => {
+                let inner = after.get(1..).unwrap_or("");
+                let inner = inner.trim_end().strip_suffix('\'').unwrap_or(inner);
+                split_inner(inner, into);
+                return;
+            }
+            _ => {
+                let end = after.find(' ').unwrap_or(after.len());
+                after.split_at(end)
+            }
+        };
+        rest = next;
+        match (before, key) {
+            ("old", "auid") => into.push(("old-auid", value)),
+            ("new", "auid") => into.push(("auid", value)),
+            ("old", "ses") => into.push(("old-ses", value)),
+            _ => into.push((key, value)),
+        }
+        before = "";
+    }
+}
+
+/// `op=adding group to /etc/group id=1004`: an operation may have spaces, up to the next `word=`.
+fn split_inner<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
+    let text = text.trim();
+    if let Some(rest) = text.strip_prefix("op=")
+        && let Some(equals) = rest.find('=')
+        && let Some(at) = rest.get(..equals).and_then(|head| head.rfind(' '))
+    {
+        into.push(("op", rest.get(..at).unwrap_or("").trim()));
+        split(rest.get(at..).unwrap_or(""), into);
+        return;
+    }
+    split(text, into);
+}
+
+/// The text of a value that may be hexadecimal.
+fn decoded(value: &str) -> Cow<'_, str> {
+    let bytes = value.as_bytes();
+    if bytes.len() < 4
+        || bytes.len() % 2 == 1
+        || !bytes
+            .iter()
+            .all(|byte| hex(*byte).is_some() && !byte.is_ascii_lowercase())
+    {
+        return value.into();
+    }
+    let mut text = Vec::with_capacity(bytes.len() / 2);
+    for pair in bytes.chunks_exact(2) {
+        if let [high, low] = pair {
+            let byte = hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0);
+            // NUL separates arguments.
+            text.push(if byte == 0 { b' ' } else { byte });
+        }
+    }
+    String::from_utf8_lossy(&text).trim_end().to_owned().into()
+}
+
+/// Fields whose values users choose, which are hexadecimal when they need be.
+fn is_untrusted(kind: &str, key: &str) -> bool {
+    matches!(
+        key,
+        "exe"
+            | "comm"
+            | "cmd"
+            | "name"
+            | "cwd"
+            | "proctitle"
+            | "acct"
+            | "path"
+            | "dir"
+            | "key"
+            | "vm"
+            | "old-disk"
+            | "new-disk"
+            | "ocomm"
+            | "data"
+            | "watch"
+            | "grp"
+    ) || kind == "EXECVE"
+        && key.len() >= 2
+        && key.starts_with('a')
+        && key
+            .bytes()
+            .skip(1)
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'[' | b']'))
+}
+
+fn is_unset(id: &str) -> bool {
+    matches!(id, "" | "4294967295" | "-1" | "unset" | "?")
+}
+
+fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
+    let value = |key: &str| {
+        fields
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+            .filter(|value| !matches!(*value, "?" | "(null)" | "(none)"))
+    };
+    for (key, value) in fields {
+        if key.len() <= 64 && !matches!(*value, "?" | "(null)") {
+            let text = if is_untrusted(kind, key) {
+                decoded(value)
+            } else {
+                (*value).into()
+            };
+            draft.set_own((*key).to_owned(), Value::Str(text.into_owned()));
+        }
+    }
+    let (action, categories, types) = meaning(kind);
+    if kind == "AVC" && value("apparmor").is_some() {
+        draft.set(ecs::EVENT_ACTION, "violated-apparmor-policy");
+    } else if action.is_empty() {
+        draft.set(ecs::EVENT_ACTION, kind.to_ascii_lowercase());
+    } else {
+        draft.set(ecs::EVENT_ACTION, action);
+    }
+    if !categories.is_empty() {
+        draft.set_list(ecs::EVENT_CATEGORY, categories);
+        draft.set_list(ecs::EVENT_TYPE, types);
+    }
+    match value("res").or_else(|| value("success")).or_else(|| value("result")) {
+        Some("success" | "1") => draft.outcome(true),
+        Some("yes") => draft.outcome(true),
+        Some("failed" | "0" | "no" | "fail") => draft.outcome(false),
+        _ => {}
+    }
+    let number = |draft: &mut Draft, name: &'static str, key: &str| {
+        if let Some(text) = value(key) {
+            draft.set_int(name, text);
+        }
+    };
+    number(draft, ecs::PROCESS_PID, "pid");
+    number(draft, "process.parent.pid", "ppid");
+    if kind == "SYSCALL" {
+        number(draft, "process.exit_code", "exit");
+        // Of x86-64: connect, sendto, sendmsg and sendmmsg go out; accept, recvfrom, recvmsg, bind, listen and accept4 come in.
+        if value("arch") == Some("c000003e") {
+            match value("syscall") {
+                Some("42" | "44" | "46" | "307") => draft.set("network.direction", "egress"),
+                Some("43" | "45" | "47" | "49" | "50" | "288" | "299") => draft.set("network.direction", "ingress"),
+                _ => {}
+            }
+        }
+    }
+    for (name, key) in [
+        ("process.executable", "exe"),
+        ("process.name", "comm"),
+        ("process.working_directory", "cwd"),
+        ("process.tty.name", "tty"),
+        ("service.name", "unit"),
+    ] {
+        if let Some(text) = value(key) {
+            draft.set_text(name, &decoded(text));
+        }
+    }
+    if draft.get("process.tty.name").is_none()
+        && let Some(terminal) = value("terminal")
+    {
+        draft.set_text("process.tty.name", terminal);
+    }
+    people(draft, kind, &value);
+    if let Some(address) = value("addr").or_else(|| value("laddr")) {
+        endpoint(draft, SOURCE, address, "");
+    }
+    if kind == "MAC_IPSEC_EVENT" {
+        endpoint(draft, SOURCE, value("src").unwrap_or(""), "");
+        endpoint(draft, crate::derive::DESTINATION, value("dst").unwrap_or(""), "");
+    }
+    match kind {
+        "EXECVE" => arguments(draft, fields),
+        "PROCTITLE" => {
+            if let Some(title) = value("proctitle") {
+                draft.set_text(ecs::PROCESS_COMMAND_LINE, &decoded(title));
+            }
+        }
+        "USER_CMD" => {
+            if let Some(command) = value("cmd") {
+                draft.set_text(ecs::PROCESS_COMMAND_LINE, &decoded(command));
+            }
+        }
+        "PATH" => {
+            if let Some(name) = value("name") {
+                draft.set_text("file.path", &decoded(name));
+            }
+            for (name, key) in [
+                ("file.inode", "inode"),
+                ("file.mode", "mode"),
+                ("file.uid", "ouid"),
+                ("file.gid", "ogid"),
+            ] {
+                draft.set_text(name, value(key).unwrap_or(""));
+            }
+        }
+        "SOCKADDR" => {
+            if let Some(address) = value("saddr") {
+                socket_address(draft, address);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn people<'a>(draft: &mut Draft, kind: &str, value: &dyn Fn(&str) -> Option<&'a str>) {
+    let uid = value("uid").unwrap_or("");
+    let auid = value("auid").filter(|id| !is_unset(id));
+    draft.set_text(ecs::USER_ID, auid.unwrap_or(uid));
+    let effective = value("euid").or_else(|| auid.map(|_| uid)).unwrap_or("");
+    draft.set_text("user.effective.id", effective);
+    draft.set_text("user.effective.group.id", value("egid").unwrap_or(""));
+    draft.set_text("user.saved.id", value("suid").unwrap_or(""));
+    draft.set_text("user.group.id", value("gid").unwrap_or(""));
+    // Names that an enriching daemon looked up stand beside the numbers.
+    if let Some(name) = value("AUID").filter(|name| *name != "unset").or_else(|| value("UID")) {
+        draft.user(name);
+    }
+    if kind.contains("GROUP") {
+        draft.set_text(ecs::GROUP_ID, value("id").unwrap_or(""));
+        if let Some(name) = value("grp") {
+            draft.set_text(ecs::GROUP_NAME, &decoded(name));
+        }
+    }
+    let account = value("acct").map(decoded);
+    if let Some(account) = account {
+        draft.user(&account);
+        match kind {
+            "USER_CHAUTHTOK" | "ADD_USER" | "DEL_USER" | "USER_MGMT" => draft.set_text(ecs::USER_TARGET_NAME, &account),
+            "USER_CMD" => {}
+            _ => draft.set_text(ecs::USER_EFFECTIVE_NAME, &account),
+        }
+    } else if let Some(user) = value("user").filter(|_| draft.get(ecs::USER_NAME).is_none()) {
+        draft.user(user);
+    }
+    match kind {
+        "ADD_USER" => draft.unified("ACCOUNT_CREATE", 4),
+        "USER_AUTH" | "USER_LOGIN" | "USER_ERR" => {
+            let failed = draft.str(ecs::EVENT_OUTCOME) == Some("failure");
+            if kind != "USER_AUTH" || failed {
+                draft.unified(
+                    if failed { "LOGIN_FAIL" } else { "LOGIN_SUCCESS" },
+                    if failed { 3 } else { 1 },
+                );
+            }
+        }
+        "DEL_USER" => draft.unified("ACCOUNT_DELETE", 4),
+        "DAEMON_END" | "DAEMON_ABORT" => draft.unified("LOG_TAMPERING", 4),
+        _ => {}
+    }
+}
+
+/// `argc=2 a0="ls" a1=2D6C61`, where a long one is `a2[0]=… a2[1]=…`.
+fn arguments(draft: &mut Draft, fields: &[(&str, &str)]) {
+    let mut arguments: Vec<String> = Vec::new();
+    for (key, value) in fields {
+        let Some(index) = key
+            .strip_prefix('a')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        else {
+            continue;
+        };
+        if index.contains("_len") {
+            continue;
+        }
+        let part = decoded(value);
+        match index.split_once('[') {
+            Some((_, piece)) if !piece.starts_with('0') => {
+                if let Some(last) = arguments.last_mut() {
+                    last.push_str(&part);
+                }
+            }
+            _ => arguments.push(part.into_owned()),
+        }
+    }
+    if arguments.is_empty() {
+        return;
+    }
+    draft.set(ecs::PROCESS_COMMAND_LINE, arguments.join(" "));
+    let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
+    draft.set("process.args_count", count);
+    let list = arguments.into_iter().map(Value::Str).collect();
+    draft.set("process.args", Value::List(list));
+}
+
+/// A `struct sockaddr` in hexadecimal: IPv4, IPv6 or a path.
+fn socket_address(draft: &mut Draft, text: &str) {
+    let bytes: Vec<u8> = text
+        .as_bytes()
+        .chunks_exact(2)
+        .take(128)
+        .map_while(|pair| match pair {
+            [high, low] => Some(hex(*high)? * 16 + hex(*low)?),
+            _ => None,
+        })
+        .collect();
+    match bytes.as_slice() {
+        [2, 0, p1, p2, a, b, c, d, ..] => {
+            let port = u16::from_be_bytes([*p1, *p2]).to_string();
+            let address = std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string();
+            endpoint(draft, crate::derive::DESTINATION, &address, &port);
+        }
+        [10, 0, p1, p2, _, _, _, _, rest @ ..] if rest.len() >= 16 => {
+            let port = u16::from_be_bytes([*p1, *p2]).to_string();
+            if let Some(Ok(octets)) = rest.get(..16).map(<[u8; 16]>::try_from) {
+                let address = std::net::Ipv6Addr::from(octets).to_string();
+                endpoint(draft, crate::derive::DESTINATION, &address, &port);
+            }
+        }
+        [1, 0, path @ ..] => {
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            let path = String::from_utf8_lossy(path.get(..end).unwrap_or(&[])).into_owned();
+            draft.set_text("file.path", &path);
+        }
+        _ => {}
+    }
+}
+
+type Meaning = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// What a record's type means, in the words the audit tools of others use.
+fn meaning(kind: &str) -> Meaning {
+    match kind {
+        "SYSCALL" => ("syscall", &["process"], &["info"]),
+        "EXECVE" => ("execve", &["process"], &["start"]),
+        "CONFIG_CHANGE" | "FEATURE_CHANGE" => (
+            "changed-audit-configuration",
+            &["configuration", "process"],
+            &["change"],
+        ),
+        "DAEMON_CONFIG" => (
+            "changed-audit-configuration",
+            &["process", "configuration"],
+            &["change"],
+        ),
+        "DAEMON_START" => ("started-audit", &["process"], &["start"]),
+        "DAEMON_END" => ("shutdown-audit", &["process"], &["stop"]),
+        "DAEMON_ABORT" => ("aborted-auditd-startup", &["process"], &["stop"]),
+        "DAEMON_ACCEPT" => ("remote-audit-connected", &["network"], &["connection", "start"]),
+        "DAEMON_CLOSE" => ("remote-audit-disconnected", &["network"], &["connection", "start"]),
+        "DAEMON_ROTATE" => ("rotated-audit-logs", &["configuration"], &["change"]),
+        "SERVICE_START" => ("started-service", &["process"], &["start"]),
+        "SERVICE_STOP" => ("stopped-service", &["process"], &["stop"]),
+        "CRED_ACQ" => ("acquired-credentials", &["authentication"], &["info"]),
+        "CRED_DISP" => ("disposed-credentials", &["authentication"], &["info"]),
+        "CRED_REFR" => ("refreshed-credentials", &["authentication"], &["info"]),
+        "LOGIN" => ("changed-login-id-to", &["authentication"], &["start"]),
+        "USER_AUTH" => ("authenticated", &["authentication"], &["info"]),
+        "USER_ACCT" => ("was-authorized", &["authentication"], &["info"]),
+        "USER_LOGIN" => ("logged-in", &["authentication"], &["start"]),
+        "USER_LOGOUT" => ("logged-out", &["authentication"], &["end"]),
+        "USER_START" => ("started-session", &["session"], &["start"]),
+        "USER_END" => ("ended-session", &["session"], &["end"]),
+        "USER_ERR" => ("error", &["authentication"], &["info"]),
+        "USER_CMD" => ("ran-command", &["process"], &["start"]),
+        "USER_TTY" => ("typed", &["process"], &["info"]),
+        "USER_CHAUTHTOK" => ("changed-password", &["iam"], &["user", "change"]),
+        "USER_MGMT" => ("modified-user-account", &["iam"], &["user", "change"]),
+        "USER_ROLE_CHANGE" => ("changed-role-to", &["iam"], &["user", "change"]),
+        "ADD_USER" => ("added-user-account", &["iam"], &["user", "creation"]),
+        "DEL_USER" => ("deleted-user-account", &["iam"], &["user", "deletion"]),
+        "ADD_GROUP" => ("added-group-account-to", &["iam"], &["group", "creation"]),
+        "DEL_GROUP" => ("deleted-group-account-from", &["iam"], &["group", "deletion"]),
+        "GRP_MGMT" => ("modified-group-account", &["iam"], &["group", "change"]),
+        "GRP_CHAUTHTOK" => ("changed-group-password", &["iam"], &["group", "change"]),
+        "ACCT_LOCK" => ("locked-account", &["iam"], &["user", "change"]),
+        "ACCT_UNLOCK" => ("unlocked-account", &["iam"], &["user", "change"]),
+        "NETFILTER_CFG" => ("loaded-firewall-rule-to", &["configuration"], &["change"]),
+        "AVC" => ("violated-selinux-policy", &[], &[]),
+        "MAC_STATUS" => ("changed-selinux-enforcement", &["configuration"], &["change"]),
+        "MAC_CONFIG_CHANGE" => ("changed-selinux-boolean", &["configuration"], &["change"]),
+        "MAC_POLICY_LOAD" => ("loaded-selinux-policy", &["configuration"], &["access"]),
+        "SYSTEM_BOOT" => ("booted-system", &["host"], &["info"]),
+        "SYSTEM_SHUTDOWN" => ("shutdown-system", &["host"], &["info"]),
+        "SYSTEM_RUNLEVEL" => ("changed-to-runlevel", &["host"], &["change"]),
+        "VIRT_CONTROL" => ("issued-vm-control", &["host"], &["creation"]),
+        "VIRT_CREATE" => ("created-vm-image", &["host"], &["creation"]),
+        "VIRT_DESTROY" => ("deleted-vm-image", &["host"], &["deletion"]),
+        "VIRT_MACHINE_ID" => ("assigned-vm-id", &["host"], &["creation"]),
+        "VIRT_RESOURCE" => ("assigned-vm-resource", &["host"], &["change"]),
+        "CRYPTO_KEY_USER" => ("negotiated-crypto-key", &["process"], &["info"]),
+        "CRYPTO_SESSION" => ("started-crypto-session", &["process"], &["info"]),
+        "KERN_MODULE" => ("loaded-kernel-module", &["driver"], &["start"]),
+        "ANOM_ABEND" => ("crashed-program", &["process"], &["end"]),
+        "ANOM_PROMISCUOUS" => ("changed-promiscuous-mode-on-device", &["network"], &["change"]),
+        "ANOM_LOGIN_FAILURES" => ("failed-log-in-too-many-times-to", &["authentication"], &["info"]),
+        "SECCOMP" => ("violated-seccomp-policy", &["process"], &["denied"]),
+        "TTY" => ("typed", &["process"], &["info"]),
+        _ => ("", &[], &[]),
+    }
+}

@@ -1,0 +1,212 @@
+//! IIS in the W3C extended format. Columns are named by a `#Fields:` line of the file, which a single record does not
+//! have; without it the usual sets are told apart by how many columns there are.
+
+use model::{Value, ecs};
+
+use super::access::set_status;
+use super::{Format, Input};
+use crate::clock::take_iso_spaced;
+use crate::derive::{DESTINATION, SOURCE, endpoint};
+use crate::draft::Draft;
+use crate::network::is_ip;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "iis",
+    aliases: &["w3c"],
+    datasets: &["iis.access"],
+    programs: &[],
+    looks,
+    take,
+};
+
+/// IIS 7 and later by default.
+const DEFAULT: &[&str] = &[
+    "date",
+    "time",
+    "s-ip",
+    "cs-method",
+    "cs-uri-stem",
+    "cs-uri-query",
+    "s-port",
+    "cs-username",
+    "c-ip",
+    "cs(User-Agent)",
+    "cs(Referer)",
+    "sc-status",
+    "sc-substatus",
+    "sc-win32-status",
+    "time-taken",
+];
+/// IIS 6 by default: no referrer.
+const OLD: &[&str] = &[
+    "date",
+    "time",
+    "s-ip",
+    "cs-method",
+    "cs-uri-stem",
+    "cs-uri-query",
+    "s-port",
+    "cs-username",
+    "c-ip",
+    "cs(User-Agent)",
+    "sc-status",
+    "sc-substatus",
+    "sc-win32-status",
+];
+const OLD_TIMED: &[&str] = &[
+    "date",
+    "time",
+    "s-ip",
+    "cs-method",
+    "cs-uri-stem",
+    "cs-uri-query",
+    "s-port",
+    "cs-username",
+    "c-ip",
+    "cs(User-Agent)",
+    "sc-status",
+    "sc-substatus",
+    "sc-win32-status",
+    "time-taken",
+];
+/// With site, bytes, cookie and host.
+const FULL: &[&str] = &[
+    "date",
+    "time",
+    "s-sitename",
+    "s-computername",
+    "s-ip",
+    "cs-method",
+    "cs-uri-stem",
+    "cs-uri-query",
+    "s-port",
+    "cs-username",
+    "c-ip",
+    "cs-version",
+    "cs(User-Agent)",
+    "cs(Cookie)",
+    "cs(Referer)",
+    "cs-host",
+    "sc-status",
+    "sc-substatus",
+    "sc-win32-status",
+    "sc-bytes",
+    "cs-bytes",
+    "time-taken",
+];
+const SITE: &[&str] = &[
+    "date",
+    "time",
+    "s-sitename",
+    "s-ip",
+    "cs-method",
+    "cs-uri-stem",
+    "cs-uri-query",
+    "s-port",
+    "cs-username",
+    "c-ip",
+    "cs(User-Agent)",
+    "cs(Cookie)",
+    "cs(Referer)",
+    "cs-host",
+    "sc-status",
+    "sc-substatus",
+    "sc-win32-status",
+    "sc-bytes",
+    "cs-bytes",
+    "time-taken",
+];
+
+fn looks(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (bytes.get(4) == Some(&b'-')
+        && bytes.get(10) == Some(&b' ')
+        && bytes.get(19) == Some(&b' ')
+        && layout(text).is_some())
+        || text.starts_with("#Fields: date time ")
+}
+
+/// Which columns a line has. IIS writes a plus for every space, so that no column holds one.
+fn layout(text: &str) -> Option<(&'static [&'static str], Vec<&str>)> {
+    let words: Vec<&str> = text.split(' ').take(32).collect();
+    [DEFAULT, OLD, OLD_TIMED, FULL, SITE].into_iter().find_map(|names| {
+        let at = |name: &str| {
+            let index = names.iter().position(|known| *known == name)?;
+            words.get(index).copied()
+        };
+        let fits = words.len() == names.len()
+            && is_ip(at("c-ip")?)
+            && is_ip(at("s-ip")?)
+            && at("sc-status")?.parse::<u16>().is_ok()
+            && at("s-port")?.parse::<u16>().is_ok();
+        fits.then(|| (names, words.clone()))
+    })
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    if input.text.starts_with("#") && input.text.contains(": ") {
+        draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
+        draft.set_list(ecs::EVENT_TYPE, &["info"]);
+        return input.text.starts_with("#Fields:") || input.text.starts_with("#Software:");
+    }
+    let Some((time, _)) = take_iso_spaced(input.text) else {
+        return false;
+    };
+    let Some((names, words)) = layout(input.text) else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    let mut port = "";
+    let mut server = "";
+    let (mut stem, mut query) = ("", "");
+    for (name, word) in names.iter().zip(words) {
+        if word == "-" {
+            continue;
+        }
+        let spaced = || word.replace('+', " ");
+        draft.set_own(*name, Value::from(word));
+        match *name {
+            "s-ip" => server = word,
+            "s-port" => port = word,
+            "c-ip" => endpoint(draft, SOURCE, word, ""),
+            "cs-method" => draft.set("http.request.method", word),
+            "cs-uri-stem" => stem = word,
+            "cs-uri-query" => query = word,
+            "cs-username" => {
+                let (domain, user) = word.split_once('\\').unwrap_or(("", word));
+                draft.set_text("user.domain", domain);
+                draft.user(user);
+            }
+            "cs(User-Agent)" => draft.set("user_agent.original", Value::Str(spaced())),
+            "cs(Referer)" => draft.set("http.request.referrer", word),
+            "cs-host" => {
+                draft.set("url.domain", crate::derive::split_port(word).0);
+                draft.set("destination.domain", crate::derive::split_port(word).0);
+            }
+            "cs-version" => draft.set("http.version", word.trim_start_matches("HTTP/")),
+            "sc-status" => set_status(draft, word),
+            "sc-substatus" => draft.set_int("iis.access.sub_status", word),
+            "sc-win32-status" => draft.set_int("iis.access.win32_status", word),
+            "sc-bytes" => draft.set_int("http.response.body.bytes", word),
+            "cs-bytes" => draft.set_int("http.request.body.bytes", word),
+            "s-sitename" => draft.set("iis.access.site_name", word),
+            "s-computername" => draft.set("iis.access.server_name", word),
+            "time-taken" => {
+                if let Ok(millis) = word.parse::<i64>() {
+                    draft.set("event.duration", millis.saturating_mul(1_000_000));
+                }
+            }
+            _ => {}
+        }
+    }
+    endpoint(draft, DESTINATION, server, port);
+    if query.is_empty() {
+        draft.set_text("url.original", stem);
+    } else {
+        draft.set("url.original", format!("{stem}?{query}"));
+    }
+    draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
+    draft.set_list(ecs::EVENT_TYPE, &["access", "connection"]);
+    draft.unified("WEB_ACCESS", 1);
+    true
+}

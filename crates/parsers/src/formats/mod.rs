@@ -1,0 +1,111 @@
+//! The text formats besides what programs of a Linux host say: one file a format, all in one table.
+
+mod access;
+mod apache_error;
+mod auditd;
+mod cef;
+mod cisco_asa;
+mod haproxy;
+mod iis;
+mod nginx_error;
+mod packet_filter;
+mod panos;
+mod pfsense;
+mod squid;
+
+use model::Timestamp;
+
+use crate::draft::Draft;
+
+/// What a format is given to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a> {
+    /// The line, or the message when an envelope was around it.
+    pub(crate) text: &'a str,
+    /// The program the envelope names; empty when there is no envelope.
+    pub(crate) program: &'a str,
+    /// When the line was seen, for times without a year.
+    pub(crate) observed: Timestamp,
+}
+
+/// One format.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// What `picket.log_type` calls it.
+    pub(crate) name: &'static str,
+    /// Other names an operator may give it.
+    pub(crate) aliases: &'static [&'static str],
+    /// What `event.dataset` may be; what stands before the dot is `event.module`. The operator's choice decides, then
+    /// the file's path, then the first.
+    pub(crate) datasets: &'static [&'static str],
+    /// Programs of a syslog envelope whose messages are of this format.
+    pub(crate) programs: &'static [&'static str],
+    /// Whether a text begins like this format; cheap, and false for texts of all others.
+    pub(crate) looks: fn(&str) -> bool,
+    /// Reads a text. False, and the draft as it was, when it is not of this format.
+    pub(crate) take: fn(&mut Draft, &Input<'_>) -> bool,
+}
+
+/// All of them. The first that looks like a line gets it.
+pub(crate) const FORMATS: &[&Format] = &[
+    &auditd::FORMAT,
+    &cef::CEF,
+    &cef::LEEF,
+    &cisco_asa::FORMAT,
+    &panos::FORMAT,
+    &packet_filter::FORMAT,
+    &pfsense::FORMAT,
+    &apache_error::FORMAT,
+    &nginx_error::FORMAT,
+    &squid::FORMAT,
+    &iis::FORMAT,
+    &haproxy::FORMAT,
+    &access::FORMAT,
+];
+
+impl Format {
+    fn answers_to(&self, log_type: &str) -> bool {
+        log_type == self.name || self.aliases.contains(&log_type) || self.datasets.contains(&log_type)
+    }
+
+    /// The dataset of a line, by what the operator called it and the path of its file.
+    pub(crate) fn dataset(&self, log_type: Option<&str>, path: &str) -> &'static str {
+        let wanted = log_type.unwrap_or("");
+        let is = |dataset: &&'static str| *dataset == wanted;
+        let of_module = |dataset: &&'static str| {
+            let name = dataset.split('.').next().unwrap_or("");
+            !wanted.is_empty() && wanted.starts_with(name)
+        };
+        let in_path = |dataset: &&'static str| {
+            let name = dataset.split('.').next().unwrap_or("");
+            path.contains(name) || name == "apache" && path.contains("httpd")
+        };
+        let all = || self.datasets.iter().copied();
+        all()
+            .find(is)
+            .or_else(|| all().find(of_module))
+            .or_else(|| all().find(in_path))
+            .or_else(|| self.datasets.first().copied())
+            .unwrap_or("")
+    }
+}
+
+/// The formats that a log type means: one, or all of a product that has several.
+pub(crate) fn named(log_type: &str) -> impl Iterator<Item = &'static Format> {
+    FORMATS
+        .iter()
+        .copied()
+        .filter(move |format| format.answers_to(log_type))
+}
+
+/// Reads a text as what it looks like.
+pub(crate) fn detect(draft: &mut Draft, input: &Input<'_>) -> Option<&'static Format> {
+    let by_program = FORMATS
+        .iter()
+        .filter(|format| !input.program.is_empty() && format.programs.contains(&input.program));
+    let by_looks = FORMATS.iter().filter(|format| (format.looks)(input.text));
+    by_program
+        .chain(by_looks)
+        .find(|format| (format.take)(draft, input))
+        .copied()
+}

@@ -1,0 +1,98 @@
+//! nginx's error log.
+//!
+//! File names, requests and referrers in it are the client's text and are not escaped, so `, client: ` can occur several
+//! times. When the places disagree, none is believed.
+
+use model::ecs;
+
+use super::access::set_request;
+use super::{Format, Input};
+use crate::clock::take_written;
+use crate::derive::{SOURCE, endpoint};
+use crate::draft::Draft;
+use crate::network::is_ip;
+use crate::record::Warning;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "nginx_error",
+    aliases: &["nginx", "openresty"],
+    datasets: &["nginx.error"],
+    programs: &["nginx"],
+    looks,
+    take,
+};
+
+fn looks(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.get(4) == Some(&b'/') && bytes.get(7) == Some(&b'/') && bytes.get(20) == Some(&b'[')
+}
+
+/// `time [level] pid#tid: [*connection ]message[, client: A, server: S, request: "R", …]`
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((time, rest)) = take_written(input.text) else {
+        return false;
+    };
+    let Some((level, rest)) = rest.strip_prefix(" [").and_then(|rest| rest.split_once("] ")) else {
+        return false;
+    };
+    let Some((ids, rest)) = rest.split_once(": ") else {
+        return false;
+    };
+    let Some((pid, thread)) = ids.split_once('#') else {
+        return false;
+    };
+    let Ok(pid) = pid.parse::<i64>() else { return false };
+    draft.timestamp = Some(time);
+    draft.set_text(ecs::LOG_LEVEL, level);
+    draft.set(ecs::PROCESS_PID, pid);
+    draft.set_int("process.thread.id", thread);
+    let message = match rest.strip_prefix('*').and_then(|rest| rest.split_once(' ')) {
+        Some((connection, message)) if connection.bytes().all(|byte| byte.is_ascii_digit()) => {
+            draft.set_int("nginx.error.connection_id", connection);
+            message
+        }
+        _ => rest,
+    };
+    draft.set(ecs::MESSAGE, message);
+    draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
+    let is_error = matches!(level, "error" | "crit" | "alert" | "emerg");
+    draft.set_list(ecs::EVENT_TYPE, &[if is_error { "error" } else { "info" }]);
+    peer(draft, message);
+    if let Some((_, rest)) = message.split_once("user \"")
+        && let Some((user, rest)) = rest.split_once('"')
+        && (rest.starts_with(": password mismatch") || rest.starts_with(" was not found"))
+    {
+        draft.user(user);
+        draft.classify("authentication", &["start"], "web_login");
+        draft.outcome(false);
+        draft.unified("LOGIN_FAIL", 3);
+    }
+    true
+}
+
+fn peer(draft: &mut Draft, message: &str) {
+    let mut clients = message.split(", client: ").skip(1);
+    let Some(first) = clients.next() else { return };
+    if clients.next().is_some() {
+        draft.warn(Warning::Ambiguous);
+        return;
+    }
+    let (client, rest) = first.split_once(", ").unwrap_or((first, ""));
+    if !is_ip(client) && !client.starts_with("unix:") {
+        return;
+    }
+    endpoint(draft, SOURCE, client, "");
+    let Some(rest) = rest.strip_prefix("server: ") else {
+        return;
+    };
+    let (server, rest) = rest.split_once(", ").unwrap_or((rest, ""));
+    draft.set_known("server.domain", server);
+    if let Some((request, rest)) = rest.strip_prefix("request: \"").and_then(|rest| rest.split_once('"')) {
+        set_request(draft, request);
+        if let Some((_, host)) = rest.split_once("host: \"")
+            && let Some((host, _)) = host.split_once('"')
+        {
+            draft.set_known(ecs::URL_DOMAIN, crate::derive::split_port(host).0);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the Linux kernel's packet filter logs: iptables and nftables LOG, UFW, and devices built on them.
+//!
+//! Source: the kernel's `nf_log_ipv4`, `nf_log_ipv6` and `nf_log_syslog`.
+
+use model::{Value, ecs};
+
+use super::{Format, Input};
+use crate::derive::{DESTINATION, SOURCE, endpoint};
+use crate::draft::Draft;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "iptables",
+    aliases: &["nftables", "ufw", "netfilter", "firewall", "pve-firewall", "unifi"],
+    datasets: &["iptables.log"],
+    programs: &[],
+    looks,
+    take,
+};
+
+/// Most words that are looked at.
+const MAX_WORDS: usize = 96;
+
+fn looks(text: &str) -> bool {
+    text.contains(" SRC=") && text.contains(" DST=") && text.contains("IN=")
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    if !looks(input.text) {
+        return false;
+    }
+    let text = input.text.trim_start();
+    // `[12345.678901] ` of the kernel's own clock.
+    let text = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((clock, rest))
+            if clock
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b' ')) =>
+        {
+            rest
+        }
+        _ => text,
+    };
+    let Some(at) = text.find("IN=") else { return false };
+    let (prefix, body) = text.split_at(at);
+    let (mut source, mut destination, mut sport, mut dport) = ("", "", "", "");
+    let mut transport = String::new();
+    let mut icmp = false;
+    for word in body.split(' ').take(MAX_WORDS) {
+        // What follows in brackets is the packet an ICMP error speaks of.
+        if word.starts_with('[') {
+            break;
+        }
+        let Some((name, value)) = word.split_once('=') else {
+            if word.len() <= 4 && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                match word {
+                    "SYN" | "ACK" | "RST" | "FIN" | "PSH" | "URG" => draft.add_to_list("iptables.tcp.flags", word),
+                    _ => draft.add_to_list("iptables.fragment_flags", word),
+                }
+            }
+            continue;
+        };
+        match name {
+            "SRC" if source.is_empty() => source = value,
+            "DST" if destination.is_empty() => destination = value,
+            "SPT" => sport = value,
+            "DPT" => dport = value,
+            "PROTO" => {
+                icmp = value.starts_with("ICMP");
+                transport = match value {
+                    "ICMPv6" => "ipv6-icmp".to_owned(),
+                    other => other.to_ascii_lowercase(),
+                };
+            }
+            "IN" => draft.set_text("observer.ingress.interface.name", value),
+            "OUT" => draft.set_text("observer.egress.interface.name", value),
+            "MAC" => mac(draft, value),
+            "TYPE" if icmp => draft.set_int("icmp.type", value),
+            "CODE" if icmp => draft.set_int("icmp.code", value),
+            "LEN" => draft.set_int("network.bytes", value),
+            _ => {}
+        }
+        if !value.is_empty() && name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            draft.set_own(name.to_owned(), Value::from(value));
+        }
+    }
+    endpoint(draft, SOURCE, source, sport);
+    endpoint(draft, DESTINATION, destination, dport);
+    draft.set_text("network.transport", &transport);
+    if let Some(host) = draft.str(ecs::HOST_NAME).map(str::to_owned) {
+        draft.set("observer.name", host);
+    }
+    verdict(draft, prefix.trim());
+    true
+}
+
+/// `destination:source:type`, six, six and two bytes.
+fn mac(draft: &mut Draft, value: &str) {
+    if value.len() >= 41 && value.is_ascii() {
+        draft.set_text("destination.mac", value.get(..17).unwrap_or(""));
+        draft.set_text("source.mac", value.get(18..35).unwrap_or(""));
+    }
+}
+
+/// What the operator's prefix says: UFW's `[UFW BLOCK]`, Ubiquiti's `[WAN_LOCAL-default-D]`, or words of a chain.
+fn verdict(draft: &mut Draft, prefix: &str) {
+    draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+    let label = prefix
+        .strip_prefix("iptables ")
+        .unwrap_or(prefix)
+        .trim_end_matches(':')
+        .trim();
+    let inner = label
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(label);
+    let upper = inner.to_ascii_uppercase();
+    let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
+    // `[zone-zone-rule-D]`: the last part is drop, reject or accept.
+    let ubiquiti = label.starts_with('[') && inner.len() > 2;
+    let letter = inner.rsplit_once('-').map_or("", |(_, last)| last);
+    let kind = if ubiquiti && matches!(letter, "D" | "R")
+        || has(&["BLOCK", "DROP", "REJECT", "DENY", "DENIED", "LIMIT", "DPT "])
+    {
+        "denied"
+    } else if ubiquiti && letter == "A" || has(&["ALLOW", "ACCEPT", "PASS", "AUDIT"]) {
+        "allowed"
+    } else {
+        ""
+    };
+    if ubiquiti && matches!(letter, "D" | "R" | "A") {
+        let mut parts = inner.rsplitn(3, '-').skip(1);
+        let rule = parts.next().unwrap_or("");
+        let name = parts.next().unwrap_or("");
+        if let Some((from, to)) = name.split_once('-') {
+            draft.set_text("observer.ingress.zone", from);
+            draft.set_text("observer.egress.zone", to);
+        }
+        draft.set_text("rule.name", name);
+        draft.set_text("rule.id", rule);
+        draft.set(
+            ecs::EVENT_ACTION,
+            match letter {
+                "D" => "drop",
+                "R" => "reject",
+                _ => "accept",
+            },
+        );
+    } else if !inner.is_empty() {
+        draft.set(ecs::EVENT_ACTION, inner.to_ascii_lowercase().replace(' ', "_"));
+        draft.set("rule.name", inner);
+    }
+    let mut types = vec!["connection"];
+    if !kind.is_empty() {
+        types.push(kind);
+    }
+    draft.set_list(ecs::EVENT_TYPE, &types);
+    if has(&["SCAN"]) {
+        draft.unified("PORT_SCAN", 4);
+    } else if has(&["INTRUSION", "ATTACK", "EXPLOIT"]) {
+        draft.unified("INTRUSION_ATTEMPT", 5);
+    }
+}

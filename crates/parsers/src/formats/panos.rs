@@ -1,0 +1,352 @@
+//! Palo Alto Networks PAN-OS: TRAFFIC, THREAT, SYSTEM, CONFIG, USERID and GLOBALPROTECT as comma-separated values.
+//! Source: PAN-OS Syslog Field Descriptions.
+
+use std::borrow::Cow;
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::clock::take_written;
+use crate::derive::{DESTINATION, SOURCE, endpoint};
+use crate::draft::Draft;
+use crate::scan::columns;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "panos",
+    aliases: &["paloalto", "palo_alto", "pan"],
+    datasets: &["panw.panos"],
+    programs: &[],
+    looks: |text| start(text).is_some(),
+    take,
+};
+
+const KINDS: [&str; 8] = [
+    "TRAFFIC",
+    "THREAT",
+    "SYSTEM",
+    "CONFIG",
+    "USERID",
+    "GLOBALPROTECT",
+    "HIPMATCH",
+    "HIP-MATCH",
+];
+
+/// Where the columns begin: `1,2018/11/30 16:09:33,…`, after a header of any form.
+fn start(text: &str) -> Option<&str> {
+    let mut from = 0;
+    while let Some(at) = text.get(from..256.min(text.len()))?.find(',').map(|at| from + at) {
+        let rest = text.get(at + 1..)?;
+        if take_written(rest).is_some_and(|(_, rest)| rest.starts_with(',')) {
+            let mut columns = rest.splitn(4, ',').skip(2);
+            if !columns.next().is_some_and(|kind| KINDS.contains(&kind)) {
+                return None;
+            }
+            let begin = text.get(..at)?.rfind([' ', '>']).map_or(0, |space| space + 1);
+            return text.get(begin..);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some(text) = start(input.text) else { return false };
+    // Without a host in its header, the envelope took the first column for one.
+    if draft.str(ecs::HOST_NAME).is_some_and(|host| host.contains(',')) {
+        draft.take(ecs::HOST_NAME);
+    }
+    let columns = columns(text, b',', 128);
+    let row = Row(&columns);
+    let kind = row.at(3);
+    let time = row.at(6);
+    let time = if take_written(time).is_some() { time } else { row.at(5) };
+    if let Some((time, _)) = take_written(time) {
+        draft.timestamp = Some(time);
+    }
+    draft.set("panw.panos.type", kind);
+    draft.set_text("panw.panos.sub_type", row.at(4));
+    draft.set_text("observer.serial_number", row.at(2));
+    draft.set("observer.vendor", "Palo Alto Networks");
+    draft.set("observer.product", "PAN-OS");
+    draft.set("observer.type", "firewall");
+    draft.outcome(true);
+    match kind {
+        "TRAFFIC" => traffic(draft, &row),
+        "THREAT" => threat(draft, &row),
+        "SYSTEM" => system(draft, &row),
+        "CONFIG" => config(draft, &row),
+        "USERID" => user_id(draft, &row),
+        "GLOBALPROTECT" => global_protect(draft, &row),
+        _ => {}
+    }
+    true
+}
+
+struct Row<'a>(&'a [Cow<'a, str>]);
+
+impl Row<'_> {
+    fn at(&self, index: usize) -> &str {
+        self.0.get(index).map_or("", |column| column.trim())
+    }
+}
+
+/// The columns that traffic and threats share.
+fn flow(draft: &mut Draft, row: &Row<'_>) {
+    endpoint(draft, SOURCE, row.at(7), row.at(24));
+    endpoint(draft, DESTINATION, row.at(8), row.at(25));
+    for (ip, port, at, port_at) in [
+        ("source.nat.ip", "source.nat.port", 9, 26),
+        ("destination.nat.ip", "destination.nat.port", 10, 27),
+    ] {
+        let address = row.at(at);
+        if crate::network::is_ip(address) {
+            draft.add_to_list(ecs::RELATED_IP, address);
+            if address != "0.0.0.0" {
+                draft.set(ip, address);
+                draft.set_int(port, row.at(port_at));
+            }
+        }
+    }
+    draft.set_text("rule.name", row.at(11));
+    person(draft, row.at(12));
+    let (domain, user) = split_domain(row.at(13));
+    draft.set_text("destination.user.domain", domain);
+    draft.set_text("destination.user.name", user);
+    draft.set_text("network.application", row.at(14));
+    draft.set_text("panw.panos.virtual_sys", row.at(15));
+    draft.set_text("observer.ingress.zone", row.at(16));
+    draft.set_text("observer.egress.zone", row.at(17));
+    draft.set_text("observer.ingress.interface.name", row.at(18));
+    draft.set_text("observer.egress.interface.name", row.at(19));
+    draft.set_text("panw.panos.flow_id", row.at(22));
+    draft.set_int("event.sequence", row.at(22));
+    draft.set_text("network.transport", &row.at(29).to_ascii_lowercase());
+    draft.set_text("panw.panos.action", row.at(30));
+    for (side, ip, port) in [("client.ip", 7, 24), ("server.ip", 8, 25)] {
+        if crate::network::is_ip(row.at(ip)) {
+            draft.set(side, row.at(ip));
+            let name = if side == "client.ip" {
+                "client.port"
+            } else {
+                "server.port"
+            };
+            draft.set_int(name, row.at(port));
+        }
+    }
+}
+
+/// `domain\user`
+fn split_domain(text: &str) -> (&str, &str) {
+    text.split_once('\\').unwrap_or(("", text))
+}
+
+fn person(draft: &mut Draft, text: &str) {
+    let (domain, user) = split_domain(text);
+    draft.set_text("source.user.domain", domain);
+    draft.set_text("source.user.name", user);
+    draft.set_text("user.domain", domain);
+    draft.user(user);
+}
+
+fn allows(action: &str) -> bool {
+    matches!(
+        action,
+        "allow" | "alert" | "continue" | "wildfire" | "forward" | "syncookie-sent" | "override"
+    )
+}
+
+/// Between a trusted and an untrusted zone.
+fn direction(draft: &mut Draft) {
+    let zone = |name| draft.str(name).unwrap_or("");
+    let direction = match (zone("observer.ingress.zone"), zone("observer.egress.zone")) {
+        ("trust", "untrust") => "outbound",
+        ("untrust", "trust") => "inbound",
+        ("trust", "trust") => "internal",
+        ("untrust", "untrust") => "external",
+        _ => "unknown",
+    };
+    draft.set("network.direction", direction);
+}
+
+fn traffic(draft: &mut Draft, row: &Row<'_>) {
+    flow(draft, row);
+    draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+    let sub_type = row.at(4);
+    let mut types = vec![if allows(row.at(30)) { "allowed" } else { "denied" }];
+    match sub_type {
+        "start" => types.extend(["connection", "start"]),
+        "end" => types.extend(["connection", "end"]),
+        "deny" | "drop" => types.extend(["connection", "denied"]),
+        _ => {}
+    }
+    types.dedup();
+    draft.set_list(ecs::EVENT_TYPE, &types);
+    let action = match sub_type {
+        "start" => "flow_started",
+        "end" => "flow_terminated",
+        "drop" => "flow_dropped",
+        "deny" => "flow_denied",
+        _ => "",
+    };
+    draft.set_text(ecs::EVENT_ACTION, action);
+    draft.set_int("network.bytes", row.at(31));
+    draft.set_int("source.bytes", row.at(32));
+    draft.set_int("destination.bytes", row.at(33));
+    draft.set_int("network.packets", row.at(34));
+    draft.set_int("source.packets", row.at(44));
+    draft.set_int("destination.packets", row.at(45));
+    draft.set_text(ecs::EVENT_REASON, row.at(46));
+    draft.set_text("observer.hostname", row.at(52));
+    if let Ok(seconds) = row.at(36).parse::<i64>() {
+        draft.set("event.duration", seconds.saturating_mul(1_000_000_000));
+    }
+    direction(draft);
+    if types.contains(&"denied") {
+        draft.unified("FIREWALL_BLOCK", 2);
+    }
+}
+
+fn threat(draft: &mut Draft, row: &Row<'_>) {
+    flow(draft, row);
+    draft.set(ecs::EVENT_KIND, "alert");
+    draft.set_list(ecs::EVENT_CATEGORY, &["intrusion_detection", "network"]);
+    let denied = !allows(row.at(30));
+    draft.set_list(ecs::EVENT_TYPE, &[if denied { "denied" } else { "allowed" }]);
+    let sub_type = row.at(4);
+    let action = match sub_type {
+        "data" => "data_match",
+        "file" => "file_match",
+        "flood" => "flood_detected",
+        "packet" => "packet_attack",
+        "scan" => "scan_detected",
+        "spyware" => "spyware_detected",
+        "url" => "url_filtering",
+        "virus" => "virus_detected",
+        "vulnerability" => "exploit_detected",
+        "wildfire" => "wildfire_verdict",
+        "wildfire-virus" => "wildfire_virus_detected",
+        _ => "",
+    };
+    draft.set_text(ecs::EVENT_ACTION, action);
+    draft.set_text(ecs::LOG_LEVEL, row.at(34));
+    draft.set_text("panw.panos.threat.name", row.at(32));
+    draft.set_text("panw.panos.url.category", row.at(33));
+    match row.at(35) {
+        "client-to-server" | "0" => draft.set("network.direction", "inbound"),
+        "server-to-client" | "1" => draft.set("network.direction", "outbound"),
+        _ => {}
+    }
+    match sub_type {
+        "url" => {
+            let url = row.at(31);
+            draft.set_text("url.original", url);
+            // Without a scheme: `host/path?query`.
+            let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let end = bare.find(['/', '?']).unwrap_or(bare.len());
+            let (host, path) = bare.split_at(end);
+            draft.set_text("url.domain", crate::derive::split_port(host).0);
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            draft.set_text("url.path", path);
+            draft.set_text("url.query", query);
+            if let Some((_, extension)) = path.rsplit('/').next().and_then(|last| last.rsplit_once('.')) {
+                draft.set_text("url.extension", extension);
+            }
+        }
+        _ => draft.set_text("file.name", row.at(31)),
+    }
+    draft.set_text("user_agent.original", row.at(46));
+    draft.set_text("observer.hostname", row.at(59));
+    let severity = match row.at(34) {
+        "critical" => 5,
+        "high" => 4,
+        "medium" => 3,
+        "low" => 2,
+        _ => 1,
+    };
+    match sub_type {
+        "scan" | "flood" => draft.unified("PORT_SCAN", 4),
+        "virus" | "wildfire" | "wildfire-virus" | "spyware" => draft.unified("MALWARE", severity.max(4)),
+        "url" | "file" | "data" => draft.unified(if denied { "WEB_BLOCK" } else { "WEB_ACCESS" }, severity.max(1)),
+        _ => draft.unified("INTRUSION_ATTEMPT", 5),
+    }
+}
+
+fn system(draft: &mut Draft, row: &Row<'_>) {
+    draft.set_text("panw.panos.event_id", row.at(8));
+    draft.set_text("panw.panos.module", row.at(12));
+    draft.set_text("panw.panos.severity", row.at(13));
+    draft.set_text(ecs::MESSAGE, row.at(14));
+    draft.set_list(ecs::EVENT_CATEGORY, &["host"]);
+    draft.set_list(ecs::EVENT_TYPE, &["info"]);
+    if row.at(4) == "auth" {
+        draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
+        let failed = row.at(8).contains("fail");
+        draft.outcome(!failed);
+        if failed {
+            draft.unified("LOGIN_FAIL", 3);
+        }
+    }
+}
+
+fn config(draft: &mut Draft, row: &Row<'_>) {
+    draft.set_list(ecs::EVENT_CATEGORY, &["configuration"]);
+    draft.set_list(ecs::EVENT_TYPE, &["change"]);
+    draft.set_text("panw.panos.config.host", row.at(7));
+    draft.set_text("panw.panos.config.command", row.at(9));
+    draft.set_text("panw.panos.config.admin", row.at(10));
+    draft.set_text("panw.panos.config.client", row.at(11));
+    draft.set_text("panw.panos.config.path", row.at(13));
+    draft.outcome(!row.at(12).eq_ignore_ascii_case("failed"));
+}
+
+fn user_id(draft: &mut Draft, row: &Row<'_>) {
+    // Newer versions leave out one of the columns that nobody uses.
+    let shift = usize::from(row.at(7).starts_with("vsys") || !crate::network::is_ip(row.at(7)));
+    let ip = 7 + shift - usize::from(crate::network::is_ip(row.at(7)));
+    let ip = if crate::network::is_ip(row.at(ip)) { ip } else { 8 };
+    endpoint(draft, SOURCE, row.at(ip), "");
+    draft.set_text("client.ip", row.at(ip));
+    person(draft, row.at(ip + 1));
+    draft.set_text(ecs::EVENT_ACTION, row.at(4));
+    draft.set_text("event.code", row.at(ip + 3));
+    for (name, at) in [
+        ("source.port", ip + 6),
+        ("client.port", ip + 6),
+        ("destination.port", ip + 7),
+        ("server.port", ip + 7),
+    ] {
+        draft.set_int(name, row.at(at));
+    }
+    draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
+    draft.set_list(ecs::EVENT_TYPE, &[if row.at(4) == "logout" { "end" } else { "start" }]);
+    if !row.at(ip + 17).is_empty() {
+        draft.set_text("observer.hostname", row.at(ip + 17));
+    }
+}
+
+fn global_protect(draft: &mut Draft, row: &Row<'_>) {
+    draft.set_text("event.code", row.at(8));
+    person(draft, row.at(12));
+    draft.set_text(ecs::HOST_NAME, row.at(14));
+    let (public, private) = (row.at(15), row.at(17));
+    endpoint(draft, SOURCE, if is_given(private) { private } else { public }, "");
+    if is_given(private) {
+        draft.set("client.ip", private);
+        draft.set("host.ip", private);
+        draft.set_known("source.nat.ip", public);
+    }
+    draft.set_text("host.os.full", row.at(23));
+    draft.set_text(ecs::EVENT_REASON, row.at(25));
+    draft.outcome(row.at(28) != "failure");
+    draft.set_text("observer.hostname", row.at(33));
+    draft.set_list(ecs::EVENT_CATEGORY, &["session", "network"]);
+    draft.set_list(ecs::EVENT_TYPE, &["info"]);
+    if row.at(28) == "failure" && row.at(8).contains("auth") {
+        draft.unified("LOGIN_FAIL", 3);
+    }
+}
+
+/// Whether an address was assigned.
+fn is_given(text: &str) -> bool {
+    crate::network::is_ip(text) && !matches!(text, "0.0.0.0" | "::")
+}

@@ -1,0 +1,163 @@
+//! Formats whose records are JSON objects, each described by a table: which members say that it is this format, and which
+//! of them becomes which field. Built-in tables are in `mappings/`; users write the same.
+
+mod condition;
+mod path;
+mod table;
+mod value;
+
+use std::sync::LazyLock;
+
+use model::{Timestamp, Value, ecs};
+use serde_json::{Map, Value as Json};
+
+use crate::clock::{from_number, parse_time};
+use crate::draft::Draft;
+use crate::record::Warning;
+
+pub(crate) use table::Mapping;
+
+macro_rules! tables {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("mappings/", $name, ".toml")))),*]
+    };
+}
+
+/// The first whose conditions hold gets an object, so those with stricter ones stand first.
+const TABLES: &[(&str, &str)] = tables![
+    "suricata",
+    "zeek",
+    "cloudtrail",
+    "guardduty",
+    "gcp",
+    "o365",
+    "okta",
+    "auth0",
+    "azure",
+    "kubernetes",
+    "github",
+    "cloudflare",
+    "wazuh",
+    "falco",
+    "osquery",
+    "crowdsec",
+    "adguard",
+    "caddy",
+    "traefik",
+    "docker",
+    "web",
+    "kea",
+];
+
+static BUILT_IN: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
+    // A table that does not load is found by the test below, not by a user.
+    TABLES
+        .iter()
+        .filter_map(|(_, text)| Mapping::parse(text).ok())
+        .collect()
+});
+
+/// The first table that knows an object.
+pub(crate) fn find(object: &Map<String, Json>) -> Option<&'static Mapping> {
+    BUILT_IN.iter().find(|mapping| mapping.knows(object))
+}
+
+/// The table of a log type.
+pub(crate) fn named(log_type: &str) -> Option<&'static Mapping> {
+    BUILT_IN.iter().find(|mapping| mapping.answers_to(log_type))
+}
+
+/// The names of the tables.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|mapping| mapping.name)
+}
+
+impl Mapping {
+    /// Sets what the table says of an object.
+    pub(crate) fn apply(&self, draft: &mut Draft, object: &Map<String, Json>) {
+        draft.set(ecs::PICKET_LOG_TYPE, self.name);
+        draft.set(ecs::EVENT_DATASET, self.dataset);
+        for path in &self.time {
+            let Some(value) = path.get(object) else { continue };
+            match time(&value) {
+                Some(time) => {
+                    draft.timestamp = Some(time);
+                    break;
+                }
+                None => draft.warn(Warning::InvalidTime),
+            }
+        }
+        for step in &self.steps {
+            if !step.conditions.iter().all(|condition| condition.holds(object)) {
+                continue;
+            }
+            for (name, value) in &step.constants {
+                draft.put(name.clone(), value.clone());
+            }
+            for (name, text) in &step.additions {
+                draft.add_to_list(name, text);
+            }
+            for (name, sources) in &step.members {
+                let found = sources.iter().find_map(|source| source.read(object));
+                if let Some(value) = found.and_then(|value| value::fit(name, value)) {
+                    value::place(draft, name, value);
+                }
+            }
+            for lookup in &step.lookups {
+                let key = lookup.from.iter().find_map(|source| source.read(object));
+                let key = key.as_ref().map(Value::to_text);
+                if let Some(row) = key.and_then(|key| lookup.row(&key)) {
+                    for (name, value) in row {
+                        draft.put(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn time(value: &Json) -> Option<Timestamp> {
+    match value {
+        Json::String(text) => parse_time(text),
+        Json::Number(number) => from_number(number.as_f64()?),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_table_loads() {
+        for (name, text) in TABLES {
+            if let Err(error) = Mapping::parse(text) {
+                panic!("{name}: {error}");
+            }
+        }
+        assert_eq!(names().count(), TABLES.len());
+    }
+
+    #[test]
+    fn mistakes_in_a_table_say_where_they_are() {
+        for (table, expected) in [
+            ("name = 1", "name"),
+            (
+                "name = \"a\"\ndataset = \"a.b\"\n[[step]]\nfields = {\"x\" = \"a|nonsense\"}",
+                "nonsense",
+            ),
+            (
+                "name = \"a\"\ndataset = \"a.b\"\n[[step]]\nfields = {\"picket.x\" = \"a\"}",
+                "picket.x",
+            ),
+            ("name = \"a\"\ndataset = \"a.b\"\n[[step]]\nfield = {}", "field"),
+            (
+                "name = \"a\"\ndataset = \"a.b\"\n[[step]]\nfields = {\"x\" = \"a[b\"}",
+                "a[b",
+            ),
+        ] {
+            let error = Mapping::parse(table).err().unwrap().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a value is in an object: `a.b`, `a[0].b`, `a[Name=Identity].Value`, `a[].b`.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value as Json};
+
+/// Most elements of a list that are looked at.
+const MAX_ITEMS: usize = 64;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Pick {
+    /// The member itself.
+    Whole,
+    /// One element.
+    At(usize),
+    /// The first element whose member has this text.
+    Where(String, String),
+    /// All elements.
+    Each,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Segment {
+    name: String,
+    pick: Pick,
+}
+
+/// A path.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Path {
+    /// The whole, for members with dots in their names.
+    text: String,
+    segments: Vec<Segment>,
+}
+
+impl Path {
+    /// Reads a path; the error is what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut segments = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            if name.is_empty() || segments.len() >= 16 {
+                return Err(format!("path {text:?}: expected names with dots between them"));
+            }
+            let (pick, after) = match after.strip_prefix('[') {
+                None => (Pick::Whole, after),
+                Some(inner) => {
+                    let (inner, after) = inner
+                        .split_once(']')
+                        .ok_or_else(|| format!("path {text:?}: expected ] after ["))?;
+                    let pick =
+                        match (inner, inner.split_once('=')) {
+                            ("", _) => Pick::Each,
+                            (_, Some((name, value))) => Pick::Where(name.to_owned(), value.to_owned()),
+                            (index, None) => Pick::At(index.parse().map_err(|_| {
+                                format!("path {text:?}: expected a number, name=value or nothing in []")
+                            })?),
+                        };
+                    (pick, after)
+                }
+            };
+            segments.push(Segment {
+                name: name.to_owned(),
+                pick,
+            });
+            rest = after.strip_prefix('.').unwrap_or(after);
+        }
+        if segments.is_empty() {
+            return Err("expected a path, got nothing".to_owned());
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+        })
+    }
+
+    /// The value there, if it is one; with `[]` a list of all.
+    pub(crate) fn get<'a>(&self, object: &'a Map<String, Json>) -> Option<Cow<'a, Json>> {
+        if self.segments.len() > 1
+            && let Some(value) = object.get(&self.text)
+        {
+            return Some(Cow::Borrowed(value)).filter(|value| !value.is_null());
+        }
+        walk(&self.segments, object).filter(|value| !value.is_null())
+    }
+}
+
+fn walk<'a>(segments: &[Segment], object: &'a Map<String, Json>) -> Option<Cow<'a, Json>> {
+    let (first, rest) = segments.split_first()?;
+    let value = object.get(&first.name)?;
+    let picked = match &first.pick {
+        Pick::Whole => value,
+        Pick::At(index) => value.as_array()?.get(*index)?,
+        Pick::Where(name, text) => value
+            .as_array()?
+            .iter()
+            .take(MAX_ITEMS)
+            .find(|item| item.get(name).and_then(Json::as_str) == Some(text))?,
+        Pick::Each => {
+            let items = value.as_array()?.iter().take(MAX_ITEMS);
+            let all: Vec<Json> = items
+                .filter_map(|item| match (rest.is_empty(), item) {
+                    (true, item) => Some(item.clone()),
+                    (false, Json::Object(inner)) => walk(rest, inner).map(Cow::into_owned),
+                    (false, _) => None,
+                })
+                .filter(|item| !item.is_null())
+                .collect();
+            return (!all.is_empty()).then_some(Cow::Owned(Json::Array(all)));
+        }
+    };
+    if rest.is_empty() {
+        return Some(Cow::Borrowed(picked));
+    }
+    let inner = picked.as_object()?;
+    // `id.orig_h` and the like: a name with a dot.
+    if rest.len() > 1 {
+        let dotted: Vec<&str> = rest.iter().map(|segment| segment.name.as_str()).collect();
+        if let Some(value) = inner.get(&dotted.join(".")) {
+            return Some(Cow::Borrowed(value));
+        }
+    }
+    walk(rest, inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn paths_find_what_they_name() {
+        let object =
+            json!({"a": {"b": 1, "c.d": 2}, "id.h": "x", "l": [{"n": "p", "v": "q"}, {"n": "r", "v": "s"}], "z": null});
+        let object = object.as_object().unwrap();
+        for (path, expected) in [
+            ("a.b", Some(json!(1))),
+            ("a.c.d", Some(json!(2))),
+            ("id.h", Some(json!("x"))),
+            ("l[1].v", Some(json!("s"))),
+            ("l[n=p].v", Some(json!("q"))),
+            ("l[].v", Some(json!(["q", "s"]))),
+            ("l[n=z].v", None),
+            ("a.b.c", None),
+            ("z", None),
+            ("y", None),
+        ] {
+            let found = Path::parse(path).unwrap().get(object).map(Cow::into_owned);
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Taking a line apart from the left.
+
+/// What is left of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan<'a> {
+    pub(crate) rest: &'a str,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+
+    /// Takes a word and the spaces around it; `None` at the end.
+    pub(crate) fn word(&mut self) -> Option<&'a str> {
+        let text = self.rest.trim_start_matches([' ', '\t']);
+        let end = text.find([' ', '\t']).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        self.rest = rest.trim_start_matches([' ', '\t']);
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Takes `"…"`, in which a backslash makes the next character part of the text, as it stands.
+    pub(crate) fn quoted(&mut self) -> Option<&'a str> {
+        let text = self.rest.strip_prefix('"')?;
+        let mut escaped = false;
+        let end = text.bytes().position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        })?;
+        self.rest = text.get(end + 1..)?;
+        text.get(..end)
+    }
+
+    /// Takes spaces.
+    pub(crate) fn spaces(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t']);
+    }
+
+    /// Takes `open…close`.
+    pub(crate) fn enclosed(&mut self, open: char, close: char) -> Option<&'a str> {
+        let (inner, rest) = self.rest.strip_prefix(open)?.split_once(close)?;
+        self.rest = rest;
+        Some(inner)
+    }
+}
+
+/// A text without the escapes of a quoted field: `\"`, `\\`, and `\xHH` as nginx and Apache write them.
+pub(crate) fn unescape(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match after {
+            [b'x' | b'X', high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push(hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0));
+                rest = tail;
+            }
+            [quoted @ (b'"' | b'\\' | b'\''), tail @ ..] => {
+                bytes.push(*quoted);
+                rest = tail;
+            }
+            _ => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+/// The value of a hexadecimal digit.
+pub(crate) fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Splits a line at a separator that does not count between double quotes; quotes are taken off, `""` within is one.
+/// At most `most` columns.
+pub(crate) fn columns(text: &str, separator: u8, most: usize) -> Vec<std::borrow::Cow<'_, str>> {
+    let bytes = text.as_bytes();
+    let mut columns = Vec::new();
+    let mut at = 0;
+    while columns.len() < most {
+        if bytes.get(at) == Some(&b'"') {
+            let mut end = at + 1;
+            let mut doubled = false;
+            loop {
+                match bytes.get(end) {
+                    None => break,
+                    Some(b'"') if bytes.get(end + 1) == Some(&b'"') => {
+                        doubled = true;
+                        end += 2;
+                    }
+                    Some(b'"') => break,
+                    Some(_) => end += 1,
+                }
+            }
+            let inner = text.get(at + 1..end).unwrap_or("");
+            columns.push(if doubled {
+                inner.replace("\"\"", "\"").into()
+            } else {
+                inner.into()
+            });
+            at = (end + 1).min(bytes.len());
+            // What stands between the closing quote and the separator belongs to nothing.
+            at += bytes
+                .get(at..)
+                .and_then(|rest| memchr::memchr(separator, rest))
+                .unwrap_or(bytes.len() - at);
+        } else {
+            let end = bytes
+                .get(at..)
+                .and_then(|rest| memchr::memchr(separator, rest))
+                .map_or(bytes.len(), |n| at + n);
+            columns.push(text.get(at..end).unwrap_or("").into());
+            at = end;
+        }
+        if at >= bytes.len() {
+            break;
+        }
+        at += 1;
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_keep_what_quotes_hold() {
+        assert_eq!(columns("a,,\"b,\"\"c\"\"\",d", b',', 9), ["a", "", "b,\"c\"", "d"]);
+        assert_eq!(columns("a,\"open", b',', 9), ["a", "open"]);
+        assert_eq!(columns("a,", b',', 9), ["a", ""]);
+        assert_eq!(columns("a,b,c", b',', 2), ["a", "b"]);
+        assert_eq!(columns("", b',', 9), [""]);
+    }
+
+    #[test]
+    fn quoted_fields_end_at_the_first_bare_quote() {
+        let mut scan = Scan::new(r#""a \"b\\" c"#);
+        assert_eq!(scan.quoted(), Some(r#"a \"b\\"#));
+        assert_eq!(scan.rest, " c");
+        assert_eq!(unescape(r#"a \"b\\ \x22\x4"#), r#"a "b\ "\x4"#);
+        assert_eq!(Scan::new("\"open").quoted(), None);
+    }
+}

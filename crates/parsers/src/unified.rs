@@ -1,0 +1,90 @@
+//! Heimdall's unified view, where the format did not say itself: a type and a severity from 1 (information) to 5
+//! (critical) from how the event is categorized.
+
+use model::{Value, ecs};
+
+use crate::draft::Draft;
+
+/// Sets `picket.event_type` and `event.severity` where they are not set.
+pub(crate) fn derive(draft: &mut Draft) {
+    if draft.get(ecs::PICKET_EVENT_TYPE).is_none()
+        && let Some((kind, severity)) = classify(draft)
+    {
+        draft.set(ecs::PICKET_EVENT_TYPE, kind);
+        if !has_severity(draft) {
+            draft.set(ecs::EVENT_SEVERITY, severity);
+        }
+    }
+    if !has_severity(draft) {
+        let severity = by_level(draft.str(ecs::LOG_LEVEL).unwrap_or(""));
+        draft.set(ecs::EVENT_SEVERITY, severity);
+    }
+}
+
+fn has_severity(draft: &Draft) -> bool {
+    matches!(draft.get(ecs::EVENT_SEVERITY), Some(Value::Int(1..=5)))
+}
+
+fn holds(draft: &Draft, name: &str, text: &str) -> bool {
+    match draft.get(name) {
+        Some(Value::Str(one)) => one == text,
+        Some(Value::List(items)) => items.iter().any(|item| item.as_str() == Some(text)),
+        _ => false,
+    }
+}
+
+fn classify(draft: &Draft) -> Option<(&'static str, i64)> {
+    let category = |text| holds(draft, ecs::EVENT_CATEGORY, text);
+    let kind = |text| holds(draft, ecs::EVENT_TYPE, text);
+    let failed = draft.str(ecs::EVENT_OUTCOME) == Some("failure");
+    let alert = draft.str(ecs::EVENT_KIND) == Some("alert");
+    Some(if category("malware") {
+        ("MALWARE", 5)
+    } else if category("intrusion_detection") {
+        let severity = if kind("denied") { 4 } else { 5 };
+        ("INTRUSION_ATTEMPT", if alert { severity } else { 3 })
+    } else if category("authentication") && (kind("start") || kind("info")) && draft.get(ecs::USER_NAME).is_some() {
+        match draft.str(ecs::EVENT_OUTCOME) {
+            Some("failure") => ("LOGIN_FAIL", 3),
+            Some("success") => ("LOGIN_SUCCESS", 1),
+            _ => return None,
+        }
+    } else if category("iam") && kind("creation") && kind("user") && !failed {
+        ("ACCOUNT_CREATE", 4)
+    } else if category("iam") && kind("deletion") && kind("user") && !failed {
+        ("ACCOUNT_DELETE", 4)
+    } else if category("iam") {
+        ("ACCOUNT_CHANGE", 3)
+    } else if draft.get(ecs::DNS_QUESTION_NAME).is_some() {
+        if kind("denied") {
+            ("DNS_BLOCK", 1)
+        } else {
+            ("DNS_QUERY", 1)
+        }
+    } else if category("network") && kind("denied") {
+        ("FIREWALL_BLOCK", 2)
+    } else if category("network") && kind("allowed") {
+        ("FIREWALL_ALLOW", 1)
+    } else if category("web") && kind("access") {
+        ("WEB_ACCESS", 1)
+    } else if category("process") && kind("start") {
+        ("PROCESS_START", 1)
+    } else if alert {
+        ("ALERT", 4)
+    } else {
+        return None;
+    })
+}
+
+fn by_level(level: &str) -> i64 {
+    let is = |names: &[&str]| names.iter().any(|name| level.eq_ignore_ascii_case(name));
+    if is(&["emergency", "emerg", "alert", "critical", "crit", "fatal", "panic"]) {
+        5
+    } else if is(&["error", "err", "severe"]) {
+        3
+    } else if is(&["warning", "warn"]) {
+        2
+    } else {
+        1
+    }
+}

@@ -1,0 +1,310 @@
+//! What a user agent is, by the names of the uap project that other tools use too.
+
+use model::Value;
+
+use crate::draft::Draft;
+
+/// Longest user agent that is looked into.
+const MAX_LEN: usize = 2048;
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Agent {
+    name: String,
+    version: String,
+    os: &'static str,
+    device: String,
+}
+
+/// Sets what `user_agent.original` says.
+pub(crate) fn derive(draft: &mut Draft) {
+    if draft.get("user_agent.name").is_some() {
+        return;
+    }
+    let Some(text) = draft.str("user_agent.original").filter(|text| text.len() <= MAX_LEN) else {
+        return;
+    };
+    let agent = read(text);
+    draft.set("user_agent.name", Value::Str(agent.name));
+    draft.set("user_agent.device.name", Value::Str(agent.device));
+    if !agent.version.is_empty() {
+        draft.set("user_agent.version", Value::Str(agent.version));
+    }
+    if !agent.os.is_empty() {
+        draft.set("user_agent.os.name", agent.os);
+    }
+}
+
+/// Marks of browsers and the names they go by; the first that occurs decides.
+const BROWSERS: &[(&str, &str)] = &[
+    ("FBAV/", "Facebook"),
+    ("YandexSearch/", "YandexSearch"),
+    ("Silk/", "Amazon Silk"),
+    ("YaBrowser/", "Yandex Browser"),
+    ("MiuiBrowser/", "MiuiBrowser"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("UCBrowser/", "UC Browser"),
+    ("EdgA/", "Edge Mobile"),
+    ("EdgiOS/", "Edge Mobile"),
+    ("Edge/", "Edge"),
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Vivaldi/", "Vivaldi"),
+    ("HeadlessChrome/", "HeadlessChrome"),
+    ("CriOS/", "Chrome Mobile iOS"),
+    ("FxiOS/", "Firefox iOS"),
+    ("PhantomJS/", "PhantomJS"),
+    ("Thunderbird/", "Thunderbird"),
+    ("SeaMonkey/", "SeaMonkey"),
+    ("Electron/", "Electron"),
+    ("Trident/7.0", "IE"),
+    ("MSIE ", "IE"),
+    ("Presto/", "Opera"),
+];
+
+/// Programs that name themselves first, where the name they go by is another.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("python-requests/", "Python Requests"),
+    ("Python-urllib/", "Python-urllib"),
+    ("python-urllib3/", "Python urllib3"),
+    ("aiohttp/", "aiohttp"),
+    ("curl/", "curl"),
+    ("Wget/", "Wget"),
+    ("Go-http-client/", "Go-http-client"),
+    ("okhttp/", "okhttp"),
+    ("Apache-HttpClient/", "Apache-HttpClient"),
+    ("Java/", "Java"),
+    ("aws-cli/", "aws-cli"),
+    ("Boto3/", "Boto3"),
+    ("Boto/", "Boto"),
+    ("aws-sdk-java/", "aws-sdk-java"),
+    ("aws-sdk-go/", "aws-sdk-go"),
+    ("Debian APT-HTTP/", "Debian APT-HTTP"),
+    ("Microsoft-CryptoAPI/", "Microsoft-CryptoAPI"),
+    ("libwww-perl/", "libwww-perl"),
+    ("PostmanRuntime/", "PostmanRuntime"),
+    ("axios/", "axios"),
+    ("Opera/", "Opera"),
+];
+
+/// Words of programs that fetch by themselves.
+const SPIDERS: &[(&str, &str)] = &[
+    ("Googlebot", "Googlebot"),
+    ("bingbot", "bingbot"),
+    ("YandexBot", "YandexBot"),
+    ("Baiduspider", "Baiduspider"),
+    ("DuckDuckBot", "DuckDuckBot"),
+    ("Applebot", "Applebot"),
+    ("AhrefsBot", "AhrefsBot"),
+    ("SemrushBot", "SemrushBot"),
+    ("facebookexternalhit", "FacebookBot"),
+    ("Facebot", "Facebot"),
+    ("Twitterbot", "Twitterbot"),
+    ("Slackbot", "Slackbot"),
+];
+
+/// Reads an agent.
+pub(crate) fn read(text: &str) -> Agent {
+    let text = text.trim_start_matches('[');
+    let os = system(text);
+    let mut device = device(text, os);
+    let found = SPIDERS.iter().find(|(mark, _)| text.contains(mark));
+    if let Some((mark, name)) = found {
+        return agent(name, after(text, &format!("{mark}/")), os, "Spider");
+    }
+    if let Some((mark, name)) = PROGRAMS.iter().find(|(mark, _)| text.starts_with(mark)) {
+        // Amazon's own tools with their library count as spiders there.
+        if name.starts_with("aws-cli") && text.contains("botocore/") || name.starts_with("Boto") {
+            "Spider".clone_into(&mut device);
+        }
+        return agent(name, after(text, mark), os, &device);
+    }
+    if let Some((mark, name)) = BROWSERS.iter().find(|(mark, _)| text.contains(mark)) {
+        let version = match *name {
+            "IE" if mark.starts_with('T') => "11.0",
+            _ => after(text, mark),
+        };
+        let name = if *name == "Opera" && text.contains("Mobile") {
+            "Opera Mobile"
+        } else {
+            name
+        };
+        return agent(name, version, os, &device);
+    }
+    let mobile = text.contains("Mobile");
+    if text.contains("Firefox/") {
+        let version = after(text, "Firefox/");
+        let name = match version.bytes().find(u8::is_ascii_alphabetic) {
+            Some(b'a') => "Firefox Alpha",
+            Some(b'b') => "Firefox Beta",
+            _ if os == "Android" || mobile => "Firefox Mobile",
+            _ => "Firefox",
+        };
+        return agent(name, version, os, &device);
+    }
+    if text.contains("Chrome/") {
+        let name = match (os, mobile) {
+            ("Android", true) if text.contains("; wv)") || text.contains("Version/4.0") => "Chrome Mobile WebView",
+            (_, true) => "Chrome Mobile",
+            _ => "Chrome",
+        };
+        return agent(name, after(text, "Chrome/"), os, &device);
+    }
+    if text.contains("Safari/") && text.contains("Mozilla/") {
+        let name = match os {
+            "Android" => "Android",
+            "iOS" => "Mobile Safari",
+            _ if text.contains("Version/") => "Safari",
+            _ => "Other",
+        };
+        return agent(name, after(text, "Version/"), os, &device);
+    }
+    if os == "iOS" && text.contains("AppleWebKit/") {
+        return agent("Mobile Safari UI/WKWebView", "", os, &device);
+    }
+    let crawls = ["bot/", "crawler", "spider", "monitoring"]
+        .iter()
+        .any(|word| text.contains(word));
+    if crawls {
+        "Spider".clone_into(&mut device);
+    }
+    agent("Other", "", os, &device)
+}
+
+fn agent(name: &str, version: &str, os: &'static str, device: &str) -> Agent {
+    Agent {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        os,
+        device: device.to_owned(),
+    }
+}
+
+/// The version after a mark.
+fn after<'a>(text: &'a str, mark: &str) -> &'a str {
+    let Some((_, rest)) = text.split_once(mark) else {
+        return "";
+    };
+    let end = rest
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
+        .unwrap_or(rest.len());
+    rest.get(..end).unwrap_or("")
+}
+
+fn system(text: &str) -> &'static str {
+    const MARKS: &[(&str, &str)] = &[
+        ("Windows Phone", "Windows Phone"),
+        ("Windows NT", "Windows"),
+        (" Windows/", "Windows"),
+        ("iPhone OS", "iOS"),
+        ("iPhone;", "iOS"),
+        ("iPad;", "iOS"),
+        ("Android", "Android"),
+        ("Mac OS X", "Mac OS X"),
+        ("Macintosh;", "Mac OS X"),
+        ("CrOS", "Chrome OS"),
+        ("Ubuntu;", "Ubuntu"),
+        ("Ubuntu/", "Ubuntu"),
+        ("Debian", "Debian"),
+        ("Fedora", "Fedora"),
+        ("FreeBSD", "FreeBSD"),
+        ("OpenBSD", "OpenBSD"),
+        ("Linux", "Linux"),
+        ("linux-gnu", "Linux"),
+    ];
+    MARKS
+        .iter()
+        .find(|(mark, _)| text.contains(mark))
+        .map_or("", |(_, name)| name)
+}
+
+fn device(text: &str, os: &str) -> String {
+    match os {
+        "Mac OS X" => "Mac".to_owned(),
+        "iOS" => ["iPad", "iPod", "iPhone"]
+            .iter()
+            .find(|name| text.contains(*name))
+            .map_or_else(|| "iOS-Device".to_owned(), |name| (*name).to_owned()),
+        "Android" => model_of(text),
+        _ => "Other".to_owned(),
+    }
+}
+
+/// `Mozilla/5.0 (Linux; [U; ]Android 9; [en-us; ]MODEL[ Build/X][; wv])`
+fn model_of(text: &str) -> String {
+    let inner = text
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map_or("", |(inner, _)| inner);
+    let mut parts = inner
+        .split("; ")
+        .skip_while(|part| !part.starts_with("Android"))
+        .skip(1);
+    let is_language = |part: &str| part.len() <= 5 && part.as_bytes().get(2) == Some(&b'-');
+    let mut model = parts.next().unwrap_or("");
+    if is_language(model) {
+        model = parts.next().unwrap_or("");
+    }
+    let model = model.split("Build/").next().unwrap_or("").trim();
+    if model.is_empty() || matches!(model, "Mobile" | "K") {
+        return "Generic Smartphone".to_owned();
+    }
+    if model.starts_with("KF") || model.starts_with("Kindle") {
+        return "Kindle".to_owned();
+    }
+    match model {
+        _ if model.starts_with("SM-") || model.starts_with("GT-") => format!("Samsung {model}"),
+        _ if model.starts_with("Redmi") || model.starts_with("Mi ") => format!("XiaoMi {model}"),
+        _ => model.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_have_the_names_others_give_them() {
+        for (text, name, version, os, device) in [
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.12; rv:50.0) Gecko/20100101 Firefox/50.0",
+                "Firefox",
+                "50.0",
+                "Mac OS X",
+                "Mac",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0",
+                "Edge",
+                "131.0.0.0",
+                "Windows",
+                "Other",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+                "Mobile Safari",
+                "17.5",
+                "iOS",
+                "iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
+                "Chrome Mobile",
+                "131.0.0.0",
+                "Android",
+                "Samsung SM-S918B",
+            ),
+            (
+                "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+                "Googlebot",
+                "2.1",
+                "",
+                "Spider",
+            ),
+            ("curl/8.5.0", "curl", "8.5.0", "", "Other"),
+            ("() { :; }; /bin/bash -c id", "Other", "", "", "Other"),
+            ("", "Other", "", "", "Other"),
+        ] {
+            assert_eq!(read(text), agent(name, version, os, device), "{text}");
+        }
+    }
+}
