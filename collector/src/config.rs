@@ -1,11 +1,13 @@
 //! Settings of a collector, and what they may be.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bootstrap::config::ConfigError;
 use bootstrap::{AdminConfig, LogConfig, MongoConfig, ServiceConfig};
 use identity::TlsFiles;
+use model::retention::{self, Keep, Policy};
 use model::{NodeId, Tenant};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Where it listens for syslog.
     pub syslog: Syslog,
+    /// How long events are kept.
+    pub retention: Retention,
 }
 
 /// `[grpc]`
@@ -94,6 +98,62 @@ pub struct Syslog {
     pub idle_secs: u64,
 }
 
+/// `[retention]`: the same on all collectors, as one of them at a time removes what is over, for all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Days events are kept whose class has none of its own: 1 to 36,500.
+    pub days: u32,
+    /// Days by class of event, such as `web = 14`: each 1 to 36,500. The class of an event is its first `event.category`
+    /// or, when it has none of ECS's, its `picket.log_type`.
+    pub classes: BTreeMap<String, u32>,
+    /// What holds instead for single tenants: `days` and `classes` of their own.
+    pub tenants: BTreeMap<String, Keep>,
+    /// Seconds between two passes: 1 to 86,400.
+    pub check_secs: u64,
+}
+
+impl Retention {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            default: Keep {
+                days: self.days,
+                classes: self.classes.clone(),
+            },
+            tenants: self.tenants.clone(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let policy = self.policy();
+        let of_tenants = policy
+            .tenants
+            .iter()
+            .map(|(tenant, keep)| (format!("tenants.{tenant}."), keep));
+        for (prefix, keep) in std::iter::once((String::new(), &policy.default)).chain(of_tenants) {
+            if let Some((key, value)) = keep.mistake() {
+                let expected = format!("1 to {} days for a class of a-z, 0-9 and _", retention::MAX_DAYS);
+                return Err(ConfigError::value(&format!("retention.{prefix}{key}"), expected, value));
+            }
+        }
+        if let Some(tenant) = policy.tenants.keys().find(|tenant| tenant.parse::<Tenant>().is_err()) {
+            return Err(ConfigError::value("retention.tenants", "names of tenants", tenant));
+        }
+        within("retention.check_secs", self.check_secs, 1, 86_400)
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            days: retention::DEFAULT_DAYS,
+            classes: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            check_secs: 3600,
+        }
+    }
+}
+
 #[allow(clippy::expect_used, reason = "the name is a constant")]
 fn default_node() -> NodeId {
     "collector-1".parse().expect("a valid name")
@@ -111,6 +171,7 @@ impl Default for Config {
             enrolment: Enrolment::default(),
             ingest: Ingest::default(),
             syslog: Syslog::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -238,7 +299,8 @@ impl ServiceConfig for Config {
         syslog.tcp()?;
         within("syslog.memory_bytes", syslog.memory_bytes, 1 << 20, 1 << 40)?;
         within("syslog.max_connections", syslog.max_connections, 1, 100_000)?;
-        within("syslog.idle_secs", syslog.idle_secs, 1, 86_400)
+        within("syslog.idle_secs", syslog.idle_secs, 1, 86_400)?;
+        self.retention.validate()
     }
 }
 
@@ -252,6 +314,9 @@ mod tests {
         let mut config = Config::default();
         config.ingest.window = 0;
         assert_eq!(config.validate().unwrap_err().key(), Some("ingest.window"));
+        let mut config = Config::default();
+        config.retention.classes.insert("web".to_owned(), 0);
+        assert_eq!(config.validate().unwrap_err().key(), Some("retention.classes.web"));
         let mut config = Config::default();
         config.syslog.udp_addr = "5140".to_owned();
         assert_eq!(config.validate().unwrap_err().key(), Some("syslog.udp_addr"));

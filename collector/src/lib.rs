@@ -4,7 +4,7 @@
 //! The way of a batch: [`stream`] reads it when the sender may send and there is memory for it; [`batch`] checks that it is
 //! what it says it is; [`normalize`] turns its records into events; [`merge`] puts them into a block with those of others
 //! and stores it, exactly once, however long it takes; [`delivery`] says what may be acknowledged; [`forward`] hands the
-//! block to the detector that owns its partition. `docs/reference/delivery.md` tells it from outside.
+//! block to the detector that owns its partition. Later, [`keeping`] removes what is over. `docs/reference/delivery.md` tells it from outside.
 
 mod admin;
 mod batch;
@@ -15,6 +15,7 @@ mod drops;
 mod enrol;
 mod forward;
 mod intake;
+mod keeping;
 mod limits;
 mod memory;
 mod merge;
@@ -25,5 +26,5 @@ mod stream;
 mod syslog;
 mod tokens;
 
-pub use config::{Config, Enrolment, Grpc, Ingest, Syslog};
+pub use config::{Config, Enrolment, Grpc, Ingest, Retention, Syslog};
 pub use service::{main, main_with, start};

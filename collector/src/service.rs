@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Enrolment};
 use crate::forward::{self, Channels, Forwarder};
 use crate::intake::Intake;
+use crate::keeping::Keeper;
 use crate::limits::{EnrolmentLimits, IngestLimits};
 use crate::memory::Memory;
 use crate::merge::{Merger, Write};
@@ -122,6 +123,8 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
 
     let tasks = &ctx.tasks;
     tasks.spawn("merge", merging);
+    let keeper = Keeper::new(&config, store.clone(), ctx.shutdown.clone());
+    tasks.spawn("retention", keeper.retain());
     tasks.spawn(
         "forward",
         forward::run(

@@ -14,8 +14,10 @@ mod database;
 mod durations;
 mod enrol;
 mod feeds;
+mod hold;
 mod intel;
 mod node;
+mod retention;
 mod rules;
 mod search;
 mod send;
@@ -76,6 +78,12 @@ enum Command {
     Send(send::Args),
     /// Show nodes, backlog and rates
     Status(status::Args),
+    /// Keep events whatever their age
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// How long events are kept
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Let endpoints in
     #[command(subcommand)]
     Enrol(enrol::Command),
@@ -126,6 +134,8 @@ fn main() -> ExitCode {
             Command::Search(args) => search::run(*args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Hold(command) => hold::run(command).await,
+            Command::Retention(command) => retention::run(command).await,
             Command::Enrol(command) => enrol::run(command).await,
             Command::Ca(command) => ca::run(command).await,
             Command::Audit(command) => audit::run(command).await,

@@ -57,6 +57,8 @@ pub struct UpNode {
 pub struct Options {
     /// Further arguments of `picket up`.
     pub args: Vec<String>,
+    /// Environment of `picket up` and what it starts.
+    pub env: Vec<(&'static str, String)>,
     /// Parts of log lines with ERROR that this story brings about on purpose.
     pub expected_errors: Vec<&'static str>,
 }
@@ -434,6 +436,7 @@ async fn launch(dir: &Path, options: &Options) -> anyhow::Result<(Child, Up)> {
             "--no-host-logs",
         ])
         .args(&options.args)
+        .envs(options.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(out.try_clone().context("share up.log")?)
         .stderr(out);

@@ -9,6 +9,7 @@ mod feeds;
 mod first_alert;
 mod hostile;
 mod intel;
+mod keeping;
 mod numbered;
 mod operator;
 mod reload;

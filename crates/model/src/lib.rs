@@ -15,6 +15,7 @@ pub mod indicator;
 pub mod level;
 pub mod node;
 pub mod partition;
+pub mod retention;
 pub mod rule;
 pub mod time;
 

@@ -8,8 +8,8 @@ use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::{
-    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, hunts, idempotency,
-    indicators, leases, nodes, rule_stats, rule_versions, rules, suppressed, suppressions, users, windows,
+    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, holds, hunts,
+    idempotency, indicators, leases, nodes, rule_stats, rule_versions, rules, suppressed, suppressions, users, windows,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -65,6 +65,7 @@ impl Store {
         windows::ensure_indexes(self).await?;
         indicators::ensure_indexes(self).await?;
         feeds::ensure_indexes(self).await?;
+        holds::ensure_indexes(self).await?;
         hunts::ensure_indexes(self).await?;
         alerts::ensure_indexes(self).await?;
         users::ensure_indexes(self).await?;

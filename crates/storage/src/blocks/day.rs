@@ -62,7 +62,13 @@ impl Day {
     }
 
     pub(crate) fn from_collection(name: &str) -> Option<Self> {
-        let date = NaiveDate::parse_from_str(name.strip_prefix("blocks_")?, "%Y%m%d").ok()?;
+        Self::parse(name.strip_prefix("blocks_")?)
+    }
+
+    /// Reads `YYYYMMDD`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok()?;
         Self::from_number(i64::from(
             date.num_days_from_ce() - NaiveDate::default().num_days_from_ce(),
         ))

@@ -6,7 +6,7 @@ use bson::spec::BinarySubtype;
 use bson::{RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr};
 use model::{Partition, SourceId, Timestamp};
 
-use super::{BlockBatch, BlockId, Day, NewBlock, StoredBlock};
+use super::{BlockBatch, BlockId, Day, NewBlock, StoredBlock, classes};
 use crate::Error;
 
 /// Version of the document's form.
@@ -51,6 +51,9 @@ pub(super) fn write(block: &NewBlock, id: BlockId) -> RawDocumentBuf {
         }
         document.append(cstr!("ips"), list);
     }
+    if let Some(classes) = classes::of_body(&block.body) {
+        document.append(cstr!("classes"), classes.as_str());
+    }
     document.append(cstr!("v"), VERSION);
     document.append(cstr!("node"), block.node.as_str());
     document.append(cstr!("at"), bson::DateTime::from_millis(block.at.as_millis()));
@@ -75,8 +78,18 @@ fn ceil_millis(time: Timestamp) -> i64 {
     Timestamp(time.0.saturating_add(999)).as_millis()
 }
 
-/// Reads a block; `body` is left empty when it was not asked for.
+/// Reads a block; `body` is left empty when it was not asked for. Also one that another took the place of, for whoever
+/// still knows its name.
 pub(super) fn read(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
+    let mut block = read_without_body(raw, day)?;
+    if let Ok(body) = raw.get_binary("body") {
+        block.body = body.bytes.to_vec();
+    }
+    Ok(block)
+}
+
+/// [`read`] for whoever does not look at the body.
+pub(super) fn read_without_body(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
     let wrong = |field: &str, expected: &str| Error::invalid(format!("blocks.{field}"), expected);
     let number = |field: &'static str| raw.get_i32(field).map_err(|_| wrong(field, "a 32-bit number"));
     let time = |field: &'static str| {
@@ -85,7 +98,10 @@ pub(super) fn read(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
             .map_err(|_| wrong(field, "a date"))
     };
     let id = raw.get_object_id("_id").map_err(|_| wrong("_id", "an object id"))?;
-    let tenant = raw.get_str("tenant").map_err(|_| wrong("tenant", "text"))?;
+    let tenant = raw
+        .get_str("tenant")
+        .or_else(|_| raw.get_document("was").and_then(|was| was.get_str("tenant")))
+        .map_err(|_| wrong("tenant", "text"))?;
     let mut sources = Vec::new();
     for source in raw.get_array("srcs").map_err(|_| wrong("srcs", "a list"))? {
         let source = source
@@ -109,10 +125,7 @@ pub(super) fn read(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
         events: u32::try_from(number("n")?).map_err(|_| wrong("n", "a count"))?,
         sources,
         at: time("at")?,
-        body: raw
-            .get_binary("body")
-            .map(|body| body.bytes.to_vec())
-            .unwrap_or_default(),
+        body: Vec::new(),
     })
 }
 

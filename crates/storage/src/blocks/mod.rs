@@ -7,14 +7,23 @@
 //! A document's fields: `_id`, `tenant`, `part`, `min` and `max` (event times, rounded outwards to milliseconds), `n`
 //! (events), `minutes` (how many each minute has; absent when they are too many), `batches: [{k, seq, n, src, hash}]`, `srcs`, `ips` (absent when there were too many), `tf` (token filter),
 //! `body` (see the crate `block`), `v`, `node`, `at` (stored), `pending: true` until a detector is done with it, then
-//! `done: {at, by, fence}`.
+//! `done: {at, by, fence}`. `classes` are the classes of its events, separated by spaces, which decide how long it is kept;
+//! `marks` say why it is kept longer: `held` (by `holds`) or `restored` (until `keep_until`). `trimmed` is how many events
+//! retention took out of it.
+//!
+//! Not a block any more, and therefore without `tenant`, is what has `gone` (all that is left are batches, to be refused
+//! when they are sent again) or `was` (another block took its place, and it stays for whoever is reading it).
 
+mod classes;
 mod count;
 mod day;
 mod document;
 mod event;
+mod held;
 mod histogram;
 mod pending;
+mod rebuild;
+mod retain;
 mod scan;
 mod terms;
 mod write;
@@ -29,9 +38,13 @@ use crate::{Error, Store};
 pub use count::{CountQuery, count_events, events_per_second, events_total};
 pub use day::Day;
 pub use event::event;
+pub use held::{Wanted, count_by_hold, count_held, end_restored, hold, release};
 pub use histogram::{Histogram, histogram};
 pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
 pub use query::Span;
+pub use retain::{
+    Group, REPEATS_DAYS, drop_day, forget_batches, groups, list, nothing_stays, prepare, remove, remove_blocks, trim,
+};
 pub use scan::{ScanQuery, Scanner, scan};
 pub use terms::{BlockTerms, count_blocks, terms};
 pub use write::{Inserted, Known, Writer, insert};
@@ -169,7 +182,7 @@ fn collection(store: &Store, day: Day) -> mongodb::Collection<Document> {
 pub async fn get(store: &Store, day: Day, id: BlockId) -> Result<Option<StoredBlock>, Error> {
     let found: Vec<bson::RawDocumentBuf> = store
         .collection::<bson::RawDocumentBuf>(&day.collection())
-        .find(bson::doc! { "_id": id.object_id() })
+        .find(bson::doc! { "_id": id.object_id(), "gone": { "$exists": false } })
         .limit(1)
         .await?
         .try_collect()

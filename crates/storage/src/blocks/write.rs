@@ -86,7 +86,8 @@ impl Writer {
     async fn known(&self, day: Day, block: &NewBlock) -> Result<Vec<Known>, Error> {
         let keys: Vec<String> = block.batches.iter().map(|batch| batch.key.to_string()).collect();
         let documents: Vec<Document> = super::collection(&self.store, day)
-            .find(doc! { "tenant": block.tenant.as_str(), "batches.k": { "$in": &keys } })
+            // The keys name the tenant. Of blocks that were removed, the batches may be all that is left.
+            .find(doc! { "batches.k": { "$in": &keys } })
             .projection(doc! { "_id": 0, "batches.k": 1, "batches.hash": 1 })
             .read_concern(ReadConcern::majority())
             .await?
@@ -140,8 +141,7 @@ impl Writer {
         if self.prepared().contains(&day) {
             return Ok(());
         }
-        create_collection(&self.store, day).await?;
-        super::collection(&self.store, day).create_indexes(indexes()).await?;
+        prepare(&self.store, day).await?;
         self.prepared().insert(day);
         Ok(())
     }
@@ -149,6 +149,13 @@ impl Writer {
     fn prepared(&self) -> std::sync::MutexGuard<'_, HashSet<Day>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the day's collection with its indexes, or what is missing of them.
+pub(super) async fn prepare(store: &Store, day: Day) -> Result<(), Error> {
+    create_collection(store, day).await?;
+    super::collection(store, day).create_indexes(indexes()).await?;
+    Ok(())
 }
 
 const NAMESPACE_EXISTS: i32 = 48;
@@ -175,10 +182,18 @@ pub(super) fn by_time() -> Document {
     doc! { "tenant": 1, "part": 1, "max": -1, "min": 1, "n": 1, "minutes": 1 }
 }
 
-fn indexes() -> [IndexModel; 5] {
+/// The index that tells which classes a day holds without reading blocks.
+pub(super) fn by_classes() -> Document {
+    doc! { "tenant": 1, "classes": 1 }
+}
+
+fn indexes() -> [IndexModel; 7] {
     let unique = IndexOptions::builder().unique(true).build();
     let only_pending = IndexOptions::builder()
         .partial_filter_expression(doc! { "pending": true })
+        .build();
+    let only_marked = IndexOptions::builder()
+        .partial_filter_expression(doc! { "marks": { "$exists": true } })
         .build();
     let index =
         |keys: Document, options: Option<IndexOptions>| IndexModel::builder().keys(keys).options(options).build();
@@ -188,6 +203,8 @@ fn indexes() -> [IndexModel; 5] {
         index(by_time(), None),
         index(doc! { "tenant": 1, "at": 1, "n": 1 }, None),
         index(doc! { "part": 1, "at": 1 }, Some(only_pending)),
+        index(by_classes(), None),
+        index(doc! { "marks": 1 }, Some(only_marked)),
         // With `max` in it, blocks with an address come in search order.
         index(doc! { "ips": 1, "max": -1 }, None),
     ]

@@ -10,5 +10,6 @@
 mod agents;
 mod blocks;
 mod certificates;
+mod keeping;
 mod samples;
 mod tokens;

@@ -33,7 +33,12 @@ pub(crate) fn block(source: SourceId, first_seq: u64, count: u64, start: Timesta
             }
         })
         .collect();
-    let encoded = block::encode(&events).unwrap();
+    block_of(source, first_seq, start, &events)
+}
+
+/// One batch of some events.
+pub(crate) fn block_of(source: SourceId, first_seq: u64, start: Timestamp, events: &[Event]) -> NewBlock {
+    let encoded = block::encode(events).unwrap();
     NewBlock {
         tenant: Tenant::default(),
         partition: Partition::of(&Tenant::default(), &source),

@@ -1,0 +1,160 @@
+//! `duties`: work that one node at a time does for all.
+//!
+//! A duty is held for some time by the database's clock, and kept by saying so again. What is done under a duty must stay
+//! right if two do it at once: a process that was stopped for long may wake up and go on before it looks.
+
+use std::time::{Duration, Instant};
+
+use bson::{Bson, DateTime, Document, doc};
+use mongodb::options::ReturnDocument;
+
+use crate::{Error, Store};
+
+const COLLECTION: &str = "duties";
+/// How long a duty is held without a sign of life.
+const TTL: Duration = Duration::from_secs(60);
+/// How long a duty is not renewed again.
+const RENEW: Duration = Duration::from_secs(15);
+/// Pause between two tries to get a duty.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What one node does for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Removing, holding, archiving and restoring blocks.
+    Retention,
+    /// Merging small blocks.
+    Compaction,
+}
+
+impl Duty {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Compaction => "compaction",
+        }
+    }
+}
+
+/// A duty that is held. Give it back with [`Held::release`].
+#[derive(Debug)]
+pub struct Held {
+    store: Store,
+    duty: Duty,
+    owner: String,
+    fence: i64,
+    renewed: Instant,
+}
+
+/// Takes a duty unless somebody else has it. `owner` names who does it, for people.
+///
+/// # Errors
+/// When the database is away.
+pub async fn take(store: &Store, duty: Duty, owner: &str) -> Result<Option<Held>, Error> {
+    let free = doc! { "$or": [
+        { "$lte": ["$until", "$$NOW"] },
+        { "$eq": [{ "$type": "$fence" }, "missing"] },
+    ] };
+    let taken_or = |taken: Bson, kept: &str| doc! { "$cond": [free.clone(), taken, kept] };
+    // Tells this process from others of the same name.
+    let owner = format!("{owner}/{}", uuid::Uuid::new_v4());
+    let update = vec![doc! { "$set": {
+        "fence": taken_or(doc! { "$add": [{ "$ifNull": ["$fence", 0_i64] }, 1_i64] }.into(), "$fence"),
+        "until": taken_or(doc! { "$add": ["$$NOW", millis(TTL)] }.into(), "$until"),
+        "owner": taken_or(doc! { "$literal": &owner }.into(), "$owner"),
+    } }];
+    let renewed = Instant::now();
+    let after = store
+        .collection::<Document>(COLLECTION)
+        .find_one_and_update(doc! { "_id": duty.name() }, update)
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .await
+        .map_err(Error::from);
+    let after = match after {
+        Ok(after) => after,
+        // Another one created the record at the same moment, and with it has the duty.
+        Err(Error::Duplicate(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let mine = after.filter(|after| after.get_str("owner").ok() == Some(owner.as_str()));
+    let Some(mine) = mine else { return Ok(None) };
+    let fence = mine
+        .get_i64("fence")
+        .map_err(|_| Error::invalid("duties.fence", "a 64-bit number"))?;
+    Ok(Some(Held {
+        store: store.clone(),
+        duty,
+        owner,
+        fence,
+        renewed,
+    }))
+}
+
+/// Takes a duty, waiting at most `patience` until whoever has it is done; `None` when it was not to be had.
+///
+/// # Errors
+/// When the database is away.
+pub async fn take_soon(store: &Store, duty: Duty, owner: &str, patience: Duration) -> Result<Option<Held>, Error> {
+    let begun = Instant::now();
+    loop {
+        let held = take(store, duty, owner).await?;
+        if held.is_some() || begun.elapsed() >= patience {
+            return Ok(held);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+impl Held {
+    /// Keeps the duty, asking the database now and then. False when somebody else took it: then stop.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn keep(&mut self) -> Result<bool, Error> {
+        if self.renewed.elapsed() < RENEW {
+            return Ok(true);
+        }
+        self.renew().await
+    }
+
+    /// Keeps the duty, asking the database. False when somebody else took it: then stop.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn renew(&mut self) -> Result<bool, Error> {
+        let renewed = Instant::now();
+        let update = vec![doc! { "$set": { "until": { "$add": ["$$NOW", millis(TTL)] } } }];
+        let answer = self
+            .store
+            .collection::<Document>(COLLECTION)
+            .update_one(self.filter(), update)
+            .await?;
+        if answer.matched_count == 0 {
+            return Ok(false);
+        }
+        self.renewed = renewed;
+        Ok(true)
+    }
+
+    /// Gives the duty back, so that others can have it at once. When that fails it ends by itself.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn release(self) -> Result<(), Error> {
+        let update = doc! { "$set": { "until": DateTime::from_millis(0) } };
+        self.store
+            .collection::<Document>(COLLECTION)
+            .update_one(self.filter(), update)
+            .await?;
+        Ok(())
+    }
+
+    fn filter(&self) -> Document {
+        doc! { "_id": self.duty.name(), "fence": self.fence, "owner": &self.owner }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,164 @@
+//! `keeping`: what retention and compaction did, for whoever asks. Written by the collector that has the duty.
+
+use bson::{Document, doc};
+use model::{Timestamp, retention::Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Store};
+
+const COLLECTION: &str = "keeping";
+const RETENTION: &str = "retention";
+const COMPACTION: &str = "compaction";
+
+/// What a pass of retention did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Removed {
+    /// Days that were dropped as a whole.
+    pub days_dropped: u64,
+    /// Blocks that were removed, those of dropped days included.
+    pub blocks_removed: u64,
+    /// Blocks that stayed with fewer events.
+    pub blocks_trimmed: u64,
+    /// Events taken out of these.
+    pub events_trimmed: u64,
+    /// Blocks that could not be read, and stay until all of their tenant is over.
+    pub blocks_unreadable: u64,
+}
+
+impl Removed {
+    /// Whether nothing was done.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            days_dropped: self.days_dropped + other.days_dropped,
+            blocks_removed: self.blocks_removed + other.blocks_removed,
+            blocks_trimmed: self.blocks_trimmed + other.blocks_trimmed,
+            events_trimmed: self.events_trimmed + other.events_trimmed,
+            blocks_unreadable: self.blocks_unreadable + other.blocks_unreadable,
+        }
+    }
+}
+
+/// How retention stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionState {
+    /// What the last pass went by.
+    pub policy: Policy,
+    /// When the last pass ended.
+    pub last_at: Timestamp,
+    /// Which node did it.
+    pub last_by: String,
+    /// What it did.
+    pub last: Removed,
+    /// What all passes did.
+    pub total: Removed,
+    /// Blocks that are held.
+    pub held: u64,
+}
+
+/// What merging small blocks did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Merged {
+    /// Blocks made.
+    pub blocks_after: u64,
+    /// Blocks they were made of.
+    pub blocks_before: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Bytes of the blocks made, as documents.
+    pub bytes_after: u64,
+    /// Bytes of those they were made of.
+    pub bytes_before: u64,
+    /// Blocks that could not be read and were left alone.
+    pub blocks_unreadable: u64,
+}
+
+impl Merged {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            blocks_after: self.blocks_after + other.blocks_after,
+            blocks_before: self.blocks_before + other.blocks_before,
+            events: self.events + other.events,
+            bytes_after: self.bytes_after + other.bytes_after,
+            bytes_before: self.bytes_before + other.bytes_before,
+            blocks_unreadable: self.blocks_unreadable + other.blocks_unreadable,
+        }
+    }
+}
+
+/// How compaction stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompactionState {
+    /// When the last pass ended.
+    pub last_at: Timestamp,
+    /// Which node did it.
+    pub last_by: String,
+    /// What all passes did.
+    pub total: Merged,
+}
+
+/// How retention stands; `None` before its first pass.
+///
+/// # Errors
+/// When the database is away or the record is not readable.
+pub async fn retention(store: &Store) -> Result<Option<RetentionState>, Error> {
+    let collection = store.collection::<RetentionState>(COLLECTION);
+    Ok(collection.find_one(doc! { "_id": RETENTION }).await?)
+}
+
+/// How compaction stands; `None` before its first pass.
+///
+/// # Errors
+/// When the database is away or the record is not readable.
+pub async fn compaction(store: &Store) -> Result<Option<CompactionState>, Error> {
+    let collection = store.collection::<CompactionState>(COLLECTION);
+    Ok(collection.find_one(doc! { "_id": COMPACTION }).await?)
+}
+
+/// Notes a pass of retention.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_retention(store: &Store, policy: &Policy, by: &str, last: Removed, held: u64) -> Result<(), Error> {
+    let before = retention(store).await?.map(|state| state.total).unwrap_or_default();
+    let state = RetentionState {
+        policy: policy.clone(),
+        last_at: store.now().await?,
+        last_by: by.to_owned(),
+        last,
+        total: before.plus(last),
+        held,
+    };
+    put(store, RETENTION, bson::serialize_to_document(&state)?).await
+}
+
+/// Notes what compaction did.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_compaction(store: &Store, by: &str, done: Merged) -> Result<(), Error> {
+    let before = compaction(store).await?.map(|state| state.total).unwrap_or_default();
+    let state = CompactionState {
+        last_at: store.now().await?,
+        last_by: by.to_owned(),
+        total: before.plus(done),
+    };
+    put(store, COMPACTION, bson::serialize_to_document(&state)?).await
+}
+
+async fn put(store: &Store, id: &str, state: Document) -> Result<(), Error> {
+    store
+        .collection::<Document>(COLLECTION)
+        .replace_one(doc! { "_id": id }, state)
+        .upsert(true)
+        .await?;
+    Ok(())
+}
