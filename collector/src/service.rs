@@ -77,8 +77,10 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let detectors = Arc::new(Channels::new(identity, revoked.clone()));
 
     let (forwarder, stored_blocks) = Forwarder::new();
+    let writer = Writer::new(store.clone());
+    let keeper = Keeper::new(&config, store.clone(), writer.clone(), ctx.shutdown.clone());
     let write = Write {
-        writer: Writer::new(store.clone()),
+        writer,
         node: config.node.clone(),
         clock: clock.clone(),
         forwarder,
@@ -123,7 +125,6 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
 
     let tasks = &ctx.tasks;
     tasks.spawn("merge", merging);
-    let keeper = Keeper::new(&config, store.clone(), ctx.shutdown.clone());
     tasks.spawn("retention", keeper.retain());
     tasks.spawn(
         "forward",

@@ -6,6 +6,7 @@
 )]
 
 mod alerts;
+mod archive;
 mod audit;
 mod ca;
 mod client;
@@ -84,6 +85,10 @@ enum Command {
     /// How long events are kept
     #[command(subcommand)]
     Retention(retention::Command),
+    /// Write stored events of past days to files
+    Archive(Box<archive::Args>),
+    /// Bring archived events back
+    Restore(Box<archive::RestoreArgs>),
     /// Let endpoints in
     #[command(subcommand)]
     Enrol(enrol::Command),
@@ -136,6 +141,8 @@ fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Hold(command) => hold::run(command).await,
             Command::Retention(command) => retention::run(command).await,
+            Command::Archive(args) => archive::run(*args).await,
+            Command::Restore(args) => archive::run_restore(*args).await,
             Command::Enrol(command) => enrol::run(command).await,
             Command::Ca(command) => ca::run(command).await,
             Command::Audit(command) => audit::run(command).await,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::NodeId;
 use model::retention::Policy;
 use storage::Store;
+use storage::blocks::Writer;
 use storage::duties::{self, Duty};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ const FIRST: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     store: Store,
+    writer: Writer,
     node: NodeId,
     policy: Policy,
     check: Duration,
@@ -26,9 +28,10 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(config: &Config, store: Store, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(config: &Config, store: Store, writer: Writer, shutdown: CancellationToken) -> Self {
         Self {
             store,
+            writer,
             node: config.node.clone(),
             policy: config.retention.policy(),
             check: Duration::from_secs(config.retention.check_secs),

@@ -189,7 +189,7 @@ impl OfDay<'_> {
                 if self.keeper.shutdown.is_cancelled() || !self.duty.keep().await? {
                     return Ok(());
                 }
-                match blocks::trim(&store, self.day, id, Arc::clone(&over)).await {
+                match blocks::trim(&self.keeper.writer, self.day, id, Arc::clone(&over)).await {
                     Ok(0) => {}
                     Ok(events) => {
                         self.removed.blocks_trimmed += 1;

@@ -22,6 +22,7 @@ mod event;
 mod held;
 mod histogram;
 mod pending;
+pub mod portable;
 mod rebuild;
 mod retain;
 mod scan;

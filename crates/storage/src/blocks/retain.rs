@@ -10,7 +10,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{Tenant, Timestamp};
 
-use super::{BlockId, Day, classes, document, rebuild, write};
+use super::{BlockId, Day, Writer, classes, document, rebuild, write};
 use crate::{Error, Store};
 
 /// Days after which a batch of a day cannot be filed under it again: one more than [`Day::of_batch`] accepts.
@@ -172,11 +172,12 @@ pub async fn list(
 /// # Errors
 /// When the database is away or the block is not readable.
 pub async fn trim(
-    store: &Store,
+    writer: &Writer,
     day: Day,
     id: BlockId,
     is_over: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 ) -> Result<u64, Error> {
+    let store = writer.store();
     let collection = store.collection::<RawDocumentBuf>(&day.collection());
     let Some(original) = collection.find_one(doc! { "_id": id.object_id() }).await? else {
         return Ok(0);

@@ -57,6 +57,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Stores a block with majority write concern, unless one of its batches is stored already.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use model::{Epoch, Event, EventId, Fields, SourceId, Tenant, Timestamp, Value, ecs};
 use storage::Store;
 use storage::blocks::{
-    self, BlockId, CountQuery, Day, Inserted, NewBlock, ScanQuery, count_events, event, insert, mark_done, scan,
+    self, BlockId, CountQuery, Day, Inserted, NewBlock, ScanQuery, Writer, count_events, event, insert, mark_done, scan,
 };
 use storage::duties::{self, Duty};
 use storage::holds::{self, NewHold, Scope};
@@ -136,7 +136,12 @@ async fn single_events_leave_a_block_that_stays() {
     let store = database.store();
     let new = batch(source("a"), 100, 9, &["web", "authentication", "web"]);
     let block = done(store, &new).await;
-    assert_eq!(blocks::trim(store, new.day, block, is_web()).await.unwrap(), 6);
+    assert_eq!(
+        blocks::trim(&Writer::new(store.clone()), new.day, block, is_web())
+            .await
+            .unwrap(),
+        6
+    );
     assert_eq!(
         found(store).await,
         [101, 104, 107].map(|seq| id(source("a"), seq)),
@@ -147,7 +152,13 @@ async fn single_events_leave_a_block_that_stays() {
     let kept = event(store, &Tenant::default(), &id(source("a"), 104)).await.unwrap();
     assert_eq!(kept.unwrap().fields.str(ecs::MESSAGE), Some("authentication 4"));
     assert!(matches!(insert(store, &new).await.unwrap(), Inserted::Duplicate(_)));
-    assert_eq!(blocks::trim(store, new.day, block, is_web()).await.unwrap(), 0, "again");
+    assert_eq!(
+        blocks::trim(&Writer::new(store.clone()), new.day, block, is_web())
+            .await
+            .unwrap(),
+        0,
+        "again"
+    );
     let pending = blocks::pending_stats(store).await.unwrap();
     assert_eq!(pending.count, 0, "detectors are done with it still");
 }
