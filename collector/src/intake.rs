@@ -30,6 +30,10 @@ pub(crate) enum Settled {
         duplicate: bool,
         /// Some are not stored because another batch is stored under the same number.
         conflict: bool,
+        /// Events that were stored before.
+        repeated: u32,
+        /// Events that are not stored, by reason.
+        dropped: Vec<(&'static str, u32)>,
     },
     /// It can never be taken. Its events are counted as dropped.
     Refused(Refusal),
@@ -63,7 +67,13 @@ impl Intake {
         match self.on_a_worker(move || prepare(&sender, &batch)).await? {
             Ok(normalized) => {
                 count_dropped(&normalized.counts);
-                self.store(normalized, memory).await
+                let dropped = normalized
+                    .counts
+                    .dropped()
+                    .into_iter()
+                    .filter(|(_, events)| *events > 0);
+                let dropped = dropped.collect();
+                self.store(normalized, dropped, memory).await
             }
             Err(refusal) => {
                 drop_events(refusal.reason(), count);
@@ -93,14 +103,19 @@ impl Intake {
         })
     }
 
-    async fn store(&self, normalized: Normalized, memory: Arc<OwnedSemaphorePermit>) -> Result<Settled, GaveUp> {
+    async fn store(
+        &self,
+        normalized: Normalized,
+        mut dropped: Vec<(&'static str, u32)>,
+        memory: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Settled, GaveUp> {
         let mut answers = Vec::with_capacity(normalized.parts.len());
         for part in normalized.parts {
             let events = u32::try_from(part.events.len()).unwrap_or(u32::MAX);
             answers.push((events, self.merger.submit(part, Arc::clone(&memory)).await));
         }
         drop(memory);
-        let mut accepted = 0;
+        let (mut accepted, mut repeated) = (0, 0);
         let mut duplicate = !answers.is_empty();
         let mut conflict = false;
         for (events, answer) in answers {
@@ -110,19 +125,26 @@ impl Intake {
                 Outcome::Stored => accepted += events,
                 Outcome::Duplicate => {
                     accepted += events;
+                    repeated += events;
                     metrics::counter!("picket_collector_events_repeated_total").increment(u64::from(events));
                 }
                 Outcome::Conflict => {
                     conflict = true;
                     drop_events("batch_conflict", events);
+                    dropped.push(("batch_conflict", events));
                 }
-                Outcome::Unstorable => drop_events("batch_unstorable", events),
+                Outcome::Unstorable => {
+                    drop_events("batch_unstorable", events);
+                    dropped.push(("batch_unstorable", events));
+                }
             }
         }
         Ok(Settled::Taken {
             accepted,
             duplicate,
             conflict,
+            repeated,
+            dropped,
         })
     }
 
@@ -144,6 +166,7 @@ fn prepare(sender: &Sender, batch: &Batch) -> Result<Normalized, Refusal> {
         first_seq: batch.first_seq,
         created_at: Timestamp(batch.created_at_micros),
         hash: verified.hash,
+        link: Some(verified.link),
     };
     Ok(normalize(sender, &numbering, &records))
 }

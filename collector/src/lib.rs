@@ -3,25 +3,27 @@
 //!
 //! The way of a batch: [`stream`] reads it when the sender may send and there is memory for it; [`batch`] checks that it is
 //! what it says it is; [`normalize`] turns its records into events; [`merge`] puts them into a block with those of others
-//! and stores it, exactly once, however long it takes; [`delivery`] says what may be acknowledged; [`forward`] hands the
-//! block to the detector that owns its partition. Later, [`keeping`] removes what is over. `docs/reference/delivery.md` tells it from outside.
+//! and stores it, exactly once, however long it takes; [`delivery`] says what may be acknowledged, [`ledger`] keeps what
+//! blocks do not say; [`forward`] hands the block to the detector that owns its partition. Later, [`keeping`] removes what
+//! is over. `docs/reference/delivery.md` tells it from outside.
 
 mod admin;
 mod batch;
 mod clock;
 mod config;
 mod delivery;
-mod drops;
 mod enrol;
 mod forward;
 mod intake;
 mod keeping;
+mod ledger;
 mod limits;
 mod memory;
 mod merge;
 mod normalize;
 mod part;
 mod service;
+mod signing;
 mod stream;
 mod syslog;
 mod tokens;

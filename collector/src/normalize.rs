@@ -1,5 +1,6 @@
 //! From records to events: parsed, named and attributed. Pure; runs on blocking threads.
 
+use model::chain::Link;
 use model::{BatchKey, Epoch, SourceId, Tenant};
 use model::{Event, EventId, Fields, Timestamp, Value, ecs};
 use parsers::{Body, RawRecord};
@@ -33,6 +34,8 @@ pub(crate) struct Numbering {
     pub(crate) first_seq: u64,
     pub(crate) created_at: Timestamp,
     pub(crate) hash: [u8; 32],
+    /// What the hash was computed from; `None` for senders whose batches have none.
+    pub(crate) link: Option<Link>,
 }
 
 /// A normalized batch.
@@ -129,6 +132,7 @@ impl OpenPart {
                 first_seq: open.first_seq,
             },
             hash: numbering.hash,
+            link: numbering.link,
             created_at: numbering.created_at,
             events: open.events,
             weight: open.weight,
@@ -302,6 +306,7 @@ mod tests {
             first_seq: 100,
             created_at: Timestamp(1_700_000_000_000_000),
             hash: [9; 32],
+            link: None,
         }
     }
 

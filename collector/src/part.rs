@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use model::chain::Link;
 use model::{BatchKey, Event, Partition, Timestamp};
 use storage::blocks::Day;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -29,6 +30,8 @@ pub(crate) struct Part {
     pub(crate) key: BatchKey,
     /// The hash of the batch it is of.
     pub(crate) hash: [u8; 32],
+    /// What that hash was computed from; `None` for senders whose batches have none.
+    pub(crate) link: Option<Link>,
     /// Decides the day.
     pub(crate) created_at: Timestamp,
     /// Never empty; each weighs at most [`crate::normalize::MAX_EVENT_WEIGHT`].

@@ -27,7 +27,7 @@ use crate::keeping::Keeper;
 use crate::limits::{EnrolmentLimits, IngestLimits};
 use crate::memory::Memory;
 use crate::merge::{Merger, Write};
-use crate::{admin, enrol, stream, syslog};
+use crate::{admin, enrol, signing, stream, syslog};
 
 /// Time between two rounds of forgetting who has not sent for a while.
 const FORGET: Duration = Duration::from_secs(60);
@@ -71,13 +71,16 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     revoked.set(parse_serials(
         await_database(&store).await.context("prepare the database")?,
     ));
+    signing::publish(&store, &config.node, &identity)
+        .await
+        .context("store the certificate that signs receipts")?;
     let tls = identity::server_config(&identity, ClientAuth::Optional, &revoked).context("set up TLS")?;
     let tls = Arc::new(ArcSwap::new(tls));
     let signer = Arc::new(ArcSwap::from_pointee(identity.clone()));
     let detectors = Arc::new(Channels::new(identity, revoked.clone()));
 
     let (forwarder, stored_blocks) = Forwarder::new();
-    let writer = Writer::new(store.clone());
+    let writer = Writer::new(store.clone()).sealed_by(signing::sealer(Arc::clone(&signer)));
     let keeper = Keeper::new(&config, store.clone(), writer.clone(), ctx.shutdown.clone());
     let write = Write {
         writer,
@@ -135,6 +138,8 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
             ctx.shutdown.clone(),
         ),
     );
+    let (renewed, publishing) = signing::publisher(store.clone(), config.node.clone());
+    tasks.spawn("signers", publishing);
     let (served, revocations) = (Arc::clone(&tls), revoked.clone());
     let renew = move |identity: Identity| {
         match identity::server_config(&identity, ClientAuth::Optional, &revocations) {
@@ -148,6 +153,11 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
             }
         }
         signer.store(Arc::new(identity.clone()));
+        if renewed.try_send(identity.clone()).is_err() {
+            tracing::warn!(
+                "renewed certificate is not stored, receipts signed with it cannot be checked until this node starts again"
+            );
+        }
         detectors.renew(identity);
     };
     tasks.spawn(

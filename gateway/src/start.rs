@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use axum::middleware::from_fn_with_state;
 use bootstrap::grpc::Limits as ServerLimits;
 use bootstrap::{Context, Running, http, tls};
-use identity::{ClientAuth, Identity, RevocationList, Serial};
+use identity::{Authorities, ClientAuth, Identity, RevocationList, Serial};
 use model::node::{Node, Role};
 use model::{NodeId, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -92,6 +92,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         auth,
         events: Events::new(store.clone(), &config.search),
         peers: peers.clone(),
+        authorities: Arc::new(Authorities::load(&config.tls.ca_file).context("read tls.ca_file")?),
         watchers: Watchers::new(config.http.max_watches_per_identity, config.http.max_watches),
         limits: limits.clone(),
         http: Arc::new(config.http.clone()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use identity::Authorities;
 use storage::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub events: Events,
     /// Other nodes.
     pub peers: Peers,
+    /// Whose certificates count as signers of receipts.
+    pub authorities: Arc<Authorities>,
     /// Alert watches.
     pub watchers: Watchers,
     /// Request rates.

@@ -5,6 +5,7 @@
     reason = "a command line tool talks to its user"
 )]
 
+mod agent;
 mod alerts;
 mod archive;
 mod audit;
@@ -97,11 +98,17 @@ enum Command {
     Ca(ca::Command),
     /// Run one node in this process
     Node(node::Args),
-    /// Run the endpoint agent: the same as the program agentd
-    Agent(node::AgentArgs),
+    /// See what an agent delivered, or run the endpoint agent: the same as the program agentd
+    Agent(agent::Args),
     /// Look at the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+}
+
+/// What runs in this process's own runtime.
+enum Task {
+    Command(Command),
+    Delivery(Box<agent::DeliveryArgs>),
 }
 
 fn main() -> ExitCode {
@@ -110,11 +117,18 @@ fn main() -> ExitCode {
     if let Command::Node(args) = command {
         return node::run(args);
     }
-    if let Command::Agent(args) = command {
-        return node::run_agent(args);
-    }
+    let command = match command {
+        Command::Agent(args) => match args.chosen() {
+            agent::Chosen::Agentd(args) => return node::run_agent(args),
+            agent::Chosen::Delivery(args) => Task::Delivery(args),
+        },
+        other => Task::Command(other),
+    };
     // The signal also comes when a peer closes a connection, which these must survive.
-    if !matches!(command, Command::Up(_) | Command::Watch(_) | Command::Send(_)) {
+    if !matches!(
+        command,
+        Task::Command(Command::Up(_) | Command::Watch(_) | Command::Send(_))
+    ) {
         end_quietly_when_nobody_reads();
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -126,6 +140,10 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
+        let command = match command {
+            Task::Command(command) => command,
+            Task::Delivery(args) => return agent::delivery(*args).await,
+        };
         match command {
             Command::Up(args) => up::run(*args).await,
             Command::Watch(command) => watch::run(command).await,

@@ -1,4 +1,4 @@
-//! `picket node ROLE` and `picket agent`: one service in this process, as `picket up` starts them.
+//! `picket node ROLE` and `picket agent run`: one service in this process, as `picket up` starts them.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,14 +27,6 @@ pub(crate) struct Args {
     rest: Vec<OsString>,
 }
 
-#[derive(clap::Args)]
-#[command(disable_help_flag = true)] // agentd answers --help itself
-pub(crate) struct AgentArgs {
-    /// Arguments of agentd, such as `run --config FILE`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<OsString>,
-}
-
 /// Runs the service until it ends. It brings its own runtime and its own signal handling.
 pub(crate) fn run(args: Args) -> ExitCode {
     let rest = args.rest.into_iter();
@@ -47,6 +39,6 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 /// Runs the endpoint agent until it ends.
-pub(crate) fn run_agent(args: AgentArgs) -> ExitCode {
-    agentd::main_with(args.rest)
+pub(crate) fn run_agent(args: Vec<OsString>) -> ExitCode {
+    agentd::main_with(args)
 }

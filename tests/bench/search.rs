@@ -196,6 +196,7 @@ impl Load {
                 key,
                 count: encoded.meta.count,
                 hash: [0; 32],
+                link: None,
             }],
             ips: encoded.meta.ips,
             minutes: encoded.meta.minutes,

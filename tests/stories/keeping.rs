@@ -60,6 +60,7 @@ async fn stored(store: &Store, source: SourceId, days_ago: i64, categories: &[&s
             },
             count: encoded.meta.count,
             hash: [1; 32],
+            link: None,
         }],
         ips: encoded.meta.ips,
         minutes: encoded.meta.minutes,

@@ -12,6 +12,7 @@ mod intel;
 mod keeping;
 mod numbered;
 mod operator;
+mod proof;
 mod reload;
 mod rotation;
 mod rules;

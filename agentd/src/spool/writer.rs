@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::Timestamp;
+use model::{Epoch, Timestamp, chain};
 use proto::ingest::v1::{Batch, DropReason};
 
 use super::checkpoint::{Checkpoints, Delta};
@@ -210,14 +210,15 @@ impl Writer {
 
 /// The hash chain of `ingest.proto`.
 pub(super) fn hash(batch: &Batch, previous: &[u8; 32]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(previous);
-    for word in [batch.epoch, batch.first_seq, u64::from(batch.count)] {
-        hasher.update(&word.to_le_bytes());
-    }
-    hasher.update(&batch.created_at_micros.to_le_bytes());
-    hasher.update(&batch.payload);
-    *hasher.finalize().as_bytes()
+    let link = chain::Link {
+        epoch: Epoch(batch.epoch),
+        first_seq: batch.first_seq,
+        count: batch.count,
+        created_at: Timestamp(batch.created_at_micros),
+        previous_hash: *previous,
+        payload_hash: chain::payload_hash(&batch.payload),
+    };
+    link.hash()
 }
 
 pub(super) fn snapshot(epoch: u64, next_seq: u64, chain: &[u8; 32], checkpoints: &Checkpoints) -> Snapshot {

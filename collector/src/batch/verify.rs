@@ -1,6 +1,7 @@
 //! Checks that hold for a batch as a whole. What fails here can never be taken, however often it is sent.
 
-use bytes::Bytes;
+use model::chain::{self, Link};
+use model::{Epoch, Timestamp};
 use proto::ingest::v1::Batch;
 
 use super::records::{Malformed, Records};
@@ -52,6 +53,8 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) hash: [u8; 32],
+    /// What the hash was computed from.
+    pub(crate) link: Link,
     /// The uncompressed Records message; [`Records::parse`] has accepted it.
     pub(crate) plain: Vec<u8>,
 }
@@ -74,7 +77,8 @@ pub(crate) fn verify(batch: &Batch) -> Result<Verified, Refusal> {
         .ok_or(Refusal::Uncompressed(batch.uncompressed_bytes))?;
     let previous = hash_of("previous_hash", &batch.previous_hash)?;
     let hash = hash_of("hash", &batch.hash)?;
-    if chain_hash(&previous, batch) != hash {
+    let link = link(previous, batch);
+    if link.hash() != hash {
         return Err(Refusal::Hash);
     }
     let plain = zstd::bulk::decompress(&batch.payload, size)
@@ -88,25 +92,23 @@ pub(crate) fn verify(batch: &Batch) -> Result<Verified, Refusal> {
             got: found,
         });
     }
-    Ok(Verified { hash, plain })
+    Ok(Verified { hash, link, plain })
 }
 
 fn hash_of(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], Refusal> {
     bytes.try_into().map_err(|_| Refusal::HashLength(field, bytes.len()))
 }
 
-/// The hash a batch must carry, given that of the batch before it.
-pub(crate) fn chain_hash(previous: &[u8; 32], batch: &Batch) -> [u8; 32] {
-    let payload: &Bytes = &batch.payload;
-    *blake3::Hasher::new()
-        .update(previous)
-        .update(&batch.epoch.to_le_bytes())
-        .update(&batch.first_seq.to_le_bytes())
-        .update(&u64::from(batch.count).to_le_bytes())
-        .update(&batch.created_at_micros.to_le_bytes())
-        .update(payload)
-        .finalize()
-        .as_bytes()
+/// What the hash of a batch is computed from, given that of the batch before it.
+fn link(previous_hash: [u8; 32], batch: &Batch) -> Link {
+    Link {
+        epoch: Epoch(batch.epoch),
+        first_seq: batch.first_seq,
+        count: batch.count,
+        created_at: Timestamp(batch.created_at_micros),
+        previous_hash,
+        payload_hash: chain::payload_hash(&batch.payload),
+    }
 }
 
 #[cfg(test)]
@@ -128,12 +130,12 @@ mod tests {
             payload: zstd::bulk::compress(&plain, 1).unwrap().into(),
             uncompressed_bytes: plain.len() as u64,
         };
-        batch.hash = chain_hash(&[0; 32], &batch).to_vec();
+        batch.hash = link([0; 32], &batch).hash().to_vec();
         batch
     }
 
     fn rehash(mut batch: Batch) -> Batch {
-        batch.hash = chain_hash(&[0; 32], &batch).to_vec();
+        batch.hash = link([0; 32], &batch).hash().to_vec();
         batch
     }
 

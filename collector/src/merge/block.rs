@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::chain::Link;
 use model::{BatchKey, Event};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -16,6 +17,7 @@ const MAX_WEIGHT: usize = 12 << 20;
 pub(super) struct Entry {
     pub(super) key: BatchKey,
     pub(super) hash: [u8; 32],
+    pub(super) link: Option<Link>,
     pub(super) count: usize,
     waiting: Vec<oneshot::Sender<Outcome>>,
     _memory: Arc<OwnedSemaphorePermit>,
@@ -76,6 +78,7 @@ impl OpenBlock {
         self.entries.push(Entry {
             key: part.key,
             hash: part.hash,
+            link: part.link,
             count: part.events.len(),
             waiting,
             _memory,
@@ -142,6 +145,7 @@ mod tests {
                 first_seq,
             },
             hash: [hash; 32],
+            link: None,
             created_at: Timestamp(0),
             events: events.collect(),
             weight: 100,

@@ -81,6 +81,7 @@ impl Write {
         let mut part = Part {
             key: entry.key.clone(),
             hash: entry.hash,
+            link: entry.link,
             created_at: model::Timestamp::default(),
             events: std::mem::take(&mut block.events),
             weight: 0,
@@ -142,6 +143,7 @@ impl Write {
             key: entry.key.clone(),
             count: u32::try_from(entry.count).unwrap_or(u32::MAX),
             hash: entry.hash,
+            link: entry.link,
         });
         NewBlock {
             tenant: key.tenant.clone(),

@@ -18,9 +18,10 @@ use proto::ingest::v1::{
     Batch, BatchRefused, DropReport, Hello, Receipt, StreamRequest, StreamResponse, Wait, Welcome, stream_request,
     stream_response,
 };
-use storage::agents;
+use storage::{agents, deliveries};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
@@ -29,8 +30,8 @@ use super::registry::Registered;
 use super::standing::Standing;
 use crate::batch::{MAX_PAYLOAD, MAX_UNCOMPRESSED};
 use crate::delivery::Delivery;
-use crate::drops;
 use crate::intake::{GaveUp, Settled};
+use crate::ledger::{Ledger, Notes, Unrecorded};
 use crate::normalize::Sender;
 
 /// How long an endpoint may take to say Hello.
@@ -48,14 +49,24 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// Longest text taken of what an endpoint says about itself, in characters.
 const MAX_HOST_TEXT: usize = 255;
 
-type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = (BatchId, Result<Settled, GaveUp>)> + Send>>>;
+type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = (BatchId, Result<Settled, Unsettled>)> + Send>>>;
 type Admission = Pin<Box<dyn Future<Output = (Batch, Arc<OwnedSemaphorePermit>)> + Send>>;
 type Touch = Pin<Box<dyn Future<Output = Result<agents::Standing, storage::Error>> + Send>>;
+type Recording = AbortOnDropHandle<Result<(), Unrecorded>>;
 
 #[derive(Clone, Copy)]
 struct BatchId {
     epoch: Epoch,
     first_seq: u64,
+    count: u32,
+}
+
+/// Why nothing is known of a batch.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Unsettled {
+    GaveUp(#[from] GaveUp),
+    Unrecorded(#[from] Unrecorded),
 }
 
 /// How a stream ends.
@@ -72,7 +83,14 @@ pub(super) struct Session {
     delivered: Option<(Epoch, u64)>,
     standing: Standing,
     chain: Option<ChainEnd>,
-    drops: drops::Recorder,
+    ledger: Ledger,
+    notes: Notes,
+    /// A report of given up events that is being recorded, and the newest one that came meanwhile. No receipt goes out
+    /// until both are: the endpoint forgets what a receipt covers.
+    recording: Option<Recording>,
+    reported: Option<DropReport>,
+    /// The receipt that is due when they are.
+    owed: Option<(Epoch, u64)>,
 }
 
 /// Where the last batch ended, to see whether the next one follows from it.
@@ -91,7 +109,12 @@ impl Session {
         responses: mpsc::Sender<Result<StreamResponse, Status>>,
     ) -> Self {
         let outlives = Duration::from_secs(shared.config.duplicate_after_secs);
-        let drops = drops::Recorder::new(shared.store.clone(), peer.id.tenant.clone(), agent);
+        let ledger = Ledger::new(
+            shared.store.clone(),
+            peer.id.tenant.clone(),
+            agent,
+            shared.shutdown.clone(),
+        );
         Self {
             identity: shared.identity.load_full(),
             shared,
@@ -103,7 +126,11 @@ impl Session {
             delivered: None,
             standing: Standing::new(outlives),
             chain: None,
-            drops,
+            ledger,
+            notes: Notes::default(),
+            recording: None,
+            reported: None,
+            owed: None,
         }
     }
 
@@ -113,7 +140,12 @@ impl Session {
             Err(end) => Err(end),
         };
         let (store, tenant) = (&self.shared.store, &self.peer.id.tenant);
-        let closed = tokio::time::timeout(CHECK, agents::close_stream(store, tenant, self.agent, self.stream)).await;
+        let notes = self.notes.take();
+        let close = async {
+            notes.write(&self.ledger).await?;
+            agents::close_stream(store, tenant, self.agent, self.stream).await
+        };
+        let closed = tokio::time::timeout(CHECK, close).await;
         if !matches!(closed, Ok(Ok(()))) {
             tracing::debug!(agent.id = %self.agent, "end of stream could not be recorded");
         }
@@ -149,6 +181,10 @@ impl Session {
         if !opened.await.map_err(|error| End(super::unavailable(&error)))? {
             return Err(End(Status::unauthenticated("agent is revoked")));
         }
+        self.ledger
+            .open(Epoch(hello.epoch))
+            .await
+            .map_err(|error| End(super::unavailable(&error)))?;
         let registered = shared.streams.add(self.agent, self.stream);
         tracing::info!(agent.id = %self.agent, agent.name = host.hostname, "stream opened");
         let welcome = Welcome {
@@ -212,15 +248,25 @@ impl Session {
                 }
                 (batch, memory) = poll(&mut admission), if admission.is_some() => {
                     admission = None;
-                    let id = BatchId { epoch: Epoch(batch.epoch), first_seq: batch.first_seq };
+                    let id = BatchId { epoch: Epoch(batch.epoch), first_seq: batch.first_seq, count: batch.count };
                     if !self.delivery.begin(id.epoch, id.first_seq, batch.count) {
                         return Err(End(Status::invalid_argument("expected at most 4 epochs at once")));
                     }
                     let intake = self.shared.intake.clone();
-                    let sender = Arc::clone(&sender);
-                    in_flight.push(Box::pin(async move { (id, intake.batch(sender, batch, memory).await) }));
+                    let (sender, ledger) = (Arc::clone(&sender), self.ledger.clone());
+                    in_flight.push(Box::pin(async move {
+                        let settle = async {
+                            let settled = intake.batch(sender, batch, memory).await?;
+                            ledger.settled(id.epoch, id.first_seq, id.count, &settled).await?;
+                            Ok(settled)
+                        };
+                        (id, settle.await)
+                    }));
                 }
                 Some((id, settled)) = in_flight.next() => self.settled(id, settled).await?,
+                recorded = join(&mut self.recording), if self.recording.is_some() => {
+                    self.recorded(recorded).await?;
+                }
                 _ = check.tick() => {
                     self.still_allowed()?;
                     if touching.is_none() && touched_at.elapsed() >= TOUCH {
@@ -248,15 +294,24 @@ impl Session {
         while let Ok(Some((id, settled))) = tokio::time::timeout_at(deadline, in_flight.next()).await {
             self.settled(id, settled).await?;
         }
+        while self.recording.is_some() {
+            let Ok(recorded) = tokio::time::timeout_at(deadline, join(&mut self.recording)).await else {
+                break;
+            };
+            self.recorded(recorded).await?;
+        }
         if stopping {
             return Err(End(Status::unavailable("the collector is stopping")));
         }
         Ok(())
     }
 
-    async fn settled(&mut self, id: BatchId, settled: Result<Settled, GaveUp>) -> Result<(), End> {
+    async fn settled(&mut self, id: BatchId, settled: Result<Settled, Unsettled>) -> Result<(), End> {
         match settled {
-            Ok(Settled::Taken { conflict, .. }) => {
+            Ok(Settled::Taken { conflict, repeated, .. }) => {
+                if repeated > 0 {
+                    self.notes.repeated(id.epoch, repeated);
+                }
                 if conflict {
                     tracing::warn!(agent.id = %self.agent, batch.epoch = %id.epoch, batch.first_seq = id.first_seq,
                         "another batch is stored under the same number, its events were dropped");
@@ -270,21 +325,58 @@ impl Session {
                 };
                 self.send(stream_response::Body::Refused(refused)).await?;
             }
-            Err(gave_up) => return Err(End(Status::unavailable(gave_up.to_string()))),
+            Err(unsettled) => return Err(End(Status::unavailable(unsettled.to_string()))),
         }
-        let Some(next_seq) = self.delivery.settle(id.epoch, id.first_seq) else {
+        match self.delivery.settle(id.epoch, id.first_seq) {
+            None => Ok(()),
+            Some(next_seq) if self.recording.is_some() => {
+                if let Some((epoch, next_seq)) = self.owed.replace((id.epoch, next_seq))
+                    && epoch != id.epoch
+                {
+                    // Both epochs' reports are being recorded; the other one is settled again when it is sent again.
+                    tracing::debug!(agent.id = %self.agent, batch.epoch = %epoch, next_seq, "receipt of an earlier epoch is left out");
+                }
+                Ok(())
+            }
+            Some(next_seq) => self.acknowledge(id.epoch, next_seq).await,
+        }
+    }
+
+    /// Takes what became of a report of given up events, and sends the receipt that waited for it.
+    async fn recorded(&mut self, recorded: Result<(), Unrecorded>) -> Result<(), End> {
+        self.recording = None;
+        recorded.map_err(|error| End(Status::unavailable(error.to_string())))?;
+        if let Some(report) = self.reported.take() {
+            self.record_drops(report);
             return Ok(());
-        };
-        self.delivered = Some((id.epoch, next_seq));
+        }
+        match self.owed.take() {
+            Some((epoch, next_seq)) => self.acknowledge(epoch, next_seq).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn acknowledge(&mut self, epoch: Epoch, next_seq: u64) -> Result<(), End> {
+        self.delivered = Some((epoch, next_seq));
         let issued_at = Timestamp::now().0;
         let signature =
-            identity::receipt::sign(&self.identity, self.agent, id.epoch, next_seq, issued_at).map_err(|error| {
+            identity::receipt::sign(&self.identity, self.agent, epoch, next_seq, issued_at).map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot sign receipts");
                 End(Status::internal("cannot sign receipts"))
             })?;
         metrics::counter!("picket_collector_receipts_sent_total").increment(1);
+        self.notes.receipt(
+            epoch,
+            deliveries::Receipt {
+                next_seq,
+                issued_at: Timestamp(issued_at),
+                node: self.shared.node.clone(),
+                signer: self.identity.serial().to_string(),
+                signature: signature.clone(),
+            },
+        );
         self.send(stream_response::Body::Receipt(Receipt {
-            epoch: id.epoch.0,
+            epoch: epoch.0,
             next_seq,
             issued_at_micros: issued_at,
             signature,
@@ -312,10 +404,14 @@ impl Session {
         Err(End(Status::unauthenticated(reason)))
     }
 
-    fn touch(&self) -> Touch {
+    fn touch(&mut self) -> Touch {
         let (store, tenant) = (self.shared.store.clone(), self.peer.id.tenant.clone());
         let (agent, stream, delivered) = (self.agent, self.stream, self.delivered);
-        Box::pin(async move { agents::touch(&store, &tenant, agent, stream, delivered).await })
+        let (notes, ledger) = (self.notes.take(), self.ledger.clone());
+        Box::pin(async move {
+            notes.write(&ledger).await?;
+            agents::touch(&store, &tenant, agent, stream, delivered).await
+        })
     }
 
     fn touched(&mut self, standing: Result<agents::Standing, storage::Error>) -> Result<(), End> {
@@ -358,6 +454,7 @@ impl Session {
         {
             metrics::counter!("picket_collector_hash_chain_breaks_total").increment(1);
             tracing::warn!(agent.id = %self.agent, batch.first_seq, "batch does not follow from the one before it");
+            self.ledger.chain_break(Epoch(batch.epoch), batch.first_seq);
         }
         self.chain = Some(ChainEnd {
             epoch: batch.epoch,
@@ -366,8 +463,15 @@ impl Session {
         });
     }
 
-    fn record_drops(&self, report: DropReport) {
-        self.drops.record(report);
+    /// Records a report. One that comes meanwhile waits; of several only the last, which says all the others do.
+    fn record_drops(&mut self, report: DropReport) {
+        if self.recording.is_some() {
+            self.reported = Some(report);
+            return;
+        }
+        let ledger = self.ledger.clone();
+        let recording = tokio::spawn(async move { ledger.gave_up(report).await });
+        self.recording = Some(AbortOnDropHandle::new(recording));
     }
 }
 
@@ -411,6 +515,14 @@ async fn admit(
 async fn poll<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
     match future {
         Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// As [`poll`], for a task.
+async fn join(task: &mut Option<Recording>) -> Result<(), Unrecorded> {
+    match task {
+        Some(task) => task.await.unwrap_or(Err(Unrecorded)),
         None => std::future::pending().await,
     }
 }

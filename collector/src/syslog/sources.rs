@@ -226,6 +226,7 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normali
         first_seq: taken.first_seq,
         created_at: now,
         hash: [0; 32],
+        link: None,
     };
     let records = Records {
         origins: vec![Origin {

@@ -158,6 +158,6 @@ pub(crate) fn rehash(batch: &mut Batch) {
     hasher.update(&batch.first_seq.to_le_bytes());
     hasher.update(&u64::from(batch.count).to_le_bytes());
     hasher.update(&batch.created_at_micros.to_le_bytes());
-    hasher.update(&batch.payload);
+    hasher.update(blake3::hash(&batch.payload).as_bytes());
     batch.hash = hasher.finalize().as_bytes().to_vec();
 }

@@ -65,6 +65,9 @@ pub enum Error {
     /// A receipt could not be signed or does not carry its collector's signature.
     #[error("receipt: {0}")]
     Receipt(&'static str),
+    /// A block could not be signed or does not carry its collector's signature.
+    #[error("block: {0}")]
+    Seal(&'static str),
     /// The system's random number generator failed.
     #[error("the system gave no random bytes")]
     Random,

@@ -136,7 +136,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Checks the chain's signatures at the time it became valid, whatever the clock says.
-fn check_issued(
+pub(crate) fn check_issued(
     chain: &[CertificateDer<'static>],
     roots: &RootCertStore,
     not_before: Timestamp,

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod agent;
 pub mod alert;
+pub mod chain;
 pub mod ecs;
 pub mod event;
 pub mod exception;

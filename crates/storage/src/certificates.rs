@@ -104,6 +104,21 @@ pub async fn revoke_serial(store: &Store, tenant: &Tenant, serial: &str, reason:
     Ok(revoke(store, filter, reason).await? > 0)
 }
 
+/// When a certificate was revoked; `None` when it was not, or is not on record.
+///
+/// # Errors
+/// When the database is away.
+pub async fn revoked_at(store: &Store, serial: &str) -> Result<Option<Timestamp>, Error> {
+    let found = store
+        .collection::<Document>(COLLECTION)
+        .find_one(doc! { "_id": serial, "revoked_at": { "$exists": true } })
+        .await?;
+    Ok(found.and_then(|found| {
+        let at = found.get_datetime("revoked_at").ok()?;
+        Some(Timestamp::from_millis(at.timestamp_millis()))
+    }))
+}
+
 async fn revoke(store: &Store, mut filter: Document, reason: &str) -> Result<u64, Error> {
     filter.insert("revoked_at", doc! { "$exists": false });
     let update = doc! { "$set": { "reason": reason }, "$currentDate": { "revoked_at": true } };

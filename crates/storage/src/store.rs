@@ -8,8 +8,9 @@ use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::{
-    Error, agents, alerts, api_keys, audit, certificates, enrolment_tokens, exceptions, feeds, holds, hunts,
-    idempotency, indicators, leases, nodes, rule_stats, rule_versions, rules, suppressed, suppressions, users, windows,
+    Error, agents, alerts, api_keys, audit, certificates, deliveries, enrolment_tokens, exceptions, feeds, holds,
+    hunts, idempotency, indicators, leases, nodes, rule_stats, rule_versions, rules, suppressed, suppressions, users,
+    windows,
 };
 
 /// How long an operation looks for a usable server before it fails as unavailable.
@@ -53,6 +54,7 @@ impl Store {
         audit::ensure_indexes(self).await?;
         agents::ensure_indexes(self).await?;
         certificates::ensure_indexes(self).await?;
+        deliveries::ensure_indexes(self).await?;
         enrolment_tokens::ensure_indexes(self).await?;
         nodes::ensure_indexes(self).await?;
         leases::ensure_indexes(self).await?;

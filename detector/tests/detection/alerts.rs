@@ -97,6 +97,7 @@ async fn a_block_that_cannot_be_read_does_not_hold_up_others() {
         },
         count: 1,
         hash: [0; 32],
+        link: None,
     };
     sandbox.store_body(partition, batch, b"rubbish".to_vec()).await;
     sandbox.store_block(&[event(source, 0, "failure")]).await;

@@ -123,6 +123,7 @@ impl Sandbox {
             },
             count: u32::try_from(events.len()).unwrap(),
             hash: [0; 32],
+            link: None,
         };
         self.store_body(partition, batch, encoded.bytes).await
     }

@@ -3,15 +3,17 @@
 use model::agent::Agent;
 use model::node::Role;
 use model::{AgentId, Timestamp};
-use proto::ServiceError;
+use proof::{Depth, Report};
 use proto::agent::v1::agent_admin_service_client::AgentAdminServiceClient;
 use proto::agent::v1::{CreateEnrolmentTokenRequest, RevokeAgentRequest};
+use proto::{ErrorCode, ServiceError};
 use secrecy::SecretString;
 use storage::{Store, agents};
 
 use super::peers::Peers;
 use crate::auth::Caller;
 use crate::problem::{from_storage, invalid};
+use crate::state::App;
 
 /// Most endpoints one token may enrol.
 const MAX_USES: u32 = 100_000;
@@ -36,6 +38,19 @@ pub struct EnrolmentToken {
 pub async fn list(store: &Store, caller: &Caller, limit: usize) -> Result<Vec<Agent>, ServiceError> {
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     agents::list(store, &caller.tenant, limit).await.map_err(from_storage)
+}
+
+/// What became of everything an endpoint has sent, by what is stored beside the blocks.
+///
+/// # Errors
+/// When the id is none, there is no such endpoint, or the database is away.
+pub(crate) async fn delivery(app: &App, caller: &Caller, id: &str) -> Result<Report, ServiceError> {
+    let id: AgentId = id.parse().map_err(|error| invalid(format!("id: {error}")))?;
+    let (store, authorities) = (&app.store, &app.authorities);
+    let report = proof::delivery(store, authorities, &caller.tenant, id, Depth::Records, |_| ())
+        .await
+        .map_err(from_storage)?;
+    report.ok_or_else(|| ServiceError::new(ErrorCode::NotFound, format!("there is no agent {id}")))
 }
 
 /// Makes an enrolment token.

@@ -10,7 +10,7 @@ use std::fmt;
 
 use axum::body::Bytes;
 use model::node::Role;
-use model::{Epoch, Timestamp};
+use model::{Epoch, Timestamp, chain};
 use prost::Message as _;
 use proto::ingest::v1::ingest_service_client::IngestServiceClient;
 use proto::ingest::v1::{Batch, Origin, Record, Records, SubmitRequest, SubmitResponse, record};
@@ -443,19 +443,21 @@ fn make_batch(
     let plain = content.encode_to_vec();
     let payload = zstd::bulk::compress(&plain, ZSTD_LEVEL).map_err(|error| internal("zstd", &error))?;
     let count = content.records.len();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&previous);
-    for number in [epoch.0, first_seq, count as u64, at.0.cast_unsigned()] {
-        hasher.update(&number.to_le_bytes());
-    }
-    hasher.update(&payload);
+    let link = chain::Link {
+        epoch,
+        first_seq,
+        count: u32::try_from(count).map_err(|error| internal("ingest", &error))?,
+        created_at: at,
+        previous_hash: previous,
+        payload_hash: chain::payload_hash(&payload),
+    };
     Ok(Batch {
         epoch: epoch.0,
         first_seq,
-        count: u32::try_from(count).map_err(|error| internal("ingest", &error))?,
+        count: link.count,
         created_at_micros: at.0,
         previous_hash: previous.to_vec(),
-        hash: hasher.finalize().as_bytes().to_vec(),
+        hash: link.hash().to_vec(),
         payload: payload.into(),
         uncompressed_bytes: plain.len() as u64,
     })

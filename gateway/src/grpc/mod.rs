@@ -58,6 +58,7 @@ pub static RPCS: &[Rpc] = &[
     rpc("/picket.query.v1.QueryService/GetEventHistogram", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetTopValues", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetStatus", VIEWER, false),
+    rpc("/picket.query.v1.QueryService/GetAgentDelivery", VIEWER, false),
     rpc("/picket.query.v1.QueryService/ListRules", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetRule", VIEWER, false),
     rpc("/picket.query.v1.QueryService/GetRuleCost", VIEWER, false),

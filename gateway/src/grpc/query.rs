@@ -6,11 +6,11 @@ use model::rule::StoredRule;
 use model::{Level, Timestamp};
 use proto::query::v1::query_service_server::QueryService;
 use proto::query::v1::{
-    Alert, ExportEventsRequest, GetEventHistogramRequest, GetEventHistogramResponse, GetRuleCostRequest,
-    GetRuleCostResponse, GetRuleCoverageRequest, GetRuleCoverageResponse, GetRuleRequest, GetRuleResponse,
-    GetStatusRequest, GetStatusResponse, GetTopValuesRequest, GetTopValuesResponse, ListAlertsRequest,
-    ListAlertsResponse, ListRulesRequest, ListRulesResponse, NodeStatus, Rule, SearchEventsRequest,
-    SearchEventsResponse, WatchAlertsRequest,
+    Alert, ExportEventsRequest, GetAgentDeliveryRequest, GetAgentDeliveryResponse, GetEventHistogramRequest,
+    GetEventHistogramResponse, GetRuleCostRequest, GetRuleCostResponse, GetRuleCoverageRequest,
+    GetRuleCoverageResponse, GetRuleRequest, GetRuleResponse, GetStatusRequest, GetStatusResponse, GetTopValuesRequest,
+    GetTopValuesResponse, ListAlertsRequest, ListAlertsResponse, ListRulesRequest, ListRulesResponse, NodeStatus, Rule,
+    SearchEventsRequest, SearchEventsResponse, WatchAlertsRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::alerts::AlertFilter;
@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::search::{self, ExportStream};
 use super::watch::{self, AlertStream};
-use crate::app::{alerts, events, rule_use, rules, status};
+use crate::app::{agents, alerts, events, rule_use, rules, status};
 use crate::auth::Caller;
 use crate::problem::{internal, invalid, quote};
 use crate::state::App;
@@ -205,6 +205,17 @@ impl QueryService for Query {
             events_per_second: status.events_per_second,
             events_total: status.events_total,
             alerts_total: status.alerts_total,
+        }))
+    }
+
+    async fn get_agent_delivery(
+        &self,
+        request: Request<GetAgentDeliveryRequest>,
+    ) -> Result<Response<GetAgentDeliveryResponse>, Status> {
+        let caller = caller(&request)?;
+        let report = agents::delivery(&self.app, &caller, &request.into_inner().agent_id).await?;
+        Ok(Response::new(GetAgentDeliveryResponse {
+            delivery_json: serde_json::to_string(&report).map_err(|error| internal("delivery", &error))?,
         }))
     }
 

@@ -62,6 +62,24 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     Ok(Json(AgentList { items }))
 }
 
+/// What became of everything an agent has sent: which numbers are stored, which were refused or given up and why, which are
+/// missing, how far the newest receipt reaches and whether its signature is valid. `holds` is the verdict. The blocks
+/// themselves are read by `picket agent delivery ID --verify`.
+#[utoipa::path(
+    get,
+    path = "/agents/{id}/delivery",
+    tag = "agents",
+    params(("id" = uuid::Uuid, Path, description = "Id of the agent")),
+    responses((status = 200, description = "The delivery", body = Object))
+)]
+pub(super) async fn delivery(
+    State(app): State<App>,
+    caller: Caller,
+    PathText(id): PathText,
+) -> Result<Json<proof::Report>, Problem> {
+    Ok(Json(agents::delivery(&app, &caller, &id).await?))
+}
+
 fn default_uses() -> u32 {
     1
 }

@@ -177,6 +177,7 @@ pub static ROUTES: &[Route] = &[
     }),
     route(Verb::Post, "/rules/{id}/explain", VIEWER, || routes!(rules::explain)),
     route(Verb::Get, "/agents", VIEWER, || routes!(agents::list)),
+    route(Verb::Get, "/agents/{id}/delivery", VIEWER, || routes!(agents::delivery)),
     route(Verb::Get, "/nodes", VIEWER, || routes!(nodes::list)),
     route(Verb::Get, "/status", VIEWER, || routes!(nodes::status)),
     route(Verb::Post, "/security/user/authenticate", Access::Public, || {

@@ -141,6 +141,7 @@ impl Fakes {
                     key,
                     count: encoded.meta.count,
                     hash: batch.hash.as_slice().try_into().unwrap(),
+                    link: None,
                 }],
                 ips: encoded.meta.ips,
                 minutes: encoded.meta.minutes,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::cargo_command;
 
 /// Each crate of the workspace, and the crates of the workspace it may use in its product code.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("block", &["model", "intel"]),
     ("intel", &["model"]),
@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("proto", &["model"]),
     ("identity", &["model"]),
     ("storage", &["model", "block", "query"]),
+    ("proof", &["model", "block", "identity", "storage"]),
     ("bootstrap", &["model", "proto", "identity"]),
     ("mongod", &[]),
     (
@@ -56,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "block",
             "query",
             "intel",
+            "proof",
         ],
     ),
     (
@@ -67,6 +69,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "bootstrap",
             "storage",
             "query",
+            "proof",
             "sigma",
             "parsers",
             "mongod",

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use bson::spec::BinarySubtype;
 use bson::{RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr};
-use model::{Partition, SourceId, Timestamp};
+use model::chain::Link;
+use model::{BatchKey, Partition, SourceId, Tenant, Timestamp};
 
-use super::{BlockBatch, BlockId, Day, NewBlock, StoredBlock, classes};
+use super::{BlockBatch, BlockId, Day, NewBlock, Seal, StoredBlock, classes};
 use crate::Error;
 
 /// Version of the document's form.
@@ -70,7 +71,104 @@ fn write_batch(batch: &BlockBatch) -> RawDocumentBuf {
     document.append(cstr!("n"), batch.count.cast_signed());
     document.append(cstr!("src"), batch.key.source.to_string());
     document.append(cstr!("hash"), binary(&batch.hash));
+    if let Some(link) = &batch.link {
+        // Only what the fields above do not say already.
+        if link.first_seq != batch.key.first_seq {
+            document.append(cstr!("first"), link.first_seq.cast_signed());
+        }
+        if link.count != batch.count {
+            document.append(cstr!("of"), link.count.cast_signed());
+        }
+        document.append(cstr!("made"), link.created_at.0);
+        document.append(cstr!("prev"), binary(&link.previous_hash));
+        document.append(cstr!("payload"), binary(&link.payload_hash));
+    }
     document
+}
+
+/// What a collector signs of a stored block: everything but its name and what changes later.
+const SEALED: [&str; 16] = [
+    "tenant", "part", "min", "max", "n", "minutes", "batches", "srcs", "ips", "classes", "trimmed", "v", "node", "at",
+    "tf", "body",
+];
+
+/// BLAKE3 over the sealed fields, as a BSON document of them in a fixed order.
+pub(super) fn digest(raw: &RawDocument) -> Result<[u8; 32], Error> {
+    let mut sealed = RawDocumentBuf::new();
+    for name in SEALED {
+        let value = raw
+            .get(name)
+            .map_err(|_| Error::invalid(format!("blocks.{name}"), "a readable value"))?;
+        if let Some(value) = value {
+            let name = <&bson::raw::CStr>::try_from(name)
+                .map_err(|_| Error::invalid("blocks", "names of fields without zero bytes"))?;
+            sealed.append(name, value);
+        }
+    }
+    Ok(*blake3::hash(sealed.as_bytes()).as_bytes())
+}
+
+pub(super) fn append_seal(document: &mut RawDocumentBuf, seal: &Seal) {
+    let mut proof = RawDocumentBuf::new();
+    proof.append(cstr!("signer"), seal.signer.as_str());
+    proof.append(cstr!("sig"), binary(&seal.signature));
+    document.append(cstr!("proof"), proof);
+}
+
+/// The seal; `None` when there is none, or it has another form.
+pub(super) fn seal(raw: &RawDocument) -> Option<Seal> {
+    let proof = raw.get_document("proof").ok()?;
+    Some(Seal {
+        signer: proof.get_str("signer").ok()?.to_owned(),
+        signature: proof.get_binary("sig").ok()?.bytes.to_vec(),
+    })
+}
+
+/// The list of batches, of a block or of what is left of one.
+pub(super) fn batches(raw: &RawDocument, tenant: &Tenant) -> Result<Vec<BlockBatch>, Error> {
+    let wrong = || Error::invalid("blocks.batches", "a list of batches with k, n and hash");
+    let list = raw.get_array("batches").map_err(|_| wrong())?;
+    list.into_iter()
+        .map(|batch| {
+            let batch = batch.ok().and_then(|batch| batch.as_document()).ok_or_else(wrong)?;
+            read_batch(batch, tenant).ok_or_else(wrong)
+        })
+        .collect()
+}
+
+fn read_batch(raw: &RawDocument, tenant: &Tenant) -> Option<BlockBatch> {
+    let hash = |field: &str| <[u8; 32]>::try_from(raw.get_binary(field).ok()?.bytes).ok();
+    let number = |field: &str| raw.get_i64(field).ok().map(i64::cast_unsigned);
+    let count = |field: &str| raw.get_i32(field).ok().map(i32::cast_unsigned);
+    // The name has the epoch as its third part; it must say what the other fields do.
+    let name = raw.get_str("k").ok()?;
+    let key = BatchKey {
+        tenant: tenant.clone(),
+        source: raw.get_str("src").ok()?.parse().ok()?,
+        epoch: name.split('/').nth(2)?.parse().ok()?,
+        first_seq: number("seq")?,
+    };
+    if key.to_string() != name {
+        return None;
+    }
+    let own = count("n")?;
+    let link = match raw.get_i64("made") {
+        Err(_) => None,
+        Ok(made) => Some(Link {
+            epoch: key.epoch,
+            first_seq: number("first").unwrap_or(key.first_seq),
+            count: count("of").unwrap_or(own),
+            created_at: Timestamp(made),
+            previous_hash: hash("prev")?,
+            payload_hash: hash("payload")?,
+        }),
+    };
+    Some(BlockBatch {
+        key,
+        count: own,
+        hash: hash("hash")?,
+        link,
+    })
 }
 
 /// Rounded up, so that `max` in whole milliseconds is not before the latest event.

@@ -5,9 +5,10 @@
 //! to see a retry, the day a batch belongs to must never change, so it is a function of the batch ([`Day::of_batch`]).
 //!
 //! A document's fields: `_id`, `tenant`, `part`, `min` and `max` (event times, rounded outwards to milliseconds), `n`
-//! (events), `minutes` (how many each minute has; absent when they are too many), `batches: [{k, seq, n, src, hash}]`, `srcs`, `ips` (absent when there were too many), `tf` (token filter),
+//! (events), `minutes` (how many each minute has; absent when they are too many), `batches: [{k, seq, n, src, hash, first, of, made, prev, payload}]`
+//! (what the hash was computed from; see [`BlockBatch`]), `srcs`, `ips` (absent when there were too many), `tf` (token filter),
 //! `body` (see the crate `block`), `v`, `node`, `at` (stored), `pending: true` until a detector is done with it, then
-//! `done: {at, by, fence}`. `classes` are the classes of its events, separated by spaces, which decide how long it is kept;
+//! `done: {at, by, fence}`. `proof: {signer, sig}` is a collector's signature over all of it that does not change. `classes` are the classes of its events, separated by spaces, which decide how long it is kept;
 //! `marks` say why it is kept longer: `held` (by `holds`) or `restored` (until `keep_until`). `trimmed` is how many events
 //! retention took out of it.
 //!
@@ -26,12 +27,14 @@ pub mod portable;
 mod rebuild;
 mod retain;
 mod scan;
+mod seal;
 mod terms;
 mod write;
 
 use bson::Document;
 use bson::oid::ObjectId;
 use futures_util::TryStreamExt as _;
+use model::chain::Link;
 use model::{BatchKey, NodeId, Partition, SourceId, Tenant, Timestamp};
 
 use crate::{Error, Store};
@@ -47,6 +50,7 @@ pub use retain::{
     Group, REPEATS_DAYS, drop_day, forget_batches, groups, list, nothing_stays, prepare, remove, remove_blocks, trim,
 };
 pub use scan::{ScanQuery, Scanner, scan};
+pub use seal::{Reading, Seal, SealedBlock, Sealer, gone_of_source, of_source};
 pub use terms::{BlockTerms, count_blocks, terms};
 pub use write::{Inserted, Known, Writer, insert};
 
@@ -99,6 +103,9 @@ pub struct BlockBatch {
     pub count: u32,
     /// What its sender says its hash is: tells a retry from another batch under the same key.
     pub hash: [u8; 32],
+    /// What that hash was computed from; `None` for senders whose batches have none. The batch may have been cut into
+    /// several, and records of it may have been refused, so its numbers need not be those of `key` and `count`.
+    pub link: Option<Link>,
 }
 
 /// A block to be stored. All batches are of `tenant`; `batches` is never empty.

@@ -206,7 +206,7 @@ pub async fn trim(
     unchanged.insert("n", before.cast_signed());
     let changed = match rebuilt {
         Some(rebuilt) => {
-            let document = with_trimmed(&rebuilt, trimmed.saturating_add(gone as i64));
+            let document = writer.seal(with_trimmed(&rebuilt, trimmed.saturating_add(gone as i64)))?;
             collection.replace_one(unchanged, document).await?.modified_count
         }
         None if gone > 0 => remove_by(store, day, unchanged, true).await?,

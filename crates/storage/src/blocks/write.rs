@@ -9,7 +9,7 @@ use model::BatchKey;
 use mongodb::IndexModel;
 use mongodb::options::{IndexOptions, ReadConcern};
 
-use super::{BlockId, Day, NewBlock, document};
+use super::{BlockId, Day, NewBlock, Sealer, document};
 use crate::{Error, Store};
 
 /// What became of a block.
@@ -37,6 +37,7 @@ pub struct Known {
 pub struct Writer {
     store: Store,
     prepared: Arc<Mutex<HashSet<Day>>>,
+    sealer: Option<Sealer>,
 }
 
 /// Stores one block. For one-off use; see [`Writer`].
@@ -54,11 +55,37 @@ impl Writer {
         Self {
             store,
             prepared: Arc::default(),
+            sealer: None,
         }
     }
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Has every block signed by `sealer` from here on.
+    #[must_use]
+    pub fn sealed_by(mut self, sealer: Sealer) -> Self {
+        self.sealer = Some(sealer);
+        self
+    }
+
+    /// A block as it is to be stored, signed.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn document(&self, block: &NewBlock, id: BlockId) -> Result<RawDocumentBuf, Error> {
+        self.seal(document::write(block, id))
+    }
+
+    /// Signs a document that has no signature yet.
+    pub(super) fn seal(&self, mut document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
+        if let Some(sealer) = &self.sealer {
+            let seal = sealer.seal(&document::digest(&document)?);
+            let seal = seal.ok_or_else(|| Error::invalid("blocks.proof", "a signature by this node's key"))?;
+            document::append_seal(&mut document, &seal);
+        }
+        Ok(document)
     }
 
     /// Stores a block with majority write concern, unless one of its batches is stored already.
@@ -76,7 +103,7 @@ impl Writer {
         let inserted = self
             .store
             .collection::<RawDocumentBuf>(&block.day.collection())
-            .insert_one(document::write(block, id))
+            .insert_one(self.document(block, id)?)
             .await
             .map_err(Error::from);
         match inserted {

@@ -50,6 +50,7 @@ pub(crate) fn block_of(source: SourceId, first_seq: u64, start: Timestamp, event
             key: key(source, first_seq),
             count: encoded.meta.count,
             hash: [7; 32],
+            link: None,
         }],
         ips: encoded.meta.ips,
         minutes: encoded.meta.minutes,
