@@ -70,6 +70,8 @@ pub(crate) fn split_port(text: &str) -> (&str, &str) {
     }
     match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => (host, port),
+        // An IPv6 address and a port without brackets, where the whole is no address.
+        Some((host, port)) if is_ip(host) && !is_ip(text) => (host, port),
         _ => (text, ""),
     }
 }

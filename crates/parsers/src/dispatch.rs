@@ -68,6 +68,9 @@ fn origin(draft: &mut Draft, record: &RawRecord<'_>) {
 }
 
 fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
+    if text.starts_with("<Event") && json::take_xml(draft, text) {
+        return;
+    }
     let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
     let is_wanted = wanted.peek().is_some();
     let input = |text, program| Input {
@@ -165,6 +168,10 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     }
     program::take(draft, envelope.program, envelope.message, "syslog");
     if draft.str(ecs::PICKET_LOG_TYPE) == Some("syslog") {
+        // Sysmon for Linux speaks Windows' XML.
+        if envelope.message.starts_with("<Event") && json::take_xml(draft, envelope.message) {
+            return;
+        }
         let structured = envelope.message.starts_with('{') && json::take_embedded(draft, envelope.message);
         if !structured {
             keyvalue::take_embedded(draft, envelope.message);

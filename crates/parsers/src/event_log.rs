@@ -64,6 +64,11 @@ fn add_data(flat: &mut Map<String, Json>, data: &Map<String, Json>) {
                     add(flat, name, value);
                 }
             }
+            Json::Object(_) if name == "Data" && is_named(value) => {
+                if let Some((name, value)) = named(value) {
+                    add(flat, name, value);
+                }
+            }
             Json::Object(node) => add(flat, name, own_text(node).unwrap_or(value)),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => add(flat, name, value),
         }
@@ -78,7 +83,7 @@ fn is_named(item: &Json) -> bool {
 fn named(item: &Json) -> Option<(&str, &Json)> {
     let node = item.as_object()?;
     let (_, name) = attributes(node).find(|(name, _)| *name == "Name")?;
-    Some((name.as_str()?, own_text(node)?))
+    Some((name.as_str()?, own_text(node).unwrap_or(&Json::Null)))
 }
 
 fn attributes(node: &Map<String, Json>) -> impl Iterator<Item = (&str, &Json)> {

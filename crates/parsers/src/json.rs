@@ -15,6 +15,7 @@ use crate::mapping;
 use crate::program;
 use crate::record::{RawRecord, Warning};
 use crate::syslog;
+use crate::windows;
 
 const TIMES: &[&str] = &[
     "@timestamp",
@@ -52,9 +53,54 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
 /// Shippers that put the object they ship under one member.
 const SHELLS: [&str; 4] = ["json", "data", "_source", "event"];
 
+/// Whether a log type is that of Windows events.
+fn is_windows(log_type: &str) -> bool {
+    matches!(
+        log_type,
+        windows::LOG_TYPE
+            | "winlogbeat"
+            | "eventlog"
+            | "evtx"
+            | "eventchannel"
+            | "sysmon"
+            | "system.security"
+            | "system.system"
+    ) || log_type.starts_with("windows.")
+}
+
+/// Reads `<Event>…</Event>`; false when the text is none.
+pub(crate) fn take_xml(draft: &mut Draft, text: &str) -> bool {
+    let Some(object) = windows::parse_xml(text) else {
+        return false;
+    };
+    windows::take(draft, &object)
+}
+
 /// Reads an object of a format that has a table, bare, in a shipper's shell, or as the text of a shipped message.
 fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
     let wanted = record.log_type.filter(|log_type| *log_type != "json");
+    if wanted.is_none_or(is_windows) {
+        let inner = SHELLS.iter().find_map(|name| object.get(*name)?.as_object());
+        if windows::take(draft, object) || inner.is_some_and(|inner| windows::take(draft, inner)) {
+            // An alert of another system about the event says so itself.
+            if let Some(alert) = mapping::find(object) {
+                alert.apply(draft, object);
+            }
+            let flat = event_log::flatten(object);
+            let mut own = flat.unwrap_or_else(|| object.clone());
+            own.shift_remove(ecs::TIMESTAMP);
+            for wrapping in ["System", "EventData", "UserData", "win"] {
+                if own.get(wrapping).is_some_and(Json::is_object) {
+                    own.shift_remove(wrapping);
+                }
+            }
+            add_own(draft, &own);
+            if let Some(message) = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned) {
+                draft.set_default(ecs::MESSAGE, message);
+            }
+            return true;
+        }
+    }
     let embedded = object
         .get("message")
         .and_then(Json::as_str)

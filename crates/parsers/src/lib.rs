@@ -32,6 +32,7 @@ mod syslog;
 mod unified;
 mod url;
 mod useragent;
+mod windows;
 
 pub use dispatch::parse;
 pub use record::{Body, LOG_TYPES, Parsed, RawRecord, Warning};

@@ -176,3 +176,70 @@ fn collect(value: &Json, into: &mut Vec<String>) {
         other => into.push(other.to_string()),
     }
 }
+
+/// Data sets of another project for formats that have a parser here; its names of fields are its own.
+const THEIRS: &[&str] = &[
+    "adguardhome",
+    "apache2",
+    "auditd",
+    "aws-alb",
+    "aws-cloudtrail",
+    "caddy",
+    "cef",
+    "fortinet",
+    "haproxy",
+    "iis",
+    "mikrotik",
+    "named",
+    "nginx",
+    "openvpn",
+    "palo-alto-threat",
+    "pve-firewall",
+    "suricata-evelogs",
+    "suricata-fastlogs",
+    "traefik",
+    "unifi",
+    "vsftpd",
+];
+
+#[test]
+fn another_project_finds_the_same_peers() {
+    let shared = std::env::var_os("PICKET_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let Ok(text) = std::fs::read_to_string(shared.join("oracles/crowdsec-parsers.jsonl")) else {
+        println!("skipped: no crowdsec-parsers.jsonl in {}/oracles", shared.display());
+        return;
+    };
+    let mut scores = BTreeMap::<String, (usize, usize)>::new();
+    for case in text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap()) {
+        let dataset = case["dataset"].as_str().unwrap();
+        let Some(expected) = case["expect"]["source_ip"].as_str() else {
+            continue;
+        };
+        if !THEIRS.contains(&dataset) {
+            continue;
+        }
+        let input = case["input"]
+            .as_str()
+            .map_or_else(|| case["input"].to_string(), str::to_owned);
+        let parsed = check::line(input.as_bytes());
+        let found = parsed.fields.str("source.ip").unwrap_or("");
+        let score = scores.entry(dataset.to_owned()).or_default();
+        score.0 += 1;
+        if found == expected {
+            score.1 += 1;
+        } else if std::env::var("ORACLE").is_ok_and(|shown| shown == dataset) {
+            let kind = parsed.fields.str("picket.log_type").unwrap_or("");
+            println!("  {kind}: expected {expected}, found {found:?} in {input}");
+        }
+    }
+    let (mut all, mut equal) = (0, 0);
+    for (dataset, score) in &scores {
+        println!("{dataset:20} {:3} lines, {:3} with the same source", score.0, score.1);
+        all += score.0;
+        equal += score.1;
+    }
+    assert!(equal * 100 >= all * 90, "{equal} of {all} sources are the same");
+}

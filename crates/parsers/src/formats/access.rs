@@ -201,6 +201,7 @@ fn tail(draft: &mut Draft, mut scan: Scan<'_>) {
     if scan.rest.starts_with('"') || scan.rest.is_empty() {
         return;
     }
+    let quoted = scan;
     let words: Vec<&str> = std::iter::from_fn(|| scan.word()).take(16).collect();
     // `length time [upstream] [alternative] address bytes seconds status id`
     if let [length, _, upstream, .., address, bytes, seconds, status, id] = words.as_slice()
@@ -221,12 +222,20 @@ fn tail(draft: &mut Draft, mut scan: Scan<'_>) {
         return;
     }
     // `count "frontend" "backend" 12ms`
-    if let [count, frontend, backend, time] = words.as_slice()
-        && let Some(millis) = time.strip_suffix("ms").and_then(|millis| millis.parse::<i64>().ok())
+    let mut scan = quoted;
+    let count = scan.word().unwrap_or("");
+    let frontend = scan.quoted().unwrap_or("");
+    scan.spaces();
+    let backend = scan.quoted().unwrap_or("");
+    if let Some(millis) = scan
+        .rest
+        .trim()
+        .strip_suffix("ms")
+        .and_then(|millis| millis.parse::<i64>().ok())
     {
         draft.set_int("traefik.access.request_count", count);
-        draft.set_known("traefik.access.frontend_name", frontend.trim_matches('"'));
-        draft.set_known("traefik.access.backend_url", backend.trim_matches('"'));
+        draft.set_known("traefik.access.frontend_name", frontend);
+        draft.set_known("traefik.access.backend_url", backend);
         draft.set("event.duration", millis.saturating_mul(1_000_000));
         draft.set(ecs::EVENT_DATASET, "traefik.access");
     }

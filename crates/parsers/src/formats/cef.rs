@@ -16,7 +16,7 @@ pub(crate) const CEF: Format = Format {
     aliases: &["arcsight"],
     datasets: &["cef.log"],
     programs: &["CEF"],
-    looks: |text| find(text, "CEF:").is_some(),
+    looks: |text| find(text, "CEF:").is_some() || is_bare(text),
     take: take_cef,
 };
 
@@ -37,6 +37,11 @@ fn find<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     let at = text.find(mark).filter(|at| *at < 256)?;
     let rest = text.get(at + mark.len()..)?;
     rest.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
+}
+
+/// The header without its mark, which some tools take off.
+fn is_bare(text: &str) -> bool {
+    (text.starts_with("0|") || text.starts_with("1|")) && text.bytes().filter(|byte| *byte == b'|').count() >= 7
 }
 
 /// Splits header fields at unescaped bars; the rest is the extension.
@@ -129,7 +134,7 @@ fn take_cef(draft: &mut Draft, input: &Input<'_>) -> bool {
     // `0|Vendor|…` is what is left when an envelope took the mark for its program.
     let text = match find(input.text, "CEF:") {
         Some(text) => text,
-        None if input.program == "CEF" => input.text,
+        None if input.program == "CEF" || is_bare(input.text) => input.text,
         None => return false,
     };
     let Some((fields, extension)) = header(text, 7) else {

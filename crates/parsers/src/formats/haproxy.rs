@@ -14,9 +14,18 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["haproxy.log"],
     programs: &["haproxy"],
-    looks: |_| false,
+    looks,
     take,
 };
+
+/// `A:P [time] `, which nothing in quotes follows.
+fn looks(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[')
+        && text.split_once(" [").is_some_and(|(client, rest)| {
+            crate::network::is_ip(split_port(client).0)
+                && take_clf(rest).is_some_and(|(_, rest)| rest.starts_with("] ") && !rest.starts_with("] \""))
+        })
+}
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     connect(draft, input.text) || traffic(draft, input.text)

@@ -3,15 +3,25 @@
 mod access;
 mod apache_error;
 mod auditd;
+mod bind;
 mod cef;
 mod cisco_asa;
+mod coredns;
+mod daemons;
+mod dhcpd;
+mod dnsmasq;
 mod haproxy;
 mod iis;
+mod keyed;
+mod mail;
+mod mikrotik;
 mod nginx_error;
 mod packet_filter;
 mod panos;
 mod pfsense;
+mod snort;
 mod squid;
+mod unbound;
 
 use model::Timestamp;
 
@@ -53,14 +63,35 @@ pub(crate) const FORMATS: &[&Format] = &[
     &cef::LEEF,
     &cisco_asa::FORMAT,
     &panos::FORMAT,
+    &keyed::FORTIGATE,
     &packet_filter::FORMAT,
     &pfsense::FORMAT,
+    &mikrotik::FORMAT,
+    &daemons::WIREGUARD,
+    &snort::FORMAT,
     &apache_error::FORMAT,
     &nginx_error::FORMAT,
     &squid::FORMAT,
+    &access::FORMAT,
     &iis::FORMAT,
     &haproxy::FORMAT,
-    &access::FORMAT,
+    &keyed::ALB,
+    &keyed::VPC_FLOW,
+    &keyed::ZEEK,
+    &coredns::FORMAT,
+    &bind::FORMAT,
+    &unbound::FORMAT,
+    &dnsmasq::FORMAT,
+    &dhcpd::FORMAT,
+    &dhcpd::KEA,
+    &dhcpd::MICROSOFT,
+    &mail::POSTFIX,
+    &mail::DOVECOT,
+    &daemons::FAIL2BAN,
+    &daemons::VSFTPD,
+    &daemons::OPENVPN,
+    &daemons::MONGODB,
+    &daemons::CLAMAV,
 ];
 
 impl Format {

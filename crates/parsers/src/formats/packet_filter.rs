@@ -42,6 +42,11 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     };
     let Some(at) = text.find("IN=") else { return false };
     let (prefix, body) = text.split_at(at);
+    // UniFi describes the rule between its label and the packet.
+    let prefix = match prefix.split_once(" DESCR=\"") {
+        Some((label, _)) => label,
+        None => prefix,
+    };
     let (mut source, mut destination, mut sport, mut dport) = ("", "", "", "");
     let mut transport = String::new();
     let mut icmp = false;
@@ -117,7 +122,11 @@ fn verdict(draft: &mut Draft, prefix: &str) {
     let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     // `[zone-zone-rule-D]`: the last part is drop, reject or accept.
     let ubiquiti = label.starts_with('[') && inner.len() > 2;
-    let letter = inner.rsplit_once('-').map_or("", |(_, last)| last);
+    let last = inner.rsplit_once('-').map_or("", |(_, last)| last);
+    // Newer devices put a number last: `[WAN_LOCAL-D-2147483647]`.
+    let middle = inner.rsplit('-').nth(1).unwrap_or("");
+    let numbered = matches!(middle, "D" | "R" | "A") && last.bytes().all(|byte| byte.is_ascii_digit());
+    let letter = if numbered { middle } else { last };
     let kind = if ubiquiti && matches!(letter, "D" | "R")
         || has(&["BLOCK", "DROP", "REJECT", "DENY", "DENIED", "LIMIT", "DPT "])
     {
@@ -129,7 +138,10 @@ fn verdict(draft: &mut Draft, prefix: &str) {
     };
     if ubiquiti && matches!(letter, "D" | "R" | "A") {
         let mut parts = inner.rsplitn(3, '-').skip(1);
-        let rule = parts.next().unwrap_or("");
+        let rule = if numbered { last } else { parts.next().unwrap_or("") };
+        if numbered {
+            parts = inner.rsplitn(3, '-').skip(2);
+        }
         let name = parts.next().unwrap_or("");
         if let Some((from, to)) = name.split_once('-') {
             draft.set_text("observer.ingress.zone", from);

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::condition::Condition;
-use super::path::Path;
 use super::value::Source;
 
 /// Most steps of one table.
@@ -72,7 +71,7 @@ pub(crate) struct Mapping {
     aliases: Vec<String>,
     /// Sets of conditions; one that holds whole is enough.
     detect: Vec<Vec<Condition>>,
-    pub(crate) time: Vec<Path>,
+    pub(crate) time: Vec<Source>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -140,7 +139,7 @@ impl Mapping {
             time: text
                 .time
                 .iter()
-                .map(|path| Path::parse(path))
+                .map(|path| Source::parse(path))
                 .collect::<Result<_, _>>()?,
             steps: text.step.into_iter().map(step).collect::<Result<_, _>>()?,
         })

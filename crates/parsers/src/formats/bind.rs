@@ -1,0 +1,110 @@
+//! BIND: queries, refused queries and transfers, from its own files or syslog.
+//!
+//! BIND escapes what is unusual in names, so a name holds neither a space nor a parenthesis of its own.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::clock::take_written;
+use crate::derive::{DESTINATION, SOURCE, endpoint};
+use crate::draft::Draft;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "bind",
+    aliases: &["named", "bind9"],
+    datasets: &["bind.query"],
+    programs: &["named"],
+    looks: |text| text.contains("client ") && text.contains('#') && client(text).is_some(),
+    take,
+};
+
+/// What follows `client [@0x…] `, at the start or after a time and categories.
+fn client(text: &str) -> Option<&str> {
+    let at = text.find("client ").filter(|at| *at < 96)?;
+    let rest = text.get(at + 7..)?;
+    let rest = match rest.strip_prefix('@') {
+        Some(after) => after.split_once(' ')?.1,
+        None => rest,
+    };
+    let (address, _) = rest.split_once('#')?;
+    crate::network::is_ip(address).then_some(rest)
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some(rest) = client(input.text) else { return false };
+    let Some((peer, message)) = rest.split_once(": ") else {
+        return false;
+    };
+    let Some((address, port)) = peer.split_once('#') else {
+        return false;
+    };
+    let port = port.split([' ', '/']).next().unwrap_or("");
+    // `view internal: ` stands between the peer and the message.
+    let message = match message.strip_prefix("view ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, message)) => message,
+        None => message,
+    };
+    if let Some((time, _)) = take_written(input.text) {
+        draft.timestamp = Some(time);
+    }
+    endpoint(draft, SOURCE, address, port);
+    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+    let denied = message.ends_with(" denied") || message.contains(" denied (");
+    if let Some(query) = message.strip_prefix("query: ") {
+        // `NAME CLASS TYPE FLAGS (SERVER)`
+        let mut words = query.split(' ');
+        question(
+            draft,
+            words.next().unwrap_or(""),
+            words.next().unwrap_or(""),
+            words.next().unwrap_or(""),
+        );
+        let flags = words.next().unwrap_or("");
+        draft.set_known("bind.query.flags", flags);
+        if flags.contains('T') {
+            draft.set("network.transport", "tcp");
+        } else {
+            draft.set("network.transport", "udp");
+        }
+        if let Some(server) = words.next() {
+            endpoint(draft, DESTINATION, server.trim_matches(['(', ')']), "");
+        }
+        draft.set(ecs::EVENT_ACTION, "dns_query");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "info"]);
+    } else {
+        // `query (cache) 'NAME/TYPE/CLASS' denied`
+        if let Some((_, rest)) = message.split_once('\'')
+            && let Some((name, _)) = rest.split_once('\'')
+        {
+            let mut parts = name.rsplitn(3, '/');
+            let (class, kind) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            match parts.next() {
+                Some(name) => question(draft, name, class, kind),
+                None => question(draft, kind, class, ""),
+            }
+        }
+        draft.set(
+            ecs::EVENT_ACTION,
+            if message.starts_with("zone transfer") || message.contains("AXFR") {
+                "zone_transfer"
+            } else if message.starts_with("update") {
+                "dns_update"
+            } else {
+                "dns_query"
+            },
+        );
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", if denied { "denied" } else { "info" }]);
+    }
+    if denied {
+        draft.outcome(false);
+        draft.unified("DNS_REFUSED", 2);
+    }
+    true
+}
+
+fn question(draft: &mut Draft, name: &str, class: &str, kind: &str) {
+    draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
+    draft.set_known("dns.question.class", class);
+    draft.set_known("dns.question.type", kind);
+}

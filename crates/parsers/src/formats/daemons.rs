@@ -1,0 +1,343 @@
+//! Daemons with a handful of messages each: fail2ban, ClamAV, vsftpd, OpenVPN, WireGuard, MongoDB.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::clock::{take_iso_spaced, take_written};
+use crate::derive::{SOURCE, endpoint, split_port};
+use crate::draft::Draft;
+use crate::network::is_ip;
+
+pub(crate) const FAIL2BAN: Format = Format {
+    name: "fail2ban",
+    aliases: &[],
+    datasets: &["fail2ban.log"],
+    programs: &["fail2ban", "fail2ban.actions", "fail2ban.filter", "fail2ban-server"],
+    looks: |text| text.contains(" fail2ban."),
+    take: take_fail2ban,
+};
+
+pub(crate) const CLAMAV: Format = Format {
+    name: "clamav",
+    aliases: &["clamd", "clamscan"],
+    datasets: &["clamav.log"],
+    programs: &["clamd", "clamscan", "clamav-daemon"],
+    looks: |text| text.ends_with(" FOUND") && text.contains(": "),
+    take: take_clamav,
+};
+
+pub(crate) const VSFTPD: Format = Format {
+    name: "vsftpd",
+    aliases: &["ftp"],
+    datasets: &["vsftpd.log"],
+    programs: &["vsftpd"],
+    looks: |text| text.contains(" [pid ") && text.contains("Client \""),
+    take: take_vsftpd,
+};
+
+pub(crate) const OPENVPN: Format = Format {
+    name: "openvpn",
+    aliases: &["ovpn"],
+    datasets: &["openvpn.log"],
+    programs: &["openvpn", "ovpn-server", "ovpn"],
+    looks: |text| {
+        [
+            "TLS Error",
+            "VERIFY ERROR",
+            "Peer Connection Initiated",
+            "AUTH_FAILED",
+            "TLS Auth Error",
+        ]
+        .iter()
+        .any(|words| text.contains(words))
+    },
+    take: take_openvpn,
+};
+
+pub(crate) const WIREGUARD: Format = Format {
+    name: "wireguard",
+    aliases: &["wg"],
+    datasets: &["wireguard.log"],
+    programs: &[],
+    looks: |text| text.starts_with("wireguard: ") || text.contains("] wireguard: "),
+    take: take_wireguard,
+};
+
+pub(crate) const MONGODB: Format = Format {
+    name: "mongodb",
+    aliases: &["mongod"],
+    datasets: &["mongodb.log"],
+    programs: &["mongod", "mongos"],
+    looks: |text| mongodb(text).is_some(),
+    take: take_mongodb,
+};
+
+/// `time fail2ban.actions [pid]: NOTICE  [jail] Ban 1.2.3.4`
+fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((before, message)) = input.text.split_once(": ").or(Some(("", input.text))) else {
+        return false;
+    };
+    let message = if before.contains("fail2ban.") {
+        message
+    } else {
+        input.text
+    };
+    let (level, rest) = message
+        .trim_start()
+        .split_once(char::is_whitespace)
+        .unwrap_or(("", message));
+    let (level, rest) = if level.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        (level, rest)
+    } else {
+        ("", message)
+    };
+    let Some((jail, rest)) = rest
+        .trim_start()
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+    else {
+        return false;
+    };
+    let mut words = rest.split(' ');
+    let verb = words.next().unwrap_or("");
+    let (action, kind) = match verb {
+        "Ban" | "Increase" | "Restore" => ("ban", "denied"),
+        "Unban" => ("unban", "allowed"),
+        "Found" => ("found", "info"),
+        "Ignore" => ("ignore", "info"),
+        _ => ("", "info"),
+    };
+    let address = words.find(|word| is_ip(word)).unwrap_or("");
+    if action.is_empty() && level.is_empty() {
+        return false;
+    }
+    if let Some((time, _)) = take_iso_spaced(input.text) {
+        draft.timestamp = Some(time);
+    }
+    draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
+    draft.set("rule.name", jail);
+    draft.set("fail2ban.jail", jail);
+    endpoint(draft, SOURCE, address, "");
+    draft.set_text(ecs::EVENT_ACTION, action);
+    draft.set_list(ecs::EVENT_CATEGORY, &["intrusion_detection", "network"]);
+    draft.set_list(ecs::EVENT_TYPE, &[kind]);
+    match action {
+        "ban" => draft.unified("IP_BANNED", 3),
+        "unban" => draft.unified("IP_UNBANNED", 1),
+        "found" => draft.unified("INTRUSION_ATTEMPT", 2),
+        _ => {}
+    }
+    true
+}
+
+/// `[time -> ]path: Name FOUND`; the path is free text, the signature the last word before the mark.
+fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let (time, text) = match input.text.split_once(" -> ") {
+        Some((head, rest)) => (take_written(head).map(|(time, _)| time), rest),
+        None => (None, input.text),
+    };
+    let Some((path, signature)) = text
+        .trim_end()
+        .strip_suffix(" FOUND")
+        .and_then(|head| head.rsplit_once(": "))
+    else {
+        return false;
+    };
+    let signature = signature.split('(').next().unwrap_or(signature);
+    if signature.is_empty() || signature.contains(' ') {
+        return false;
+    }
+    draft.timestamp = time.or(draft.timestamp);
+    draft.set(ecs::EVENT_KIND, "alert");
+    draft.classify("malware", &["info"], "malware_found");
+    draft.set("file.path", path);
+    draft.set("rule.name", signature);
+    draft.set("threat.indicator.name", signature);
+    draft.unified("MALWARE", 5);
+    true
+}
+
+/// `[time ][pid N] [user] OK LOGIN: Client "A"[, …]`
+fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
+    // The client's address is the last thing in quotes after the mark, the only part that vsftpd itself writes.
+    let Some((head, rest)) = input.text.split_once("Client \"") else {
+        return false;
+    };
+    let Some((address, rest)) = rest.split_once('"') else {
+        return false;
+    };
+    let plain = address.strip_prefix("::ffff:").unwrap_or(address);
+    if !is_ip(plain) {
+        return false;
+    }
+    if let Some((time, _)) = take_written(input.text) {
+        draft.timestamp = Some(time);
+    }
+    let head = head.trim_end().trim_end_matches(':');
+    let head = match head.split_once("[pid ") {
+        Some((_, rest)) => {
+            let (pid, rest) = rest.split_once(']').unwrap_or((rest, ""));
+            draft.set_int(ecs::PROCESS_PID, pid);
+            rest.trim_start()
+        }
+        None => head,
+    };
+    let (user, verb) = match head.strip_prefix('[').and_then(|rest| rest.rsplit_once("] ")) {
+        Some((user, verb)) => (user, verb),
+        None => ("", head),
+    };
+    endpoint(draft, SOURCE, plain, "");
+    draft.user(user);
+    draft.set(ecs::NETWORK_PROTOCOL, "ftp");
+    match verb {
+        "OK LOGIN" | "FAIL LOGIN" => {
+            let success = verb.starts_with("OK");
+            draft.classify("authentication", &["start"], "ftp_login");
+            draft.outcome(success);
+            draft.unified(
+                if success { "LOGIN_SUCCESS" } else { "LOGIN_FAIL" },
+                if success { 1 } else { 3 },
+            );
+        }
+        "CONNECT" => draft.classify("network", &["connection", "start"], "ftp_connect"),
+        _ => {
+            let success = verb.starts_with("OK");
+            let kind = if verb.ends_with("UPLOAD") || verb.ends_with("MKDIR") {
+                "creation"
+            } else if verb.ends_with("DELETE") || verb.ends_with("RMDIR") {
+                "deletion"
+            } else {
+                "access"
+            };
+            draft.classify("file", &[kind], "ftp_transfer");
+            draft.outcome(success);
+            draft.set_text("vsftpd.command", verb);
+            if let Some((_, path)) = rest.split_once('"')
+                && let Some((path, _)) = path.rsplit_once('"')
+            {
+                draft.set_text("file.path", path);
+            }
+        }
+    }
+    true
+}
+
+/// `[client/]A:P message`
+fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let text = match take_written(input.text).or_else(|| take_iso_spaced(input.text)) {
+        Some((time, rest)) => {
+            draft.timestamp = Some(time);
+            rest.trim_start()
+        }
+        None => input.text,
+    };
+    let Some((peer, message)) = text.split_once(' ') else {
+        return false;
+    };
+    let (user, address) = peer.rsplit_once('/').unwrap_or(("", peer));
+    let address = address.rsplit_once(']').map_or(address, |(_, address)| address);
+    let (host, port) = split_port(address);
+    if !is_ip(host) {
+        return false;
+    }
+    endpoint(draft, SOURCE, host, port);
+    draft.set(ecs::NETWORK_PROTOCOL, "openvpn");
+    draft.set(ecs::MESSAGE, message);
+    if let Some(name) = message
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] Peer Connection Initiated"))
+    {
+        draft.user(name.0);
+        draft.classify("session", &["start"], "vpn_connected");
+        draft.outcome(true);
+        draft.unified("LOGIN_SUCCESS", 1);
+        return true;
+    }
+    draft.user(user);
+    if message.contains("AUTH_FAILED")
+        || message.contains("TLS Auth Error")
+        || message.contains("Auth Username/Password verification failed")
+    {
+        draft.classify("authentication", &["start"], "vpn_login");
+        draft.outcome(false);
+        draft.unified("LOGIN_FAIL", 3);
+    } else if message.starts_with("TLS Error") || message.starts_with("VERIFY ERROR") {
+        draft.classify("network", &["connection", "error"], "vpn_handshake_failed");
+        draft.outcome(false);
+    } else if message.contains("client-instance exiting") || message.contains("SIGTERM[soft") {
+        draft.classify("session", &["end"], "vpn_disconnected");
+    } else {
+        draft.classify("network", &["info"], "vpn_message");
+    }
+    true
+}
+
+/// `wireguard: wg0: Handshake for peer 5 (A:P) did not complete after 20 attempts, giving up`
+fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((_, rest)) = input.text.split_once("wireguard: ") else {
+        return false;
+    };
+    let Some((interface, message)) = rest.split_once(": ") else {
+        return false;
+    };
+    draft.set("observer.ingress.interface.name", interface);
+    draft.set(ecs::MESSAGE, message);
+    draft.set(ecs::NETWORK_PROTOCOL, "wireguard");
+    if let Some((head, rest)) = message.split_once(" (")
+        && let Some((peer, _)) = rest.split_once(')')
+    {
+        let (host, port) = split_port(peer);
+        if is_ip(host) {
+            endpoint(draft, SOURCE, host, port);
+        }
+        if let Some((_, number)) = head.rsplit_once("peer ") {
+            draft.set_text("wireguard.peer", number);
+        }
+    }
+    let (action, kind) = if message.starts_with("Receiving handshake initiation") {
+        ("vpn_handshake", "start")
+    } else if message.contains("did not complete") || message.starts_with("Invalid") {
+        ("vpn_handshake_failed", "error")
+    } else if message.starts_with("Keypair") && message.contains("created") {
+        ("vpn_connected", "start")
+    } else {
+        ("vpn_message", "info")
+    };
+    draft.classify("network", &["connection", kind], action);
+    true
+}
+
+/// `time S COMPONENT [context] message`
+fn mongodb(text: &str) -> Option<(model::Timestamp, &str, &str, &str, &str)> {
+    let (time, rest) = crate::clock::take_iso(text)?;
+    let rest = rest.strip_prefix(' ')?;
+    let (level, rest) = rest.split_once(' ')?;
+    let (component, rest) = rest.split_once(' ')?;
+    let (context, message) = rest.trim_start().strip_prefix('[')?.split_once("] ")?;
+    let fits = matches!(level, "F" | "E" | "W" | "I" | "D" | "D1" | "D2" | "D3" | "D4" | "D5")
+        && component
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+    fits.then_some((time, level, component, context, message))
+}
+
+fn take_mongodb(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((time, level, component, context, message)) = mongodb(input.text) else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    draft.set(ecs::LOG_LEVEL, level);
+    draft.set("mongodb.log.component", component);
+    draft.set("mongodb.log.context", context);
+    draft.set(ecs::MESSAGE, message);
+    draft.set_list(ecs::EVENT_CATEGORY, &["database"]);
+    draft.set_list(
+        ecs::EVENT_TYPE,
+        &[if matches!(level, "F" | "E") { "error" } else { "info" }],
+    );
+    if let Some(rest) = message.strip_prefix("connection accepted from ") {
+        let (host, port) = split_port(rest.split(' ').next().unwrap_or(""));
+        endpoint(draft, SOURCE, host, port);
+    }
+    true
+}

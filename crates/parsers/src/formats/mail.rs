@@ -1,0 +1,240 @@
+//! Postfix and Dovecot: who logged in, who was refused.
+//!
+//! User names are the client's text. Postfix and Dovecot put them between marks and write their own fields after them, so
+//! a line is read from its end where it can be.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::derive::{SOURCE, endpoint};
+use crate::draft::Draft;
+use crate::network::is_ip;
+use crate::record::Warning;
+
+pub(crate) const POSTFIX: Format = Format {
+    name: "postfix",
+    aliases: &["smtpd"],
+    datasets: &["postfix.log"],
+    programs: &[
+        "smtpd",
+        "smtp",
+        "submission",
+        "postscreen",
+        "cleanup",
+        "qmgr",
+        "anvil",
+        "smtps",
+        "tlsproxy",
+    ],
+    looks: |_| false,
+    take: take_postfix,
+};
+
+pub(crate) const DOVECOT: Format = Format {
+    name: "dovecot",
+    aliases: &[],
+    datasets: &["dovecot.log"],
+    programs: &[
+        "dovecot",
+        "auth",
+        "imap-login",
+        "pop3-login",
+        "submission-login",
+        "managesieve-login",
+    ],
+    looks: |_| false,
+    take: take_dovecot,
+};
+
+/// `name[1.2.3.4]` and what follows it.
+fn peer(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = text.split_once('[')?;
+    let (address, rest) = rest.split_once(']')?;
+    (is_ip(address) && !name.contains(' ')).then_some((name, address, rest))
+}
+
+fn set_peer(draft: &mut Draft, name: &str, address: &str) {
+    endpoint(draft, SOURCE, address, "");
+    if name != "unknown" {
+        draft.set_known(ecs::SOURCE_DOMAIN, name);
+    }
+}
+
+fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let text = input.text;
+    if let Some(rest) = text.strip_prefix("warning: ")
+        && let Some((name, address, rest)) = peer(rest)
+        && let Some((method, reason)) = rest
+            .strip_prefix(": SASL ")
+            .and_then(|rest| rest.split_once(" authentication failed"))
+    {
+        set_peer(draft, name, address);
+        draft.classify("authentication", &["start"], "smtp_login");
+        draft.outcome(false);
+        draft.unified("LOGIN_FAIL", 3);
+        draft.set_text("postfix.sasl_method", method);
+        // `: reason, sasl_username=x` ends the line in newer versions.
+        if let Some((_, user)) = reason.split_once(", sasl_username=") {
+            draft.user(user);
+        }
+        draft.set_text(
+            ecs::EVENT_REASON,
+            reason
+                .split(", sasl_username=")
+                .next()
+                .unwrap_or("")
+                .trim_start_matches([':', ' ']),
+        );
+        return network(draft);
+    }
+    for (verb, action) in [
+        ("connect from ", "smtp_connect"),
+        ("disconnect from ", "smtp_disconnect"),
+        ("lost connection after ", "smtp_lost"),
+    ] {
+        if let Some(rest) = text.strip_prefix(verb)
+            && let Some((name, address, _)) = peer(rest.rsplit_once(" from ").map_or(rest, |(_, peer)| peer))
+        {
+            set_peer(draft, name, address);
+            draft.classify("network", &["connection"], action);
+            return network(draft);
+        }
+    }
+    if let Some((_, rest)) = text.split_once("reject: ")
+        && let Some((command, rest)) = rest.split_once(" from ")
+        && let Some((name, address, rest)) = peer(rest)
+    {
+        set_peer(draft, name, address);
+        draft.classify("email", &["denied"], "smtp_reject");
+        draft.outcome(false);
+        draft.unified("MAIL_REJECT", 2);
+        draft.set_text("postfix.command", command);
+        let reason = rest
+            .trim_start_matches([':', ' '])
+            .split("; from=")
+            .next()
+            .unwrap_or("");
+        draft.set_text(ecs::EVENT_REASON, reason);
+        envelope(draft, rest);
+        return network(draft);
+    }
+    if let Some((id, rest)) = text.split_once(": ")
+        && id.len() <= 20
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        draft.set("postfix.queue_id", id);
+        if let Some((name, address, rest)) = rest.strip_prefix("client=").and_then(peer) {
+            set_peer(draft, name, address);
+            if let Some((_, user)) = rest.split_once("sasl_username=") {
+                draft.user(user);
+                draft.classify("authentication", &["start"], "smtp_login");
+                draft.outcome(true);
+                draft.unified("LOGIN_SUCCESS", 1);
+            } else {
+                draft.classify("email", &["info"], "smtp_client");
+            }
+            return network(draft);
+        }
+        if let Some(status) = rest.split_once(", status=").map(|(_, status)| status) {
+            let status = status.split(' ').next().unwrap_or("");
+            draft.classify("email", &["info"], "smtp_delivery");
+            draft.outcome(status == "sent");
+            draft.set_text("postfix.status", status);
+            envelope(draft, rest);
+            return network(draft);
+        }
+        if rest.starts_with("from=<") || rest.starts_with("message-id=") || rest == "removed" {
+            draft.classify("email", &["info"], "smtp_queue");
+            envelope(draft, rest);
+            return network(draft);
+        }
+    }
+    false
+}
+
+fn network(draft: &mut Draft) -> bool {
+    draft.set(ecs::NETWORK_PROTOCOL, "smtp");
+    true
+}
+
+/// `from=<a@b> to=<c@d>`
+fn envelope(draft: &mut Draft, text: &str) {
+    for (mark, name) in [("from=<", "email.from.address"), ("to=<", "email.to.address")] {
+        if let Some((_, rest)) = text.split_once(mark)
+            && let Some((address, _)) = rest.split_once('>')
+            && address.len() <= 320
+        {
+            draft.set_text(name, address);
+        }
+    }
+}
+
+/// `imap-login: Login: user=<U>, method=PLAIN, rip=A, lip=B, …`
+fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let text = input.text;
+    let (service, rest) = match text.split_once(": ") {
+        Some((service, rest)) if service.ends_with("-login") || service.starts_with("auth") => (service, rest),
+        _ => (input.program, text),
+    };
+    let success = rest.starts_with("Login: ");
+    let failed = rest.contains("auth failed") || rest.contains("Aborted login");
+    let logout = rest.starts_with("Disconnected") || rest.starts_with("Logged out");
+    if let Some((_, fields)) = rest.split_once("user=<")
+        && (success || failed || logout)
+    {
+        // The name is the client's; `>, method=` and `>, rip=` are Dovecot's, and the last of them the real one.
+        let end = fields.rfind(">, method=").or_else(|| fields.rfind(">, rip="));
+        let (user, tail) = end.map_or(("", fields), |end| fields.split_at(end));
+        if user.contains('>') {
+            draft.warn(Warning::Ambiguous);
+        } else {
+            draft.user(user);
+        }
+        let value = |key: &str| {
+            tail.split(", ")
+                .find_map(|part| part.trim_start_matches('>').strip_prefix(key))
+                .unwrap_or("")
+        };
+        endpoint(draft, SOURCE, value("rip="), "");
+        endpoint(draft, crate::derive::DESTINATION, value("lip="), "");
+        draft.set_known("dovecot.method", value("method="));
+        let kind = if success || failed { "start" } else { "end" };
+        draft.classify(
+            "authentication",
+            &[kind],
+            if kind == "start" { "mail_login" } else { "mail_logout" },
+        );
+        if kind == "start" {
+            draft.outcome(success);
+            draft.unified(
+                if success { "LOGIN_SUCCESS" } else { "LOGIN_FAIL" },
+                if success { 1 } else { 3 },
+            );
+        }
+        draft.set_known(ecs::NETWORK_PROTOCOL, service.trim_end_matches("-login"));
+        return true;
+    }
+    // `auth: passwd-file(U,A,<id>): unknown user`
+    if service.starts_with("auth")
+        && let Some((head, reason)) = rest.rsplit_once("): ")
+        && let Some((_, inner)) = head.split_once('(')
+    {
+        let mut parts = inner.rsplitn(3, ',');
+        let last = parts.next().unwrap_or("");
+        let (address, user) = if is_ip(last) {
+            (last, parts.next().unwrap_or(""))
+        } else {
+            (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
+        };
+        if is_ip(address) {
+            endpoint(draft, SOURCE, address, "");
+            draft.user(user);
+            draft.classify("authentication", &["start"], "mail_login");
+            draft.outcome(false);
+            draft.unified("LOGIN_FAIL", 3);
+            draft.set_text(ecs::EVENT_REASON, reason);
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,120 @@
+//! MikroTik RouterOS: firewall lines and logins.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
+use crate::draft::Draft;
+use crate::network::is_ip;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "mikrotik",
+    aliases: &["routeros"],
+    datasets: &["mikrotik.log"],
+    programs: &[],
+    looks: |text| text.contains("proto ") && text.contains("->") && text.contains("in:") || login(text).is_some(),
+    take,
+};
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    firewall(draft, input.text) || session(draft, input.text)
+}
+
+/// `[topics ][prefix ]chain: in:A out:B, connection-state:new src-mac M, proto TCP (SYN), A:P->B:P, len N`
+fn firewall(draft: &mut Draft, text: &str) -> bool {
+    let Some((head, body)) = text.split_once(": in:") else {
+        return false;
+    };
+    let Some((interfaces, body)) = body.split_once(", ") else {
+        return false;
+    };
+    let Some((_, protocol)) = body.split_once("proto ") else {
+        return false;
+    };
+    let (protocol, rest) = protocol.split_once(", ").unwrap_or((protocol, ""));
+    let flow = rest.split(", ").find(|part| part.contains("->")).unwrap_or("");
+    let Some((from, to)) = flow.split_once("->") else {
+        return false;
+    };
+    let ((source, sport), (destination, dport)) = (split_port(from), split_port(to));
+    if !is_ip(source) || !is_ip(destination) {
+        return false;
+    }
+    endpoint(draft, SOURCE, source, sport);
+    endpoint(draft, DESTINATION, destination, dport);
+    let mut words = head.split(' ').rev();
+    draft.set_text("mikrotik.chain", words.next().unwrap_or(""));
+    let prefix = words.next().filter(|word| !word.contains(',')).unwrap_or("");
+    draft.set_known("rule.name", prefix);
+    let (inside, outside) = interfaces.split_once(" out:").unwrap_or((interfaces, ""));
+    draft.set_text("observer.ingress.interface.name", inside);
+    if !outside.starts_with('(') {
+        draft.set_text("observer.egress.interface.name", outside);
+    }
+    if let Some((_, mac)) = body.split_once("src-mac ") {
+        draft.set_text("source.mac", mac.split([',', ' ']).next().unwrap_or(""));
+    }
+    let name = protocol.split([' ', '(']).next().unwrap_or("");
+    draft.set("network.transport", name.to_ascii_lowercase());
+    if let Some((_, length)) = rest.rsplit_once("len ") {
+        draft.set_int("network.bytes", length);
+    }
+    draft.set("observer.vendor", "MikroTik");
+    draft.set("observer.type", "firewall");
+    draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+    let lower = prefix.to_ascii_lowercase();
+    let blocked = ["drop", "block", "reject", "deny"]
+        .iter()
+        .any(|word| lower.contains(word));
+    let allowed = ["accept", "allow"].iter().any(|word| lower.contains(word));
+    draft.set(ecs::EVENT_ACTION, if prefix.is_empty() { "firewall" } else { prefix });
+    let kind = if blocked {
+        "denied"
+    } else if allowed {
+        "allowed"
+    } else {
+        "info"
+    };
+    draft.set_list(ecs::EVENT_TYPE, &["connection", kind]);
+    if lower.contains("scan") {
+        draft.unified("PORT_SCAN", 4);
+    }
+    true
+}
+
+/// `[topics ]user U logged in from A via ssh` and `login failure for user U from A via ssh`, read from their end.
+fn login(text: &str) -> Option<(bool, bool, &str, &str, &str)> {
+    let (head, via) = text.trim().rsplit_once(" via ")?;
+    let (head, from) = head.rsplit_once(" from ")?;
+    if !is_ip(from) || via.contains(' ') {
+        return None;
+    }
+    if let Some((_, user)) = head.split_once("login failure for user ") {
+        return Some((false, true, user, from, via));
+    }
+    let (_, rest) = head.split_once("user ")?;
+    let (user, verb) = rest.rsplit_once(" logged ")?;
+    matches!(verb, "in" | "out").then_some((true, verb == "in", user, from, via))
+}
+
+fn session(draft: &mut Draft, text: &str) -> bool {
+    let Some((success, start, user, from, via)) = login(text) else {
+        return false;
+    };
+    draft.classify(
+        "authentication",
+        &[if start { "start" } else { "end" }],
+        if start { "login" } else { "logout" },
+    );
+    draft.outcome(success);
+    draft.user(user);
+    endpoint(draft, SOURCE, from, "");
+    draft.set_known(ecs::NETWORK_PROTOCOL, via);
+    if start {
+        draft.unified(
+            if success { "LOGIN_SUCCESS" } else { "LOGIN_FAIL" },
+            if success { 1 } else { 3 },
+        );
+    }
+    true
+}

@@ -1,0 +1,111 @@
+//! One-line alerts of Snort and Suricata, from their files or syslog.
+
+use model::ecs;
+
+use super::{Format, Input};
+use crate::clock::take_written;
+use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
+use crate::draft::Draft;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "snort",
+    aliases: &["snort_fast", "suricata_fast", "fast"],
+    datasets: &["snort.log", "suricata.fast"],
+    programs: &["snort"],
+    looks: |text| text.contains("[**] [") || text.starts_with('[') && text.contains("[Classification: "),
+    take,
+};
+
+/// `time [**] [gid:sid:rev] message [**] [Classification: C] [Priority: P] {PROTO} A:P -> B:P`
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let mut text = input.text.trim();
+    if let Some((time, rest)) = time(text, input) {
+        draft.timestamp = Some(time);
+        text = rest.trim_start();
+    }
+    let text = text
+        .strip_prefix("[Drop] ")
+        .or_else(|| text.strip_prefix("[wDrop] "))
+        .map_or((text, false), |text| (text, true));
+    let (text, dropped) = text;
+    let text = text.strip_prefix("[**] ").unwrap_or(text);
+    let Some((ids, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+        return false;
+    };
+    let mut numbers = ids.split(':');
+    let (Some(generator), Some(rule), Some(revision)) = (numbers.next(), numbers.next(), numbers.next()) else {
+        return false;
+    };
+    if ![generator, rule, revision]
+        .iter()
+        .all(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return false;
+    }
+    // The message is the rule's; addresses stand at the very end.
+    let Some((rest, flow)) = rest.rsplit_once(" {") else {
+        return false;
+    };
+    let Some((transport, flow)) = flow.split_once("} ") else {
+        return false;
+    };
+    let Some((from, to)) = flow.split_once(" -> ") else {
+        return false;
+    };
+    let message = rest.split(" [**]").next().unwrap_or(rest);
+    let message = message.split(" [Classification: ").next().unwrap_or(message);
+    let class = rest
+        .split_once("[Classification: ")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let priority = rest
+        .split_once("[Priority: ")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let (host, port) = split_port(from);
+    endpoint(draft, SOURCE, host, port);
+    let (host, port) = split_port(to);
+    endpoint(draft, DESTINATION, host, port);
+    draft.set(ecs::EVENT_KIND, "alert");
+    draft.set_list(ecs::EVENT_CATEGORY, &["network", "intrusion_detection"]);
+    draft.set_list(ecs::EVENT_TYPE, &[if dropped { "denied" } else { "allowed" }]);
+    draft.set("rule.id", rule);
+    draft.set("rule.name", message);
+    draft.set("rule.version", revision);
+    draft.set("snort.gid", generator);
+    draft.set(ecs::MESSAGE, message);
+    if let Some((class, _)) = class {
+        draft.set_text("rule.category", class);
+    }
+    draft.set("network.transport", transport.to_ascii_lowercase());
+    let severity = match priority.map(|(priority, _)| priority) {
+        Some("1") => 5,
+        Some("2") => 4,
+        Some("3") => 3,
+        _ => 2,
+    };
+    let is_scan = message.to_ascii_uppercase().contains("SCAN");
+    draft.unified(
+        if is_scan { "PORT_SCAN" } else { "INTRUSION_ATTEMPT" },
+        if is_scan { 4 } else { severity },
+    );
+    true
+}
+
+/// `01/28-22:22:32.313342` or `01/28/2024-22:22:32.313342`
+fn time<'a>(text: &'a str, input: &Input<'_>) -> Option<(model::Timestamp, &'a str)> {
+    let at = text.find('-').filter(|at| matches!(at, 5 | 8 | 10))?;
+    let (date, rest) = (text.get(..at)?, text.get(at + 1..)?);
+    let end = rest.find(' ')?;
+    let (clock, rest) = (rest.get(..end)?, rest.get(end..)?);
+    if date.len() > 5 {
+        let (time, _) = take_written(&format!("{date} {clock}"))?;
+        return Some((time, rest));
+    }
+    // Without a year: the one that puts it just before it was seen.
+    let (month, day) = date.split_once('/')?;
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let name = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let (time, _) = crate::clock::take_bsd(&format!("{name} {day} {clock}"), input.observed)?;
+    Some((time, rest))
+}

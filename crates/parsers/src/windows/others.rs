@@ -1,0 +1,298 @@
+//! Channels beside Security and Sysmon's: System, PowerShell, Defender, the task scheduler.
+
+use model::{Value, ecs};
+
+use super::{Event, account, classify};
+use crate::draft::Draft;
+
+pub(super) fn describe(draft: &mut Draft, event: &Event) {
+    match event.channel.as_str() {
+        "System" => {
+            draft.set(ecs::EVENT_DATASET, "system.system");
+            system(draft, event);
+        }
+        "Application" => draft.set(ecs::EVENT_DATASET, "system.application"),
+        "Windows PowerShell" => {
+            draft.set(ecs::EVENT_DATASET, "windows.powershell");
+            classic(draft, event);
+        }
+        "Microsoft-Windows-PowerShell/Operational" | "PowerShellCore/Operational" => {
+            draft.set(ecs::EVENT_DATASET, "windows.powershell_operational");
+            powershell(draft, event);
+        }
+        "Microsoft-Windows-Windows Defender/Operational" => {
+            draft.set(ecs::EVENT_DATASET, "windows.windows_defender");
+            defender(draft, event);
+        }
+        "Microsoft-Windows-TaskScheduler/Operational" => {
+            draft.set(ecs::EVENT_DATASET, "windows.taskscheduler");
+            task(draft, event);
+        }
+        _ if event.provider_is("Microsoft-Windows-IIS-Logging") => iis(draft, event),
+        _ => draft.set(ecs::EVENT_DATASET, "windows.forwarded"),
+    }
+    if draft.get(ecs::USER_NAME).is_none() {
+        let (domain, user) = account(event.get("SubjectUserName"));
+        draft.set_text(
+            "user.domain",
+            if domain.is_empty() {
+                event.get("SubjectDomainName")
+            } else {
+                domain
+            },
+        );
+        draft.user(user);
+    }
+}
+
+fn system(draft: &mut Draft, event: &Event) {
+    let get = |name| event.get(name);
+    match event.id {
+        7045 => {
+            classify(draft, "service-installed", &["configuration", "process"], &["creation"]);
+            draft.set_text("service.name", get("ServiceName"));
+            draft.set_text("process.executable", get("ImagePath"));
+            draft.user(account(get("AccountName")).1);
+            draft.unified("SERVICE_INSTALL", 4);
+        }
+        7036 => {
+            classify(draft, "service-state-changed", &["process"], &["change"]);
+            draft.set_text("service.name", get("param1"));
+            draft.set_text("service.state", get("param2"));
+        }
+        7040 => {
+            classify(draft, "service-start-type-changed", &["configuration"], &["change"]);
+            draft.set_text("service.name", get("param1"));
+        }
+        104 | 1102 => {
+            classify(draft, "event-log-cleared", &["configuration"], &["deletion"]);
+            draft.unified("LOG_TAMPERING", 5);
+        }
+        6005 => classify(draft, "event-log-started", &["host"], &["start"]),
+        6006 => classify(draft, "event-log-stopped", &["host"], &["end"]),
+        1074 => classify(draft, "system-shutdown-initiated", &["host"], &["end"]),
+        6008 | 41 => {
+            classify(draft, "unexpected-shutdown", &["host"], &["end"]);
+            draft.unified("CRITICAL_ERROR", 3);
+        }
+        _ => {}
+    }
+}
+
+/// `Name = value` lines, as PowerShell's context has them.
+fn lines<'a>(text: &'a str, separator: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    text.lines().take(128).filter_map(move |line| {
+        let (name, value) = line.split_once(separator)?;
+        Some((name.trim(), value.trim()))
+    })
+}
+
+fn context(draft: &mut Draft, pairs: &mut dyn Iterator<Item = (&str, &str)>) {
+    for (name, value) in pairs {
+        match name {
+            "Host ID" | "HostId" => draft.set_text("process.entity_id", value),
+            "Host Application" | "HostApplication" => {
+                draft.set_text(ecs::PROCESS_COMMAND_LINE, value);
+                draft.set_text("process.title", value);
+            }
+            "Host Name" | "HostName" => draft.set_text("powershell.process.executable_name", value),
+            "Host Version" | "HostVersion" => draft.set_text("powershell.process.executable_version", value),
+            "Engine Version" | "EngineVersion" => draft.set_text("powershell.engine.version", value),
+            "Runspace ID" | "RunspaceId" => draft.set_text("powershell.runspace_id", value),
+            "Pipeline ID" | "PipelineId" => draft.set_text("powershell.pipeline_id", value),
+            "Command Name" | "CommandName" => draft.set_text("powershell.command.name", value),
+            "Command Type" | "CommandType" => draft.set_text("powershell.command.type", value),
+            "Command Path" | "CommandPath" => draft.set_text("powershell.command.path", value),
+            "Command Line" | "CommandLine" => draft.set_text("powershell.command.value", value),
+            "Script Name" | "ScriptName" => draft.set_text("file.path", value),
+            "NewEngineState" => draft.set_text("powershell.engine.new_state", value),
+            "PreviousEngineState" => draft.set_text("powershell.engine.previous_state", value),
+            "NewProviderState" => draft.set_text("powershell.provider.new_state", value),
+            "ProviderName" => draft.set_text("powershell.provider.name", value),
+            "Connected User" | "User" | "UserId" => {
+                let (domain, user) = account(value);
+                draft.set_text("user.domain", domain);
+                draft.user(user);
+            }
+            "SequenceNumber" | "Sequence Number" => draft.set_int("event.sequence", value),
+            _ => {}
+        }
+    }
+}
+
+fn powershell(draft: &mut Draft, event: &Event) {
+    let get = |name| event.get(name);
+    match event.id {
+        4103 => {
+            classify(draft, "powershell-command", &["process"], &["info"]);
+            context(draft, &mut lines(get("ContextInfo"), " = "));
+            let payload = get("Payload");
+            draft.set_text("powershell.command.invocation_details.value", payload);
+        }
+        4104 => {
+            classify(draft, "powershell-script-block", &["process"], &["info"]);
+            draft.set_text("powershell.file.script_block_id", get("ScriptBlockId"));
+            draft.set_text("powershell.file.script_block_text", get("ScriptBlockText"));
+            draft.set_int("powershell.sequence", get("MessageNumber"));
+            draft.set_int("powershell.total", get("MessageTotal"));
+            draft.set_text("file.path", get("Path"));
+            if event.level == "warning" {
+                draft.unified("SUSPICIOUS_SCRIPT", 3);
+            }
+        }
+        4105 | 4106 => {
+            let start = event.id == 4105;
+            let action = if start {
+                "powershell-script-started"
+            } else {
+                "powershell-script-stopped"
+            };
+            classify(draft, action, &["process"], &[if start { "start" } else { "end" }]);
+            draft.set_text("powershell.file.script_block_id", get("ScriptBlockId"));
+            draft.set_text("powershell.runspace_id", get("RunspaceId"));
+        }
+        _ => {}
+    }
+}
+
+/// The classic log has its members as one text among others: `\tHostName=ConsoleHost\r\n\t…`.
+fn classic(draft: &mut Draft, event: &Event) {
+    let (action, kinds): (_, &[&str]) = match event.id {
+        400 => ("powershell-engine-started", &["start"]),
+        403 => ("powershell-engine-stopped", &["end"]),
+        600 => ("powershell-provider-started", &["info"]),
+        800 => ("powershell-pipeline-details", &["info"]),
+        _ => return,
+    };
+    classify(draft, action, &["process"], kinds);
+    let texts: Vec<String> = event
+        .data
+        .values()
+        .filter_map(|value| value.as_str())
+        .map(|text| text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", ""))
+        .collect();
+    for text in &texts {
+        context(draft, &mut lines(text, "="));
+    }
+}
+
+fn defender(draft: &mut Draft, event: &Event) {
+    // Members have spaces in their names.
+    let get = |name: &str| event.get(name);
+    let detected = matches!(event.id, 1006 | 1007 | 1008 | 1015 | 1116 | 1117 | 1118 | 1119);
+    if detected {
+        draft.set(ecs::EVENT_KIND, "alert");
+        classify(
+            draft,
+            if event.id == 1116 || event.id == 1006 {
+                "malware-detected"
+            } else {
+                "malware-action-taken"
+            },
+            &["malware"],
+            &["info"],
+        );
+        draft.set_text("threat.indicator.name", get("Threat Name"));
+        draft.set_text("rule.name", get("Threat Name"));
+        let path = get("Path");
+        draft.set_text(
+            "file.path",
+            path.strip_prefix("file:_").unwrap_or(path).trim_start_matches('_'),
+        );
+        draft.set_text("process.executable", get("Process Name"));
+        let (domain, user) = account(get("Detection User"));
+        draft.set_text("user.domain", domain);
+        draft.user(user);
+        draft.set_text(ecs::EVENT_REASON, get("Action Name"));
+        draft.unified("MALWARE", 5);
+        return;
+    }
+    match event.id {
+        5001 | 5010 | 5012 | 5101 => {
+            classify(draft, "defender-protection-disabled", &["configuration"], &["change"]);
+            draft.unified("LOG_TAMPERING", 5);
+        }
+        5007 => {
+            classify(draft, "defender-configuration-changed", &["configuration"], &["change"]);
+            draft.set("defender.changed", Value::from(get("New Value")));
+            draft.unified("SECURITY_CHANGE", 2);
+        }
+        1121 | 1122 => {
+            classify(
+                draft,
+                "attack-surface-rule",
+                &["intrusion_detection"],
+                &[if event.id == 1121 { "denied" } else { "allowed" }],
+            );
+            draft.set_text("file.path", get("Path"));
+            draft.set_text("process.executable", get("Process Name"));
+        }
+        1000 | 1001 | 1002 => classify(draft, "defender-scan", &["host"], &["info"]),
+        2001 | 2003 => classify(draft, "defender-update-failed", &["host"], &["error"]),
+        _ => {}
+    }
+}
+
+/// A request that IIS logged to the event log.
+fn iis(draft: &mut Draft, event: &Event) {
+    let get = |name| event.get(name);
+    draft.set(ecs::EVENT_DATASET, "iis.access");
+    draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
+    draft.set_list(ecs::EVENT_TYPE, &["access", "connection"]);
+    crate::derive::endpoint(draft, crate::derive::SOURCE, get("c-ip"), "");
+    crate::derive::endpoint(draft, crate::derive::DESTINATION, get("s-ip"), get("s-port"));
+    draft.set_text("http.request.method", get("cs-method"));
+    let query = get("cs-uri-query");
+    let stem = get("cs-uri-stem");
+    draft.set_text(
+        "url.original",
+        &if query.is_empty() {
+            stem.to_owned()
+        } else {
+            format!("{stem}?{query}")
+        },
+    );
+    draft.set_text("user_agent.original", &get("csUser-Agent").replace('+', " "));
+    draft.set_text("http.request.referrer", get("csReferer"));
+    draft.user(account(get("cs-username")).1);
+    draft.set_int("http.response.body.bytes", get("sc-bytes"));
+    if let Ok(code) = get("sc-status").parse::<i64>() {
+        draft.set("http.response.status_code", code);
+        draft.outcome(code < 400);
+    }
+    draft.unified("WEB_ACCESS", 1);
+}
+
+fn task(draft: &mut Draft, event: &Event) {
+    let get = |name| event.get(name);
+    let (action, kinds): (_, &[&str]) = match event.id {
+        106 => ("scheduled-task-created", &["creation"]),
+        140 => ("scheduled-task-updated", &["change"]),
+        141 => ("scheduled-task-deleted", &["deletion"]),
+        142 => ("scheduled-task-disabled", &["change"]),
+        100 | 110 | 129 | 200 => ("scheduled-task-started", &["start"]),
+        102 | 201 => ("scheduled-task-completed", &["end"]),
+        101 | 103 | 203 => ("scheduled-task-failed", &["error"]),
+        _ => return,
+    };
+    classify(draft, action, &["configuration", "process"], kinds);
+    draft.set_text("winlog.event_data.TaskName", get("TaskName"));
+    draft.set_text(
+        "process.executable",
+        if get("ActionName").is_empty() {
+            get("Path")
+        } else {
+            get("ActionName")
+        },
+    );
+    let (domain, user) = account(if get("UserContext").is_empty() {
+        get("UserName")
+    } else {
+        get("UserContext")
+    });
+    draft.set_text("user.domain", domain);
+    draft.user(user);
+    if event.id == 106 {
+        draft.unified("TASK_CREATE", 3);
+    }
+}

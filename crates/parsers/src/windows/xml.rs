@@ -1,0 +1,214 @@
+//! `<Event>` as Windows and its exports write it, read into the same form the JSON of `.evtx` readers has.
+//!
+//! Only what such an event consists of: elements, attributes, text and the five entities. No external entity, no DTD.
+
+use serde_json::{Map, Value as Json};
+
+/// Deepest nesting of elements.
+const MAX_DEPTH: usize = 16;
+/// Most elements and attributes of one event.
+const MAX_NODES: usize = 2048;
+
+/// The event in a text, `None` when it is no whole `<Event>`.
+pub(crate) fn parse(text: &str) -> Option<Map<String, Json>> {
+    let text = text.trim();
+    let text = match text.strip_prefix("<?xml") {
+        Some(rest) => rest.split_once("?>")?.1.trim_start(),
+        None => text,
+    };
+    if !text.starts_with("<Event>") && !text.starts_with("<Event ") {
+        return None;
+    }
+    let mut reader = Reader { rest: text, nodes: 0 };
+    let (name, value) = reader.element(0)?;
+    let mut object = Map::new();
+    object.insert(name, value);
+    Some(object)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    nodes: usize,
+}
+
+impl Reader<'_> {
+    /// Reads an element from its `<`.
+    fn element(&mut self, depth: usize) -> Option<(String, Json)> {
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            return None;
+        }
+        let rest = self.rest.strip_prefix('<')?;
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'))?;
+        let (name, rest) = rest.split_at(end);
+        // A prefix says nothing here.
+        let name = name.rsplit(':').next().unwrap_or(name).to_owned();
+        self.rest = rest;
+        let (attributes, closed) = self.attributes()?;
+        let mut node = Map::new();
+        if !attributes.is_empty() {
+            node.insert("#attributes".to_owned(), Json::Object(attributes));
+        }
+        if closed {
+            return Some((
+                name,
+                if node.is_empty() {
+                    Json::Null
+                } else {
+                    Json::Object(node)
+                },
+            ));
+        }
+        let mut text = String::new();
+        loop {
+            let at = self.rest.find('<')?;
+            let (before, rest) = self.rest.split_at(at);
+            text.push_str(&unescape(before));
+            self.rest = rest;
+            if let Some(data) = rest.strip_prefix("<![CDATA[") {
+                let (data, rest) = data.split_once("]]>")?;
+                text.push_str(data);
+                self.rest = rest;
+            } else if let Some(comment) = rest.strip_prefix("<!--") {
+                self.rest = comment.split_once("-->")?.1;
+            } else if let Some(close) = rest.strip_prefix("</") {
+                self.rest = close.split_once('>')?.1;
+                break;
+            } else {
+                let (name, value) = self.element(depth + 1)?;
+                insert(&mut node, name, value);
+            }
+        }
+        let has_elements = node.keys().any(|key| key != "#attributes");
+        let text = if has_elements { text.trim() } else { text.as_str() };
+        if node.is_empty() {
+            return Some((name, Json::String(text.to_owned())));
+        }
+        if !has_elements {
+            node.insert("#text".to_owned(), Json::String(text.to_owned()));
+        }
+        Some((name, Json::Object(node)))
+    }
+
+    /// Reads attributes up to `>`, and whether it was `/>`.
+    fn attributes(&mut self) -> Option<(Map<String, Json>, bool)> {
+        let mut attributes = Map::new();
+        loop {
+            self.rest = self.rest.trim_start();
+            if let Some(rest) = self.rest.strip_prefix("/>") {
+                self.rest = rest;
+                return Some((attributes, true));
+            }
+            if let Some(rest) = self.rest.strip_prefix('>') {
+                self.rest = rest;
+                return Some((attributes, false));
+            }
+            self.nodes += 1;
+            if self.nodes > MAX_NODES {
+                return None;
+            }
+            let (name, rest) = self.rest.split_once('=')?;
+            let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+            let (value, rest) = rest.get(1..)?.split_once(quote)?;
+            attributes.insert(name.trim().to_owned(), Json::String(unescape(value)));
+            self.rest = rest;
+        }
+    }
+}
+
+/// Elements of one name become a list.
+fn insert(node: &mut Map<String, Json>, name: String, value: Json) {
+    match node.get_mut(&name) {
+        None => {
+            node.insert(name, value);
+        }
+        Some(Json::Array(items)) => items.push(value),
+        Some(single) => {
+            let first = std::mem::take(single);
+            *single = Json::Array(vec![first, value]);
+        }
+    }
+}
+
+fn unescape(text: &str) -> String {
+    if !text.contains('&') {
+        return text.to_owned();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        let (before, after) = rest.split_at(at);
+        plain.push_str(before);
+        let entity = after
+            .get(1..)
+            .and_then(|after| after.split_once(';'))
+            .filter(|(name, _)| name.len() <= 10);
+        let Some((name, tail)) = entity else {
+            plain.push('&');
+            rest = after.get(1..).unwrap_or("");
+            continue;
+        };
+        let c = match name {
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "amp" => Some('&'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            _ => name
+                .strip_prefix("#x")
+                .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+                .or_else(|| name.strip_prefix('#')?.parse().ok())
+                .and_then(char::from_u32),
+        };
+        match c {
+            Some(c) => plain.push(c),
+            None => {
+                plain.push('&');
+                plain.push_str(name);
+                plain.push(';');
+            }
+        }
+        rest = tail;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn elements_attributes_and_texts_are_read() {
+        let text = "<Event xmlns='http://x'><System><Provider Name='P'/><EventID Qualifiers=\"0\">7</EventID></System>\
+                    <EventData><Data Name='a'>x &amp; &lt;y&gt; &#65;</Data><Data Name='b'/></EventData></Event>";
+        assert_eq!(
+            Json::Object(parse(text).unwrap()),
+            json!({"Event": {
+                "#attributes": {"xmlns": "http://x"},
+                "System": {
+                    "Provider": {"#attributes": {"Name": "P"}},
+                    "EventID": {"#attributes": {"Qualifiers": "0"}, "#text": "7"},
+                },
+                "EventData": {"Data": [
+                    {"#attributes": {"Name": "a"}, "#text": "x & <y> A"},
+                    {"#attributes": {"Name": "b"}},
+                ]},
+            }})
+        );
+        for broken in [
+            "<Event>",
+            "<Event><a></Event>",
+            "<Event a=>",
+            "<Events></Events>",
+            "",
+            "<Event",
+        ] {
+            let nested = "<Event>".repeat(1000);
+            assert!(parse(broken).is_none_or(|event| !event.is_empty()));
+            assert!(parse(&nested).is_none());
+        }
+    }
+}
