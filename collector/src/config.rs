@@ -35,6 +35,8 @@ pub struct Config {
     pub syslog: Syslog,
     /// How long events are kept.
     pub retention: Retention,
+    /// Whether and how small blocks are merged.
+    pub compaction: Compaction,
 }
 
 /// `[grpc]`
@@ -113,6 +115,31 @@ pub struct Retention {
     pub check_secs: u64,
 }
 
+/// `[compaction]`: small blocks of quiet hours become large ones, one collector at a time doing it for all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compaction {
+    /// Whether this collector does it.
+    pub enabled: bool,
+    /// How long an hour is over, and its blocks are stored, before they are merged, in seconds: 1 to 86,400.
+    pub settle_secs: u64,
+    /// Seconds between two passes: 1 to 86,400.
+    pub check_secs: u64,
+    /// Most events merged in a second, on average: at least 1.
+    pub events_per_second: u32,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            settle_secs: 900,
+            check_secs: 300,
+            events_per_second: 20_000,
+        }
+    }
+}
+
 impl Retention {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
@@ -172,6 +199,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             syslog: Syslog::default(),
             retention: Retention::default(),
+            compaction: Compaction::default(),
         }
     }
 }
@@ -300,6 +328,15 @@ impl ServiceConfig for Config {
         within("syslog.memory_bytes", syslog.memory_bytes, 1 << 20, 1 << 40)?;
         within("syslog.max_connections", syslog.max_connections, 1, 100_000)?;
         within("syslog.idle_secs", syslog.idle_secs, 1, 86_400)?;
+        let compaction = &self.compaction;
+        within("compaction.settle_secs", compaction.settle_secs, 1, 86_400)?;
+        within("compaction.check_secs", compaction.check_secs, 1, 86_400)?;
+        within(
+            "compaction.events_per_second",
+            compaction.events_per_second,
+            1,
+            u32::MAX,
+        )?;
         self.retention.validate()
     }
 }

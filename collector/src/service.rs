@@ -128,6 +128,9 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
 
     let tasks = &ctx.tasks;
     tasks.spawn("merge", merging);
+    if config.compaction.enabled {
+        tasks.spawn("compaction", keeper.clone().compact());
+    }
     tasks.spawn("retention", keeper.retain());
     tasks.spawn(
         "forward",

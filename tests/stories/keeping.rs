@@ -145,3 +145,205 @@ async fn old_events_go_by_class_and_held_ones_stay() -> anyhow::Result<()> {
     ensure!(audit.contains("hold.add") && audit.contains("hold.release"), "{audit}");
     system.stop().await
 }
+
+/// Many small blocks of a quiet source, three events each, over the last hours of yesterday.
+async fn trickled(store: &Store, source: SourceId, blocks: u64) -> anyhow::Result<Vec<NewBlock>> {
+    let now = store.now().await?;
+    let yesterday = now.0.div_euclid(DAY) * DAY - DAY;
+    let mut stored = Vec::new();
+    for n in 0..blocks {
+        let start = Timestamp(yesterday + i64::try_from(n)? * 60_000_000);
+        let mut events = Vec::new();
+        for seq in n * 3..n * 3 + 3 {
+            let mut fields = Fields::new();
+            fields.insert(ecs::EVENT_CATEGORY, vec![Value::from("host")]);
+            fields.insert(ecs::MESSAGE, format!("trickled {seq} from 192.0.2.{}", seq % 9));
+            let id = EventId {
+                source,
+                epoch: Epoch(2),
+                seq,
+            };
+            events.push(Event {
+                id,
+                timestamp: Timestamp(start.0 + i64::try_from(seq % 3)? * 1_000_000),
+                fields,
+            });
+        }
+        let encoded = block::encode(&events)?;
+        let new = NewBlock {
+            tenant: Tenant::default(),
+            partition: Partition::of(&Tenant::default(), &source),
+            day: Day::of_batch(start, now),
+            min: encoded.meta.min_time,
+            max: encoded.meta.max_time,
+            events: encoded.meta.count,
+            batches: vec![BlockBatch {
+                key: BatchKey {
+                    tenant: Tenant::default(),
+                    source,
+                    epoch: Epoch(2),
+                    first_seq: n * 3,
+                },
+                count: encoded.meta.count,
+                hash: [2; 32],
+            }],
+            ips: encoded.meta.ips,
+            minutes: encoded.meta.minutes,
+            token_filter: encoded.meta.token_filter,
+            body: encoded.bytes,
+            node: "collector-1".parse()?,
+            at: now,
+        };
+        let Inserted::Stored(_) = blocks::insert(store, &new).await? else {
+            bail!("stored before");
+        };
+        stored.push(new);
+    }
+    Ok(stored)
+}
+
+/// Live blocks, and the events in them.
+async fn live(store: &Store) -> anyhow::Result<(u64, u64)> {
+    let mut sum = (0, 0);
+    for day in blocks::list_days(store).await? {
+        for chunk in blocks::portable::chunks(store, day).await? {
+            sum = (sum.0 + chunk.blocks, sum.1 + chunk.events);
+        }
+    }
+    Ok(sum)
+}
+
+#[tokio::test]
+async fn small_blocks_are_merged_while_collectors_are_killed() -> anyhow::Result<()> {
+    const BLOCKS: u64 = 1_200;
+    let mut system = System::start(Options {
+        env: vec![
+            ("PICKET_COLLECTOR__COMPACTION__SETTLE_SECS", "1".to_owned()),
+            ("PICKET_COLLECTOR__COMPACTION__CHECK_SECS", "1".to_owned()),
+            // Slowly, so that it is killed in the middle.
+            ("PICKET_COLLECTOR__COMPACTION__EVENTS_PER_SECOND", "600".to_owned()),
+        ],
+        ..Options::default()
+    })
+    .await?;
+    let store = system.store().await?;
+    let source = SourceId::named("story", "trickle");
+    let new = trickled(&store, source, BLOCKS).await?;
+    let mut kills = 0;
+    let begun = std::time::Instant::now();
+    loop {
+        let found = count(&system, "trickled").await?;
+        ensure!(found == BLOCKS * 3, "{found} events while blocks are merged");
+        let (blocks, _) = live(&store).await?;
+        if blocks <= 24 {
+            break;
+        }
+        if kills < 3 && blocks < BLOCKS - 200 * (kills + 1) {
+            system.kill_and_wait("collector-1").await?;
+            kills += 1;
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(240), "{blocks} blocks are left");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(kills > 0, "it was over before anything was killed");
+    let exported = system.export().await?;
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for event in exported
+        .iter()
+        .filter(|event| event["message"].as_str().is_some_and(|m| m.starts_with("trickled")))
+    {
+        *seen.entry(event["event"]["id"].to_string()).or_default() += 1;
+    }
+    ensure!(seen.len() as u64 == BLOCKS * 3, "{} of {}", seen.len(), BLOCKS * 3);
+    ensure!(seen.values().all(|times| *times == 1), "an event was exported twice");
+    for new in new.iter().step_by(50) {
+        let again = blocks::insert(&store, new).await?;
+        ensure!(
+            matches!(again, Inserted::Duplicate(_)),
+            "a batch was stored twice: {again:?}"
+        );
+    }
+    let status: Json = serde_json::from_str(&said(&system.picket(&["retention", "status", "--json"])?)?)?;
+    let total = &status["compaction"]["total"];
+    let (before, after) = (total["bytes_before"].as_u64(), total["bytes_after"].as_u64());
+    ensure!(before > after.map(|after| after * 4), "{status}");
+    eprintln!(
+        "{BLOCKS} blocks of 3 events: {} bytes an event before, {} after",
+        before.unwrap_or_default() / (BLOCKS * 3),
+        after.unwrap_or_default() / (BLOCKS * 3)
+    );
+    system.stop().await
+}
+
+#[tokio::test]
+async fn archived_events_leave_and_come_back() -> anyhow::Result<()> {
+    let system = System::start(Options {
+        env: vec![
+            ("PICKET_COLLECTOR__RETENTION__DAYS", "60".to_owned()),
+            ("PICKET_COLLECTOR__RETENTION__CHECK_SECS", "1".to_owned()),
+        ],
+        ..Options::default()
+    })
+    .await?;
+    let store = system.store().await?;
+    let source = SourceId::named("story", "archived");
+    trickled(&store, source, 40).await?;
+    let older = stored(&store, source, 40, &["process"]).await?;
+    system.all_done(130, WITHIN).await?;
+    let to = system.scratch().join("archive");
+    let dir = to.to_string_lossy().into_owned();
+    let today = store.now().await?.to_string();
+    let today = today.split('T').next().context("no date")?;
+    let archive = ["archive", "--before", today, "--to", &dir, "--json"];
+    let first: Json = serde_json::from_str(&said(&system.picket(&archive)?)?)?;
+    ensure!(first["blocks"] == 41 && first["events"] == 130, "{first}");
+    let manifest = std::fs::read(to.join("manifest.json"))?;
+    let again: Json = serde_json::from_str(&said(&system.picket(&archive)?)?)?;
+    ensure!(again["blocks"] == 41, "{again}");
+    let deleted = [&archive[..], &["--delete"]].concat();
+    let deleted: Json = serde_json::from_str(&said(&system.picket(&deleted)?)?)?;
+    ensure!(deleted["deleted"] == 41 && deleted["stayed"] == 0, "{deleted}");
+    ensure!(live(&store).await? == (0, 0), "{:?}", live(&store).await?);
+    let twice: Json = serde_json::from_str(&said(&system.picket(&archive)?)?)?;
+    ensure!(twice["blocks"] == 0, "nothing is left to archive: {twice}");
+    ensure!(
+        std::fs::read(to.join("manifest.json"))? != manifest,
+        "the manifest tells what was deleted"
+    );
+
+    // A file with one changed byte is refused, by name, and nothing of it is stored.
+    let parsed: Json = serde_json::from_slice(&std::fs::read(to.join("manifest.json"))?)?;
+    let path = parsed["chunks"][0]["files"][0]["path"].as_str().context("no file")?;
+    let file = to.join(path);
+    let good = std::fs::read(&file)?;
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&file, &bad)?;
+    let refused = system.picket(&["restore", &dir])?;
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(
+        !refused.status.success() && errors.contains(path) && errors.contains("record"),
+        "{errors}"
+    );
+    std::fs::write(&file, &good)?;
+
+    said(&system.picket(&["restore", &dir, "--verify"])?)?;
+    let restored: Json = serde_json::from_str(&said(&system.picket(&["restore", &dir, "--json"])?)?)?;
+    ensure!(restored["restored"] == 41 && restored["present"] == 0, "{restored}");
+    let present: Json = serde_json::from_str(&said(&system.picket(&["restore", &dir, "--json"])?)?)?;
+    ensure!(present["restored"] == 0 && present["present"] == 41, "{present}");
+    ensure!(count(&system, "trickled").await? == 120, "not all are found");
+    ensure!(
+        count(&system, "event.category:process").await? == 10,
+        "not all are found"
+    );
+    let pending = blocks::pending_stats(&store).await?.count;
+    ensure!(pending == 0, "{pending} blocks are looked at again");
+    let event = blocks::event(&store, &Tenant::default(), &older[3]).await?;
+    ensure!(
+        event.is_some_and(|event| event.id == older[3]),
+        "an event is not found by its id"
+    );
+    system.stop().await
+}

@@ -1,5 +1,6 @@
-//! What becomes of blocks once they are stored: how long they stay. One collector at a time does it for all.
+//! What becomes of blocks once they are stored: small ones are merged, and old ones removed. One collector at a time does it for all.
 
+mod compaction;
 mod retention;
 
 use std::time::Duration;
@@ -24,6 +25,9 @@ pub(crate) struct Keeper {
     node: NodeId,
     policy: Policy,
     check: Duration,
+    compaction_check: Duration,
+    settle_micros: i64,
+    events_per_second: u32,
     shutdown: CancellationToken,
 }
 
@@ -35,6 +39,9 @@ impl Keeper {
             node: config.node.clone(),
             policy: config.retention.policy(),
             check: Duration::from_secs(config.retention.check_secs),
+            compaction_check: Duration::from_secs(config.compaction.check_secs),
+            settle_micros: i64::try_from(config.compaction.settle_secs).unwrap_or(i64::MAX / 1_000_000) * 1_000_000,
+            events_per_second: config.compaction.events_per_second,
             shutdown,
         }
     }
@@ -58,6 +65,29 @@ impl Keeper {
             return Ok(());
         };
         let done = retention::pass(self, &mut held).await;
+        // Otherwise it ends by itself.
+        let _ = held.release().await;
+        done
+    }
+
+    /// Merges small blocks, now and then, until shutdown.
+    pub(crate) async fn compact(self) -> anyhow::Result<()> {
+        let mut failing = false;
+        let mut memory = compaction::Memory::default();
+        while self.pause(self.compaction_check).await {
+            match self.compaction_pass(&mut memory).await {
+                Ok(()) => failing = false,
+                Err(error) => report(&error, "compaction stopped before its end, trying again", &mut failing),
+            }
+        }
+        Ok(())
+    }
+
+    async fn compaction_pass(&self, memory: &mut compaction::Memory) -> Result<(), storage::Error> {
+        let Some(mut held) = duties::take(&self.store, Duty::Compaction, self.node.as_str()).await? else {
+            return Ok(());
+        };
+        let done = compaction::pass(self, &mut held, memory).await;
         // Otherwise it ends by itself.
         let _ = held.release().await;
         done

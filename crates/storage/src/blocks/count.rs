@@ -3,8 +3,10 @@
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{SourceId, Tenant, Timestamp};
+use mongodb::ClientSession;
 
 use super::scan::filter;
+use super::snapshot::patiently;
 use super::{Day, ScanQuery, document, list_days};
 use crate::{Error, Store};
 
@@ -36,8 +38,7 @@ pub async fn count_events(store: &Store, query: &CountQuery) -> Result<u64, Erro
     };
     let mut total = 0;
     for day in list_days(store).await? {
-        total += whole_blocks(store, day, &scan).await?;
-        total += cut_blocks(store, day, &scan).await?;
+        total += patiently!(count_day(store, day, &scan))?;
     }
     Ok(total)
 }
@@ -56,7 +57,14 @@ fn inside(query: &ScanQuery) -> Vec<Document> {
     conditions
 }
 
-async fn whole_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, Error> {
+/// Both parts at one moment: a block that is merged between the two would be counted twice or not at all.
+async fn count_day(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, Error> {
+    let mut session = store.database().client().start_session().snapshot(true).await?;
+    let whole = whole_blocks(store, &mut session, day, query).await?;
+    Ok(whole + cut_blocks(store, &mut session, day, query).await?)
+}
+
+async fn whole_blocks(store: &Store, session: &mut ClientSession, day: Day, query: &ScanQuery) -> Result<u64, Error> {
     let mut all = vec![filter(query)];
     all.extend(inside(query));
     let count: bson::Bson = match &query.source {
@@ -72,10 +80,15 @@ async fn whole_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64,
         doc! { "$match": { "$and": all } },
         doc! { "$group": { "_id": null, "n": { "$sum": { "$toLong": count } } } },
     ];
-    sum(super::collection(store, day).aggregate(pipeline).await?).await
+    let mut cursor = super::collection(store, day)
+        .aggregate(pipeline)
+        .session(&mut *session)
+        .await?;
+    let groups: Vec<Document> = cursor.stream(session).try_collect().await?;
+    groups.iter().map(count_of).sum()
 }
 
-async fn cut_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, Error> {
+async fn cut_blocks(store: &Store, session: &mut ClientSession, day: Day, query: &ScanQuery) -> Result<u64, Error> {
     let inside = inside(query);
     if inside.is_empty() {
         return Ok(0);
@@ -86,9 +99,10 @@ async fn cut_blocks(store: &Store, day: Day, query: &ScanQuery) -> Result<u64, E
         .find(cut)
         .projection(doc! { "tf": 0, "batches": 0, "ips": 0 })
         .batch_size(4)
+        .session(&mut *session)
         .await?;
     let mut total = 0;
-    while let Some(raw) = cursor.try_next().await? {
+    while let Some(raw) = cursor.next(&mut *session).await.transpose()? {
         let stored = document::read(&raw, day)?;
         total += matching(&stored.body, query)
             .map_err(|error| Error::invalid(format!("blocks.body of {}", stored.id), format!("a block ({error})")))?;
@@ -121,12 +135,16 @@ fn matching(body: &[u8], query: &ScanQuery) -> Result<u64, block::DecodeError> {
 async fn sum(mut cursor: mongodb::Cursor<Document>) -> Result<u64, Error> {
     let mut total = 0;
     while let Some(group) = cursor.try_next().await? {
-        let count = group
-            .get_i64("n")
-            .map_err(|_| Error::invalid("blocks.n", "a 64-bit number"))?;
-        total += u64::try_from(count).unwrap_or(0);
+        total += count_of(&group)?;
     }
     Ok(total)
+}
+
+fn count_of(group: &Document) -> Result<u64, Error> {
+    let count = group
+        .get_i64("n")
+        .map_err(|_| Error::invalid("blocks.n", "a 64-bit number"))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Events of a tenant in total.

@@ -4,7 +4,9 @@ use block::Block;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{BatchKey, Event, EventId, Tenant};
+use mongodb::options::ReadConcern;
 
+use super::snapshot::patiently;
 use super::{BlockId, Day, document, list_days};
 use crate::{Error, Store};
 
@@ -46,12 +48,13 @@ pub(super) async fn blocks_of(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let candidates: Vec<Document> = super::collection(store, day)
-        .find(filter(tenant, ids))
-        .projection(doc! { "batches.k": 1, "batches.seq": 1, "batches.n": 1 })
-        .await?
-        .try_collect()
-        .await?;
+    let cursor = patiently!(
+        super::collection(store, day)
+            .find(filter(tenant, ids))
+            .projection(doc! { "batches.k": 1, "batches.seq": 1, "batches.n": 1 })
+            .read_concern(ReadConcern::snapshot())
+    )?;
+    let candidates: Vec<Document> = cursor.try_collect().await?;
     let holding = candidates
         .iter()
         .filter(|candidate| ids.iter().any(|id| holds(candidate, tenant, id)));

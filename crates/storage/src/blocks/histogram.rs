@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use bson::{RawDocument, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{Tenant, Timestamp};
+use mongodb::options::ReadConcern;
 use query::Span;
 
 use super::scan::filter;
+use super::snapshot::patiently;
 use super::{BlockId, Day, ScanQuery, list_days};
 use crate::{Error, Store};
 
@@ -57,12 +59,14 @@ async fn add_day(
     };
     // Without the id the index answers alone.
     let fields = doc! { "_id": 0, "part": 1, "max": 1, "min": 1, "n": 1, "minutes": 1 };
-    let mut cursor = store
-        .collection::<RawDocumentBuf>(&day.collection())
-        .find(filter(&query))
-        .projection(fields)
-        .batch_size(FETCH_SUMS)
-        .await?;
+    let collection = store.collection::<RawDocumentBuf>(&day.collection());
+    let mut cursor = patiently!(
+        collection
+            .find(filter(&query))
+            .projection(fields.clone())
+            .batch_size(FETCH_SUMS)
+            .read_concern(ReadConcern::snapshot())
+    )?;
     let mut unclear = false;
     let mut found = Histogram::new();
     while let Some(raw) = cursor.try_next().await? {
@@ -83,12 +87,14 @@ async fn add_day(
 
 /// The same, reading the blocks that have to be read.
 async fn slowly(store: &Store, query: &ScanQuery, span: Span, micros: i64, day: Day) -> Result<Histogram, Error> {
-    let mut cursor = store
-        .collection::<RawDocumentBuf>(&day.collection())
-        .find(filter(query))
-        .projection(doc! { "max": 1, "min": 1, "n": 1, "minutes": 1 })
-        .batch_size(FETCH_SUMS)
-        .await?;
+    let collection = store.collection::<RawDocumentBuf>(&day.collection());
+    let mut cursor = patiently!(
+        collection
+            .find(filter(query))
+            .projection(doc! { "max": 1, "min": 1, "n": 1, "minutes": 1 })
+            .batch_size(FETCH_SUMS)
+            .read_concern(ReadConcern::snapshot())
+    )?;
     let mut counts = Histogram::new();
     while let Some(raw) = cursor.try_next().await? {
         let sums = read(&raw)?;

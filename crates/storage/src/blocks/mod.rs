@@ -22,12 +22,15 @@ mod document;
 mod event;
 mod held;
 mod histogram;
+mod merge;
+mod open_day;
 mod pending;
 pub mod portable;
 mod rebuild;
 mod retain;
 mod scan;
 mod seal;
+mod snapshot;
 mod terms;
 mod write;
 
@@ -44,6 +47,7 @@ pub use day::Day;
 pub use event::event;
 pub use held::{Wanted, count_by_hold, count_held, end_restored, hold, release};
 pub use histogram::{Histogram, histogram};
+pub use merge::{Cell, Merge, Small, cells, forget_merged, has_originals, merge, plan, small};
 pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
 pub use query::Span;
 pub use retain::{

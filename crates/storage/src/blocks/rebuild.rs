@@ -4,11 +4,11 @@ use bson::raw::RawArrayBuf;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use model::{Event, NodeId};
 
-use super::{BlockId, Day, NewBlock, document};
+use super::{BlockId, Day, NewBlock, Writer, document};
 use crate::Error;
 
 /// What is not a function of the events and goes on with the block.
-const CARRIED: [&str; 5] = ["done", "marks", "holds", "keep_until", "trimmed"];
+const CARRIED: [&str; 4] = ["done", "marks", "holds", "keep_until"];
 /// Fields written by hand below.
 const REPLACED: [&str; 3] = ["batches", "srcs", "pending"];
 
@@ -18,6 +18,7 @@ const REPLACED: [&str; 3] = ["batches", "srcs", "pending"];
 /// # Errors
 /// When an original is not readable or the events cannot be one block.
 pub(super) fn rebuild(
+    writer: &Writer,
     day: Day,
     id: BlockId,
     originals: &[RawDocumentBuf],
@@ -32,9 +33,11 @@ pub(super) fn rebuild(
         .ok()
         .and_then(|node| node.parse().ok())
         .ok_or_else(|| wrong("node", "the name of a node"))?;
-    let mut at = stored.at;
+    let (mut at, mut before) = (stored.at, 0_usize);
     for original in originals {
-        at = at.max(document::read_without_body(original, day)?.at);
+        let original = document::read_without_body(original, day)?;
+        at = at.max(original.at);
+        before += original.events as usize;
     }
     let new = NewBlock {
         tenant: stored.tenant,
@@ -60,13 +63,18 @@ pub(super) fn rebuild(
     }
     rebuilt.append(cstr!("batches"), concatenated(originals, "batches")?);
     rebuilt.append(cstr!("srcs"), distinct_texts(originals, "srcs")?);
+    let trimmed: i64 = originals.iter().filter_map(|raw| raw.get_i64("trimmed").ok()).sum();
+    let trimmed = trimmed.saturating_add(before.saturating_sub(events.len()) as i64);
+    if trimmed > 0 {
+        rebuilt.append(cstr!("trimmed"), trimmed);
+    }
     for name in CARRIED {
         let found = originals.iter().rev().find_map(|original| field(original, name));
         if let Some((name, value)) = found {
             rebuilt.append(name, value);
         }
     }
-    Ok(rebuilt)
+    writer.seal(rebuilt)
 }
 
 fn field<'a>(document: &'a RawDocument, wanted: &str) -> Option<(&'a bson::raw::CStr, RawBsonRef<'a>)> {

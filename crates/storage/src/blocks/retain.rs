@@ -10,11 +10,14 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{Tenant, Timestamp};
 
-use super::{BlockId, Day, Writer, classes, document, rebuild, write};
+use super::{BlockId, Day, Writer, classes, document, held, rebuild, write};
 use crate::{Error, Store};
 
 /// Days after which a batch of a day cannot be filed under it again: one more than [`Day::of_batch`] accepts.
 pub const REPEATS_DAYS: i64 = 33;
+
+/// The mark of what blocks left behind.
+const GONE: &str = "gone";
 
 /// Blocks of one day that have the same tenant and classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +129,7 @@ async fn remove_by(store: &Store, day: Day, filter: Document, leave_batches: boo
     let left = doc! {
         "batches": "$batches",
         "gone": { "tenant": "$tenant", "at": "$$NOW" },
+        "marks": [GONE],
     };
     let updated = collection
         .update_many(
@@ -184,7 +188,7 @@ pub async fn trim(
     };
     let stored = document::read(&original, day)?;
     let before = stored.events;
-    let trimmed = original.get_i64("trimmed").unwrap_or(0);
+    let signing = writer.clone();
     let rebuilt = tokio::task::spawn_blocking(move || {
         let unreadable =
             |error: block::DecodeError| Error::invalid(format!("blocks.body of {id}"), format!("a block ({error})"));
@@ -196,7 +200,7 @@ pub async fn trim(
         if gone == 0 || events.is_empty() {
             return Ok((gone, None));
         }
-        rebuild::rebuild(day, id, &[original], &events).map(|rebuilt| (gone, Some(rebuilt)))
+        rebuild::rebuild(&signing, day, id, &[original], &events).map(|rebuilt| (gone, Some(rebuilt)))
     })
     .await
     .map_err(|error| Error::invalid(format!("blocks.body of {id}"), format!("a block ({error})")))?;
@@ -205,25 +209,11 @@ pub async fn trim(
     unchanged.insert("_id", id.object_id());
     unchanged.insert("n", before.cast_signed());
     let changed = match rebuilt {
-        Some(rebuilt) => {
-            let document = writer.seal(with_trimmed(&rebuilt, trimmed.saturating_add(gone as i64)))?;
-            collection.replace_one(unchanged, document).await?.modified_count
-        }
+        Some(rebuilt) => collection.replace_one(unchanged, rebuilt).await?.modified_count,
         None if gone > 0 => remove_by(store, day, unchanged, true).await?,
         None => 0,
     };
     Ok(if changed > 0 { gone as u64 } else { 0 })
-}
-
-fn with_trimmed(rebuilt: &RawDocumentBuf, trimmed: i64) -> RawDocumentBuf {
-    let mut document = RawDocumentBuf::new();
-    for (name, value) in rebuilt.iter().flatten() {
-        if name.as_str() != "trimmed" {
-            document.append(name, value);
-        }
-    }
-    document.append(bson::cstr!("trimmed"), trimmed);
-    document
 }
 
 /// Whether a day holds nothing that must stay: no block of any tenant is marked or waits for a detector.
@@ -233,7 +223,7 @@ fn with_trimmed(rebuilt: &RawDocumentBuf, trimmed: i64) -> RawDocumentBuf {
 pub async fn nothing_stays(store: &Store, day: Day) -> Result<bool, Error> {
     let collection = super::collection(store, day);
     if collection
-        .find_one(doc! { "marks": { "$exists": true } })
+        .find_one(doc! { "marks": { "$in": [held::HELD, held::RESTORED] } })
         .await?
         .is_some()
     {
@@ -256,6 +246,6 @@ pub async fn drop_day(store: &Store, day: Day) -> Result<(), Error> {
 /// # Errors
 /// When the database is away.
 pub async fn forget_batches(store: &Store, day: Day, before: Timestamp) -> Result<u64, Error> {
-    let old = doc! { "gone.at": { "$lt": bson::DateTime::from_millis(before.as_millis()) } };
+    let old = doc! { "marks": GONE, "gone.at": { "$lt": bson::DateTime::from_millis(before.as_millis()) } };
     Ok(super::collection(store, day).delete_many(old).await?.deleted_count)
 }

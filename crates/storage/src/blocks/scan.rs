@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Partition, SourceId, Tenant, Timestamp};
-use mongodb::Cursor;
 use query::Need;
 
+use super::open_day::OpenDay;
 use super::{Day, StoredBlock, document, list_days};
 use crate::{Error, Store};
 
@@ -29,10 +29,6 @@ pub struct ScanQuery {
     pub addresses: Option<Vec<IpAddr>>,
 }
 
-/// Blocks fetched from the database at once. Bounds the memory of a scan to a few of them.
-const FETCH: u32 = 8;
-/// The same where bodies are left out at first.
-const FETCH_FILTERS: u32 = 64;
 /// Days asked for their latest block at once.
 const DAYS_AT_ONCE: usize = 8;
 
@@ -154,14 +150,6 @@ impl Scanner {
 /// One cursor a day, merged by `max`. A day's cursor is opened when its latest block is due.
 struct Days(Vec<OpenDay>);
 
-struct OpenDay {
-    day: Day,
-    /// `max` of the next block.
-    next_max: i64,
-    next: Option<RawDocumentBuf>,
-    cursor: Option<Cursor<RawDocumentBuf>>,
-}
-
 impl Days {
     async fn open(store: &Store, query: &ScanQuery) -> Result<Self, Error> {
         let days = list_days(store).await?;
@@ -173,86 +161,16 @@ impl Days {
     async fn next(&mut self, store: &Store, query: &ScanQuery) -> Result<Option<(Day, RawDocumentBuf)>, Error> {
         loop {
             let due = (0..self.0.len()).max_by_key(|index| self.0.get(*index).map(|day| (day.next_max, day.day)));
-            let Some(open) = due.and_then(|index| self.0.get_mut(index)) else {
+            let Some((index, open)) = due.and_then(|index| Some((index, self.0.get_mut(index)?))) else {
                 return Ok(None);
             };
-            if let Some(raw) = open.next.take() {
-                let day = open.day;
-                self.advance(day, store, query).await?;
-                return Ok(Some((day, raw)));
-            }
-            let day = open.day;
-            self.advance(day, store, query).await?;
-        }
-    }
-
-    /// Reads a day's next block, or takes the day out.
-    async fn advance(&mut self, day: Day, store: &Store, query: &ScanQuery) -> Result<(), Error> {
-        let Some(index) = self.0.iter().position(|open| open.day == day) else {
-            return Ok(());
-        };
-        let Some(open) = self.0.get_mut(index) else {
-            return Ok(());
-        };
-        if open.cursor.is_none() {
-            open.cursor = Some(cursor(store, day, query).await?);
-        }
-        let next = match &mut open.cursor {
-            Some(cursor) => cursor.try_next().await?,
-            None => None,
-        };
-        match next {
-            Some(raw) => {
-                open.next_max = raw
-                    .get_datetime("max")
-                    .map_err(|_| Error::invalid("blocks.max", "a date"))?
-                    .timestamp_millis();
-                open.next = Some(raw);
-            }
-            None => {
+            let (day, raw) = (open.day, open.next.take());
+            if !open.advance(store, query).await? {
                 self.0.swap_remove(index);
             }
+            if let Some(raw) = raw {
+                return Ok(Some((day, raw)));
+            }
         }
-        Ok(())
     }
-}
-
-impl OpenDay {
-    /// The day, when it has blocks that may match.
-    async fn find(store: &Store, query: &ScanQuery, day: Day) -> Result<Option<Self>, Error> {
-        let latest = super::collection(store, day)
-            .find_one(filter(query))
-            .sort(doc! { "max": -1 })
-            .projection(doc! { "max": 1 })
-            .await?;
-        let Some(latest) = latest else { return Ok(None) };
-        let max = latest
-            .get_datetime("max")
-            .map_err(|_| Error::invalid("blocks.max", "a date"))?;
-        Ok(Some(Self {
-            day,
-            next_max: max.timestamp_millis(),
-            next: None,
-            cursor: None,
-        }))
-    }
-}
-
-async fn cursor(store: &Store, day: Day, query: &ScanQuery) -> Result<Cursor<RawDocumentBuf>, Error> {
-    let collection = store.collection::<RawDocumentBuf>(&day.collection());
-    let find = collection
-        .find(filter(query))
-        .sort(doc! { "max": -1 })
-        .allow_disk_use(true);
-    let find = if query.need.is_selective() {
-        let mut without = doc! { "body": 0, "batches": 0, "minutes": 0 };
-        if !query.need.asks_for_addresses() {
-            without.insert("ips", 0);
-        }
-        find.projection(without).batch_size(FETCH_FILTERS)
-    } else {
-        find.projection(doc! { "batches": 0, "ips": 0, "tf": 0, "minutes": 0 })
-            .batch_size(FETCH)
-    };
-    Ok(find.await?)
 }

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use bson::{Document, RawDocument, RawDocumentBuf, doc};
 use futures_util::TryStreamExt as _;
 use model::{Tenant, Timestamp};
+use mongodb::options::ReadConcern;
 use query::Span;
 
+use super::snapshot::patiently;
 use super::{BlockId, Day};
 use crate::{Error, Store};
 
@@ -45,7 +47,8 @@ pub async fn count_blocks(store: &Store, tenant: &Tenant, day: Day, span: Span) 
 }
 
 /// The terms of at most `limit` blocks of a day that may hold events of the span, in the order of their ids, behind
-/// `after`.
+/// `after`. A block that was merged from others comes behind all of them, so who walks a day by id misses no event, and
+/// may see one again.
 ///
 /// # Errors
 /// When the database is away or a record is not readable.
@@ -61,13 +64,15 @@ pub async fn terms(
     if let Some(after) = after {
         filter.insert("_id", doc! { "$gt": after.object_id() });
     }
-    let mut cursor = store
-        .collection::<RawDocumentBuf>(&day.collection())
-        .find(filter)
-        .sort(doc! { "_id": 1 })
-        .projection(doc! { "ips": 1, "tf": 1 })
-        .limit(i64::from(limit.max(1)))
-        .await?;
+    let collection = store.collection::<RawDocumentBuf>(&day.collection());
+    let mut cursor = patiently!(
+        collection
+            .find(filter.clone())
+            .sort(doc! { "_id": 1 })
+            .projection(doc! { "ips": 1, "tf": 1 })
+            .limit(i64::from(limit.max(1)))
+            .read_concern(ReadConcern::snapshot())
+    )?;
     let mut found = Vec::new();
     while let Some(raw) = cursor.try_next().await? {
         found.push(read(&raw)?);

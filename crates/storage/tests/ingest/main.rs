@@ -10,6 +10,7 @@
 mod agents;
 mod blocks;
 mod certificates;
+mod compaction;
 mod keeping;
 mod samples;
 mod tokens;
