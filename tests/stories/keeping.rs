@@ -186,6 +186,7 @@ async fn trickled(store: &Store, source: SourceId, blocks: u64) -> anyhow::Resul
                 },
                 count: encoded.meta.count,
                 hash: [2; 32],
+                link: None,
             }],
             ips: encoded.meta.ips,
             minutes: encoded.meta.minutes,

@@ -393,6 +393,7 @@ mod tests {
                 },
                 count: texts.len() as u32,
                 hash: [number; 32],
+                link: None,
             });
         }
         let encoded = block::encode(&events).unwrap();
