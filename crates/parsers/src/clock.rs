@@ -113,7 +113,11 @@ pub(crate) fn take_iso_spaced(text: &str) -> Option<(Timestamp, &str)> {
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Some((time, end)) = iso_at_start(text, b' ') {
-        return (end == text.len() || text.get(end..) == Some(" UTC")).then_some(time);
+        let rest = text.get(end..)?;
+        // A zone may stand apart: `2026-01-31 12:00:00 +0100`.
+        let (offset, zone_end) = zone(rest.as_bytes(), 0)?;
+        let ends = zone_end == rest.len() || rest == " UTC";
+        return ends.then(|| Timestamp(time.0 - offset));
     }
     if let Some((time, rest)) = take_written(text) {
         return matches!(rest, "" | "Z" | " UTC" | " GMT").then_some(time);
@@ -342,6 +346,7 @@ mod tests {
             ("31/Jan/2026:14:00:00 +0200", "2026-01-31T12:00:00Z"),
             ("31-Jan-2026 12:00:00.425", "2026-01-31T12:00:00.425Z"),
             ("2026/01/31 12:00:00", "2026-01-31T12:00:00Z"),
+            ("2026-01-31 13:00:00 +0100", "2026-01-31T12:00:00Z"),
             ("Sat Jan 31 12:00:00.5 2026", "2026-01-31T12:00:00.5Z"),
             ("01/31/2026 12:00:00", "2026-01-31T12:00:00Z"),
             ("01/31/26 12:00:00", "2026-01-31T12:00:00Z"),

@@ -40,7 +40,30 @@ pub(crate) fn derive(draft: &mut Draft) {
         _ => None,
     };
     let id = community_id(source, destination, protocol, ports);
-    draft.set("network.community_id", id);
+    // Where addresses were translated, a sensor on the other side saw another flow.
+    let outside = (
+        ip("source.nat.ip").unwrap_or(source),
+        ip("destination.nat.ip").unwrap_or(destination),
+    );
+    if outside == (source, destination) {
+        draft.set("network.community_id", id);
+        return;
+    }
+    let nat_port = |name, port: u16| nat_port(draft, name).unwrap_or(port);
+    let nat_ports = ports.map(|(one, other)| match protocol {
+        6 | 17 | 132 => (
+            nat_port("source.nat.port", one),
+            nat_port("destination.nat.port", other),
+        ),
+        _ => (one, other),
+    });
+    let other = community_id(outside.0, outside.1, protocol, nat_ports);
+    draft.set_list("network.community_id", &[&id, &other]);
+}
+
+fn nat_port(draft: &Draft, name: &str) -> Option<u16> {
+    let port = draft.get(name).and_then(Value::as_i64)?;
+    u16::try_from(port).ok()
 }
 
 /// The number of a transport protocol by its name or number.

@@ -81,22 +81,20 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     let envelope = syslog::open(text, record.observed);
     // An ISO time in front may be the format's own; any other header is a syslog envelope.
     if envelope.as_ref().is_none_or(|envelope| envelope.iso) {
-        for format in wanted {
-            if (format.take)(draft, &input(text, "")) {
-                settle(draft, format, record);
-                return;
+        let found = match is_wanted {
+            true => wanted.find(|format| (format.take)(draft, &input(text, ""))),
+            false => formats::detect(draft, &input(text, "")),
+        };
+        if let Some(format) = found {
+            settle(draft, format, record);
+            if draft.timestamp.is_none()
+                && let Some(envelope) = &envelope
+            {
+                draft.timestamp = envelope.timestamp;
+                draft.set_default_text(ecs::HOST_NAME, envelope.hostname);
             }
+            return;
         }
-    }
-    // Only a line without a usual envelope can be of a format that brings its own time.
-    if envelope
-        .as_ref()
-        .is_none_or(|envelope| envelope.iso || envelope.program.is_empty())
-        && !is_wanted
-        && let Some(format) = formats::detect(draft, &input(text, ""))
-    {
-        settle(draft, format, record);
-        return;
     }
     if let Some(envelope) = envelope {
         if !syslog::is_bare(&envelope) {

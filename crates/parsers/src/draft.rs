@@ -78,6 +78,13 @@ impl Draft {
         }
     }
 
+    /// Sets a field to a text unless it is set or the text is empty.
+    pub(crate) fn set_default_text(&mut self, name: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.set_default(name, text);
+        }
+    }
+
     /// Sets a field to a list of texts.
     pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&str]) {
         let list = texts.iter().map(|text| Value::from(*text)).collect();

@@ -481,9 +481,9 @@ fn fill(draft: &mut Draft, parts: &[(&str, &str)]) {
         draft.set("network.iana_number", if transport == "udp" { "17" } else { "1" });
     }
     draft.set_text(ecs::NETWORK_PROTOCOL, &get("p").to_ascii_lowercase());
-    match get("dir").to_ascii_lowercase().as_str() {
-        direction @ ("inbound" | "outbound") => draft.set("network.direction", direction),
-        _ => {}
+    let direction = get("dir").to_ascii_lowercase();
+    if matches!(direction.as_str(), "inbound" | "outbound") {
+        draft.set("network.direction", direction);
     }
     draft.set_int("network.bytes", get("b").split(' ').next().unwrap_or(""));
     draft.set_int("icmp.type", get("it"));

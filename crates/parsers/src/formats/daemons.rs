@@ -7,6 +7,7 @@ use crate::clock::{take_iso_spaced, take_written};
 use crate::derive::{SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::record::Warning;
 
 pub(crate) const FAIL2BAN: Format = Format {
     name: "fail2ban",
@@ -47,6 +48,7 @@ pub(crate) const OPENVPN: Format = Format {
             "Peer Connection Initiated",
             "AUTH_FAILED",
             "TLS Auth Error",
+            "client-instance exiting",
         ]
         .iter()
         .any(|words| text.contains(words))
@@ -159,7 +161,12 @@ fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `[time ][pid N] [user] OK LOGIN: Client "A"[, …]`
 fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
-    // The client's address is the last thing in quotes after the mark, the only part that vsftpd itself writes.
+    // A user's or a file's name may hold the mark too; there is no telling which is vsftpd's then.
+    if input.text.matches("Client \"").nth(1).is_some() {
+        draft.warn(Warning::Ambiguous);
+        draft.set(ecs::NETWORK_PROTOCOL, "ftp");
+        return true;
+    }
     let Some((head, rest)) = input.text.split_once("Client \"") else {
         return false;
     };

@@ -101,7 +101,8 @@ fn flow(draft: &mut Draft, row: &Row<'_>) {
         let address = row.at(at);
         if crate::network::is_ip(address) {
             draft.add_to_list(ecs::RELATED_IP, address);
-            if address != "0.0.0.0" {
+            // Both are zero when nothing was translated.
+            if address != "0.0.0.0" || !matches!(row.at(port_at), "" | "0") {
                 draft.set(ip, address);
                 draft.set_int(port, row.at(port_at));
             }

@@ -151,8 +151,8 @@ impl Convert {
                 #[allow(clippy::cast_possible_truncation, reason = "durations and sizes far below 2^53")]
                 Value::Float(number) => Some(Value::Int((number * *factor as f64) as i64)),
                 Value::Int(number) => number.checked_mul(*factor).map(Value::Int),
-                other => {
-                    let number = other.to_text().parse::<f64>().ok()?;
+                Value::Str(_) | Value::Bool(_) | Value::Null | Value::List(_) => {
+                    let number = value.to_text().parse::<f64>().ok()?;
                     #[allow(clippy::cast_possible_truncation, reason = "durations and sizes far below 2^53")]
                     Some(Value::Int((number * *factor as f64) as i64))
                 }
@@ -182,7 +182,7 @@ fn integer(value: &Value) -> Option<Value> {
                 .and_then(|hex| i64::from_str_radix(hex, 16).ok());
             hex.or_else(|| text.parse().ok()).map(Value::Int)
         }
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) => None,
     }
 }
 
@@ -230,12 +230,12 @@ pub(crate) fn fit(name: &str, value: Value) -> Option<Value> {
                 [plain, host].into_iter().find(|text| is_ip(text)).map(Value::from)
             }
             other @ Value::List(_) => Convert::Ips.apply(other),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => None,
         },
         "port" | "bytes" | "packets" | "pid" | "status_code" | "ttl" | "duration" | "exit_code" => {
             integer(&value).or(match value {
                 list @ Value::List(_) => Some(list),
-                _ => None,
+                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => None,
             })
         }
         "id" | "code" if !matches!(value, Value::List(_)) && name != "event.duration" => {
@@ -267,7 +267,7 @@ pub(crate) fn place(draft: &mut Draft, name: &FieldName, value: Value) {
                 draft.add_to_list(name, &item.to_text());
             }
         }
-        one => {
+        one @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)) => {
             let text: Cow<'_, str> = one.to_text();
             draft.add_to_list(name, &text);
         }

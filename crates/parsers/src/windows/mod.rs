@@ -90,7 +90,9 @@ fn describe(draft: &mut Draft, event: &Event) {
         for (name, value) in &event.data {
             let value = match value {
                 Json::String(text) => Value::from(text.as_str()),
-                other => Value::Str(other.to_string()),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+                    Value::Str(value.to_string())
+                }
             };
             draft.set_own(name.clone(), value);
         }

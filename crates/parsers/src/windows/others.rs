@@ -227,7 +227,7 @@ fn defender(draft: &mut Draft, event: &Event) {
             draft.set_text("file.path", get("Path"));
             draft.set_text("process.executable", get("Process Name"));
         }
-        1000 | 1001 | 1002 => classify(draft, "defender-scan", &["host"], &["info"]),
+        1000..=1002 => classify(draft, "defender-scan", &["host"], &["info"]),
         2001 | 2003 => classify(draft, "defender-update-failed", &["host"], &["error"]),
         _ => {}
     }

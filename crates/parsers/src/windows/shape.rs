@@ -23,7 +23,7 @@ fn text(object: &Map<String, Json>, names: &[&str]) -> String {
         .find_map(|name| match object.get(*name)? {
             Json::String(text) => Some(text.clone()),
             Json::Number(number) => Some(number.to_string()),
-            _ => None,
+            Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
         })
         .unwrap_or_default()
 }
@@ -32,7 +32,7 @@ fn id(object: &Map<String, Json>, names: &[&str]) -> Option<i64> {
     names.iter().find_map(|name| match object.get(*name)? {
         Json::Number(number) => number.as_i64(),
         Json::String(text) => text.trim().parse().ok(),
-        _ => None,
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     })
 }
 
@@ -43,7 +43,7 @@ fn strings(object: &Map<String, Json>) -> Map<String, Json> {
             let text = match value {
                 Json::String(text) => text.clone(),
                 Json::Null => return None,
-                other => other.to_string(),
+                Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
             };
             Some((name.clone(), Json::String(text)))
         })
