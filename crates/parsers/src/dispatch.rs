@@ -13,14 +13,9 @@ use crate::{json, keyvalue, program, syslog};
 /// Turns a record into an event. Never fails and never panics.
 #[must_use]
 pub fn parse(record: &RawRecord<'_>) -> Parsed {
-    let mut draft = Draft::new();
-    draft.set(ecs::PICKET_LOG_TYPE, "raw");
-    origin(&mut draft, record);
     let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
     let text = String::from_utf8_lossy(bytes);
-    if matches!(text, Cow::Owned(_)) {
-        draft.warn(Warning::InvalidUtf8);
-    }
+    let mut draft = begin(record, matches!(text, Cow::Owned(_)));
     let text = text.trim_end_matches(['\n', '\r']);
     let is_json = match record.body {
         Body::Json(_) => true,
@@ -34,6 +29,22 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         }
         line(&mut draft, content, record);
     }
+    finish(draft, text, record)
+}
+
+/// The event before anything is read.
+pub(crate) fn begin(record: &RawRecord<'_>, spoiled: bool) -> Draft {
+    let mut draft = Draft::new();
+    draft.set(ecs::PICKET_LOG_TYPE, "raw");
+    origin(&mut draft, record);
+    if spoiled {
+        draft.warn(Warning::InvalidUtf8);
+    }
+    draft
+}
+
+/// The event with all that follows from what was read.
+pub(crate) fn finish(mut draft: Draft, text: &str, record: &RawRecord<'_>) -> Parsed {
     draft.set_default(ecs::EVENT_KIND, "event");
     if let Some(module) = draft
         .str(ecs::EVENT_DATASET)

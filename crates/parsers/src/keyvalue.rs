@@ -43,6 +43,17 @@ pub(crate) fn take_embedded(draft: &mut Draft, message: &str) {
     aliases::apply(draft);
 }
 
+/// The pairs of a line as an object; the first of a name stands.
+pub(crate) fn object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let mut object = serde_json::Map::new();
+    for (key, value) in split(text, 2)? {
+        object
+            .entry(key.to_owned())
+            .or_insert_with(|| value.into_owned().into());
+    }
+    Some(object)
+}
+
 fn split(text: &str, least: usize) -> Option<Vec<(&str, Cow<'_, str>)>> {
     let mut pairs = Vec::new();
     let mut words = 0;

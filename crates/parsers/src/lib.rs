@@ -9,6 +9,7 @@ mod aliases;
 mod clock;
 mod community;
 mod cron;
+pub mod custom;
 mod derive;
 mod dispatch;
 mod dissect;

@@ -1,0 +1,278 @@
+//! Parsers that operators write in TOML: how a line becomes an object (grok patterns, fixed words, columns, pairs), and
+//! the same table as the built-in JSON formats have for what its members become.
+//!
+//! Patterns are compiled by an engine without backtracking, so a line takes time linear in its length whatever the pattern,
+//! and lines longer than [`MAX_LINE`] are left to the built-in formats.
+
+mod grok;
+mod patterns;
+
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use model::{Value, ecs};
+
+use crate::dispatch;
+use crate::dissect::dissect;
+use crate::draft::Draft;
+use crate::mapping::Mapping;
+use crate::record::{Body, Parsed, RawRecord};
+use crate::scan::columns;
+use crate::syslog;
+use grok::Grok;
+
+/// Longest line, in bytes, that an own parser is asked about.
+pub const MAX_LINE: usize = 64 << 10;
+/// Largest parser, in bytes of TOML.
+pub const MAX_FILE: usize = 256 << 10;
+/// Most patterns of one parser.
+const MAX_PATTERNS: usize = 64;
+
+/// Why a parser was refused. The text names the member and what was expected of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CustomError(String);
+
+impl From<String> for CustomError {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A parser of an operator.
+#[derive(Debug)]
+pub struct CustomParser {
+    mapping: Mapping,
+    shape: Shape,
+    contains: Vec<String>,
+    starts_with: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Shape {
+    /// The record is an object.
+    Object,
+    Grok(Vec<Grok>),
+    Dissect(Vec<String>),
+    Columns(u8, Vec<String>),
+    Pairs,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextTable {
+    #[serde(default)]
+    grok: Vec<String>,
+    #[serde(default)]
+    patterns: BTreeMap<String, String>,
+    #[serde(default)]
+    dissect: Vec<String>,
+    separator: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+    #[serde(default)]
+    pairs: bool,
+    #[serde(default)]
+    contains: Vec<String>,
+    #[serde(default)]
+    starts_with: Vec<String>,
+}
+
+impl CustomParser {
+    /// Reads a parser.
+    ///
+    /// # Errors
+    ///
+    /// When it is no TOML, has members that are not known, names a field that formats may not set, has a pattern that does not
+    /// compile or becomes too large, or is longer than [`MAX_FILE`].
+    pub fn from_toml(text: &str) -> Result<Self, CustomError> {
+        if text.len() > MAX_FILE {
+            return Err(CustomError(format!("expected at most {MAX_FILE} bytes")));
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| CustomError(error.to_string()))?;
+        let shape: Option<TextTable> = match table.remove("text") {
+            Some(value) => Some(
+                value
+                    .try_into()
+                    .map_err(|error| CustomError(format!("text: {error}")))?,
+            ),
+            None => None,
+        };
+        let rest = toml::to_string(&table).map_err(|error| CustomError(error.to_string()))?;
+        let mapping = Mapping::parse(&rest).map_err(|error| CustomError(error.to_string()))?;
+        let name_fits = !mapping.name.is_empty()
+            && mapping.name.len() <= 64
+            && mapping
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+        if !name_fits {
+            return Err(CustomError(
+                "name: expected 1 to 64 letters, digits, `_`, `-` or `.`".to_owned(),
+            ));
+        }
+        let Some(mut text) = shape else {
+            return Ok(Self {
+                mapping,
+                shape: Shape::Object,
+                contains: Vec::new(),
+                starts_with: Vec::new(),
+            });
+        };
+        let contains = std::mem::take(&mut text.contains);
+        let starts_with = std::mem::take(&mut text.starts_with);
+        Ok(Self {
+            mapping,
+            shape: shape_of(text)?,
+            contains,
+            starts_with,
+        })
+    }
+
+    /// What `picket.log_type` says of its events, and what an operator asks for it by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.mapping.name
+    }
+
+    /// Reads a record; `None` when it is not of this format, or of a log type that is another's.
+    #[must_use]
+    pub fn parse(&self, record: &RawRecord<'_>) -> Option<Parsed> {
+        let asked = record.log_type.map(|log_type| self.mapping.answers_to(log_type));
+        if asked == Some(false) {
+            return None;
+        }
+        let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
+        if bytes.len() > MAX_LINE {
+            return None;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let spoiled = matches!(text, Cow::Owned(_));
+        let text = text.trim_end_matches(['\n', '\r']);
+        let content = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut draft = dispatch::begin(record, spoiled);
+        if let Shape::Object = self.shape {
+            let object: Map<String, Json> = serde_json::from_str(content).ok()?;
+            if asked.is_none() && !self.mapping.knows(&object) {
+                return None;
+            }
+            self.fill(&mut draft, &object);
+            return Some(dispatch::finish(draft, text, record));
+        }
+        let envelope = syslog::open(content, record.observed).filter(|envelope| !syslog::is_bare(envelope));
+        let object = match envelope {
+            Some(envelope) => match self.object(envelope.message, asked.is_some()) {
+                Some(object) => {
+                    syslog::describe(&mut draft, &envelope);
+                    draft.set(ecs::MESSAGE, envelope.message);
+                    draft.set_text(ecs::PROCESS_NAME, envelope.program);
+                    object
+                }
+                None => self.object(content, asked.is_some())?,
+            },
+            None => self.object(content, asked.is_some())?,
+        };
+        self.fill(&mut draft, &object);
+        Some(dispatch::finish(draft, text, record))
+    }
+
+    fn fill(&self, draft: &mut Draft, object: &Map<String, Json>) {
+        let time = draft.timestamp;
+        self.mapping.apply(draft, object);
+        draft.timestamp = draft.timestamp.or(time);
+        for (name, value) in object {
+            let value = match value {
+                Json::String(text) => Value::from(text.as_str()),
+                Json::Bool(value) => Value::Bool(*value),
+                Json::Number(number) => number
+                    .as_i64()
+                    .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
+                Json::Null | Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
+            };
+            draft.set_own(name.clone(), value);
+        }
+    }
+
+    fn object(&self, text: &str, asked: bool) -> Option<Map<String, Json>> {
+        let looks = self.contains.iter().all(|mark| text.contains(mark.as_str()))
+            && (self.starts_with.is_empty() || self.starts_with.iter().any(|mark| text.starts_with(mark.as_str())));
+        if !looks {
+            return None;
+        }
+        let owned = |pairs: Vec<(&str, &str)>| {
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Json::from(value)))
+                .collect()
+        };
+        match &self.shape {
+            Shape::Object => None,
+            Shape::Grok(patterns) => patterns.iter().find_map(|pattern| pattern.read(text)),
+            Shape::Dissect(patterns) => patterns.iter().find_map(|pattern| dissect(pattern, text)).map(owned),
+            Shape::Columns(separator, names) => {
+                let values = columns(text, *separator, names.len() + 1);
+                (values.len() == names.len()).then(|| {
+                    let pairs = names.iter().zip(values).filter(|(name, _)| *name != "_");
+                    pairs
+                        .map(|(name, value): (&String, Cow<'_, str>)| (name.clone(), Json::from(value)))
+                        .collect()
+                })
+            }
+            Shape::Pairs => {
+                let object = crate::keyvalue::object(text)?;
+                (asked || self.mapping.knows(&object)).then_some(object)
+            }
+        }
+    }
+}
+
+fn shape_of(text: TextTable) -> Result<Shape, CustomError> {
+    let chosen = [
+        !text.grok.is_empty(),
+        !text.dissect.is_empty(),
+        !text.columns.is_empty(),
+        text.pairs,
+    ];
+    if chosen.iter().filter(|chosen| **chosen).count() != 1 {
+        return Err(CustomError(
+            "text: expected one of grok, dissect, columns and pairs".to_owned(),
+        ));
+    }
+    if text.grok.len() + text.dissect.len() > MAX_PATTERNS || text.columns.len() > 256 {
+        return Err(CustomError(format!(
+            "text: expected at most {MAX_PATTERNS} patterns and 256 columns"
+        )));
+    }
+    if !text.grok.is_empty() {
+        let patterns = text.grok.iter().map(|pattern| Grok::compile(pattern, &text.patterns));
+        return Ok(Shape::Grok(patterns.collect::<Result<_, String>>()?));
+    }
+    if !text.dissect.is_empty() {
+        for pattern in &text.dissect {
+            let opened = pattern.matches('{').count();
+            if opened == 0 || opened != pattern.matches('}').count() || opened > 32 || pattern.contains("}{") {
+                return Err(CustomError(format!(
+                    "text.dissect {pattern:?}: expected 1 to 32 {{names}} with fixed words between them"
+                )));
+            }
+        }
+        return Ok(Shape::Dissect(text.dissect));
+    }
+    if text.pairs {
+        return Ok(Shape::Pairs);
+    }
+    match text.separator.as_deref().unwrap_or(",").as_bytes() {
+        [separator] => Ok(Shape::Columns(*separator, text.columns)),
+        _ => Err(CustomError("text.separator: expected one ASCII character".to_owned())),
+    }
+}
+
+/// Turns a record into an event as [`crate::parse`] does, asking an operator's parsers first.
+#[must_use]
+pub fn parse_with(record: &RawRecord<'_>, own: &[CustomParser]) -> Parsed {
+    own.iter()
+        .find_map(|parser| parser.parse(record))
+        .unwrap_or_else(|| crate::parse(record))
+}

@@ -1,0 +1,156 @@
+//! Parsers that operators write.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
+
+mod check;
+
+use check::expect;
+use parsers::custom::{CustomParser, parse_with};
+use parsers::{Body, RawRecord};
+
+fn reads(table: &str, line: &str, log_type: Option<&str>, expected: &[&str]) {
+    let own = [CustomParser::from_toml(table).unwrap()];
+    let record = RawRecord {
+        log_type,
+        ..check::record(Body::Line(line.as_bytes()))
+    };
+    expect(line, &parse_with(&record, &own), expected);
+}
+
+const SHOP: &str = r#"
+name = "shop"
+dataset = "shop.orders"
+time = ["time"]
+
+[text]
+contains = ["order="]
+grok = ['%{TIMESTAMP_ISO8601:time} %{LOGLEVEL:level} order=%{ORDER:order} from %{IP:client} user "%{DATA:user}"$']
+patterns = {ORDER = 'O-[0-9]+'}
+
+[[step]]
+[step.set]
+"event.category" = ["web"]
+"event.type" = ["info"]
+[step.fields]
+"event.action" = "order|lower"
+"source.ip" = "client"
+"user.name" = "user"
+"log.level" = "level"
+[[step]]
+if = ["level=ERROR"]
+set = {"event.outcome" = "failure"}
+"#;
+
+#[test]
+fn grok_patterns_become_fields() {
+    let line = r#"2026-11-21T10:00:00Z ERROR order=O-17 from 203.0.113.9 user "ann" x""#;
+    reads(
+        SHOP,
+        line,
+        None,
+        &[
+            "picket.log_type=shop",
+            "event.dataset=shop.orders",
+            "event.module=shop",
+            "@timestamp=2026-11-21T10:00:00.000000Z",
+            "event.action=o-17",
+            "source.ip=203.0.113.9",
+            "related.ip=203.0.113.9",
+            "user.name=ann\" x",
+            "event.outcome=failure",
+            "order=O-17",
+            &format!("event.original={line}"),
+        ],
+    );
+    reads(
+        SHOP,
+        "Nov 21 11:00:00 web shop[5]: 2026-11-21T10:00:00Z INFO order=O-1 from ::1 user \"b\"",
+        None,
+        &[
+            "picket.log_type=shop",
+            "host.name=web",
+            "process.pid=5",
+            "source.ip=::1",
+        ],
+    );
+    reads(
+        SHOP,
+        "something else",
+        Some("shop"),
+        &["picket.log_type=raw", "message=something else"],
+    );
+}
+
+#[test]
+fn words_columns_pairs_and_objects_become_fields() {
+    let step = "[[step]]\nfields = {\"source.ip\" = \"ip\", \"user.name\" = \"who\"}\n";
+    let expected = &["picket.log_type=own", "source.ip=203.0.113.9", "user.name=ann"];
+    for (shape, line) in [
+        (
+            "[text]\ndissect = [\"door {ip} opened by {who}\"]",
+            "door 203.0.113.9 opened by ann",
+        ),
+        (
+            "[text]\nseparator = \";\"\ncolumns = [\"_\", \"who\", \"ip\"]",
+            "1;\"ann\";203.0.113.9",
+        ),
+        (
+            "detect = [[\"door\"]]\n[text]\npairs = true",
+            "door=1 ip=203.0.113.9 who=\"ann\"",
+        ),
+        ("detect = [[\"door\"]]", r#"{"door":1,"ip":"203.0.113.9","who":"ann"}"#),
+    ] {
+        let table = format!("name = \"own\"\ndataset = \"own.log\"\n{shape}\n{step}");
+        reads(&table, line, None, expected);
+        reads(&table, line, Some("own"), expected);
+    }
+}
+
+#[test]
+fn a_parser_that_cannot_be_is_refused_with_the_reason() {
+    for (text, expected) in [
+        ("name = \"a b\"\ndataset = \"x.y\"", "name"),
+        ("name = \"a\"", "dataset"),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[text]",
+            "grok, dissect, columns and pairs",
+        ),
+        ("name = \"a\"\ndataset = \"x.y\"\n[text]\ngrok = ['%{NOPE:x}']", "NOPE"),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[text]\ngrok = ['(?=x)']",
+            "look-around",
+        ),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[text]\ngrok = ['%{A}']\npatterns = {A = '%{A}'}",
+            "deeper",
+        ),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[text]\ngrok = ['(\\w{1000}){1000}']",
+            "size limit",
+        ),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[text]\ndissect = ['{a}{b}']",
+            "dissect",
+        ),
+        ("name = \"a\"\ndataset = \"x.y\"\n[text]\nregex = 'x'", "regex"),
+        (
+            "name = \"a\"\ndataset = \"x.y\"\n[[step]]\nset = {\"event.id\" = \"1\"}",
+            "event.id",
+        ),
+    ] {
+        let error = CustomParser::from_toml(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+/// What hangs an engine that backtracks is read, or given up, at once here.
+#[test]
+fn a_hostile_line_cannot_hold_a_parser_up() {
+    let table = "name = \"a\"\ndataset = \"a.b\"\n[text]\ngrok = ['^(a+)+(b|%{GREEDYDATA:x})*c$']\n";
+    let own = [CustomParser::from_toml(table).unwrap()];
+    for line in ["a".repeat(60_000), "ab".repeat(30_000), "a".repeat(5 << 20)] {
+        let record = check::record(Body::Line(line.as_bytes()));
+        let parsed = parse_with(&record, &own);
+        assert_eq!(parsed.fields.str("event.original"), Some(line.as_str()));
+    }
+}
