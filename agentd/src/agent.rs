@@ -55,6 +55,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         paths: paths.clone(),
         collectors: collectors.clone(),
         spool: Arc::clone(&spool),
+        spool_limit: config.spool.max_bytes,
         link: Arc::clone(&link),
         sink: sink.clone(),
         board: Arc::clone(&board),

@@ -26,6 +26,7 @@ const LIMITS: Limits = Limits {
 #[derive(Default)]
 struct Seen {
     lines: Vec<(Vec<u8>, u64)>,
+    losses: Vec<serde_json::Value>,
     checkpoints: Checkpoints,
     files: Vec<FileStatus>,
 }
@@ -146,10 +147,10 @@ impl Seen {
         match input {
             Input::Chunk(chunk) => {
                 for raw in &chunk.records {
-                    let Body::Line(line) = &raw.body else {
-                        panic!("not a line")
-                    };
-                    self.lines.push((line.to_vec(), raw.truncated_bytes));
+                    match &raw.body {
+                        Body::Line(line) => self.lines.push((line.to_vec(), raw.truncated_bytes)),
+                        Body::Json(loss) => self.losses.push(serde_json::from_slice(loss).unwrap()),
+                    }
                 }
                 let last = chunk.records.last().unwrap();
                 self.checkpoints.apply(&chunk.delta(&last.after, true).unwrap());
@@ -321,6 +322,36 @@ fn files_that_came_and_went_while_the_agent_was_down_are_found() {
     let mut lines = rig.lines();
     lines.sort();
     assert_eq!(lines, ["four", "one", "three", "two"]);
+}
+
+#[test]
+fn what_is_cut_off_unread_is_told_once_with_its_size() {
+    let mut rig = Rig::new(&["a.log"]);
+    rig.start_and_settle();
+    rig.append("a.log", "one\nhalf a line");
+    rig.expect(&["one"]);
+    rig.until("the half line is seen", |seen| {
+        seen.files.iter().any(|file| file.lag_bytes == 11)
+    });
+    rig.quiet();
+    OpenOptions::new()
+        .write(true)
+        .open(rig.path("a.log"))
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    rig.append("a.log", "two\n");
+    rig.until("the line behind it", |seen| seen.lines.len() >= 2);
+    rig.stop();
+    rig.start();
+    rig.append("a.log", "three\n");
+    rig.expect(&["one", "two", "three"]);
+    rig.stop();
+    let seen = rig.seen.lock().unwrap();
+    assert_eq!(seen.losses.len(), 1, "{:?}", seen.losses);
+    assert_eq!(seen.losses[0]["event.kind"], "pipeline_error");
+    assert_eq!(seen.losses[0]["event.reason"], "file_truncated");
+    assert_eq!(seen.losses[0]["lost.bytes"], 11);
 }
 
 #[test]

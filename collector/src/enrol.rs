@@ -133,6 +133,7 @@ impl Service {
             revoked_at: None,
             duplicate_seen_at: None,
             dropped: BTreeMap::new(),
+            backlog: None,
         };
         if let Err(status) = self.remember(&agent, &info, &token, addr).await {
             self.give_back(&hash).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{Epoch, Timestamp};
 use proto::ingest::v1::Batch;
+use storage::heard::Origin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batch::{Records, Refusal, verify};
@@ -34,6 +35,8 @@ pub(crate) enum Settled {
         repeated: u32,
         /// Events that are not stored, by reason.
         dropped: Vec<(&'static str, u32)>,
+        /// Where its events come from; some of them, when they are many.
+        origins: Vec<Origin>,
     },
     /// It can never be taken. Its events are counted as dropped.
     Refused(Refusal),
@@ -43,6 +46,15 @@ pub(crate) enum Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the collector stopped before the batch was stored")]
 pub(crate) struct GaveUp;
+
+impl Settled {
+    fn with_origins(mut self, found: Vec<Origin>) -> Self {
+        if let Self::Taken { origins, .. } = &mut self {
+            *origins = found;
+        }
+        self
+    }
+}
 
 impl Intake {
     pub(crate) fn new(merger: Merger) -> Self {
@@ -73,7 +85,9 @@ impl Intake {
                     .into_iter()
                     .filter(|(_, events)| *events > 0);
                 let dropped = dropped.collect();
-                self.store(normalized, dropped, memory).await
+                let origins = normalized.origins.clone();
+                let settled = self.store(normalized, dropped, memory).await?;
+                Ok(settled.with_origins(origins))
             }
             Err(refusal) => {
                 drop_events(refusal.reason(), count);
@@ -145,6 +159,7 @@ impl Intake {
             conflict,
             repeated,
             dropped,
+            origins: Vec::new(),
         })
     }
 

@@ -1,14 +1,15 @@
 //! What a collector keeps of a delivery beside the blocks: refusals, gaps, repetitions and receipts. Whatever a receipt
 //! says without a stored event to show for it is written here first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{AgentId, Epoch, SourceId, Tenant};
 use proto::ingest::v1::{Drop, DropReason, DropReport};
 use storage::agents::{DropTotal, record_drops};
 use storage::deliveries::{self, GivenUp, Numbering, Progress, Receipt, Refused};
+use storage::heard::{self, Origin};
 use storage::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -178,32 +179,80 @@ enum Entry {
     Total(DropTotal),
 }
 
-/// What is noted of a stream now and then: the newest receipt of each epoch, and what came again.
+/// What is noted of a stream now and then: the newest receipt of each epoch, what came again, and who was heard.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(BTreeMap<Epoch, Progress>);
+pub(crate) struct Notes {
+    epochs: BTreeMap<Epoch, Progress>,
+    heard: BTreeSet<Origin>,
+    /// Sources that were noted before.
+    known: BTreeSet<Origin>,
+    heard_noted_at: Option<Instant>,
+}
+
+/// Sources of a stream that are told apart.
+const MAX_HEARD: usize = 256;
+/// Time between two notes of who was heard.
+const HEARD: Duration = Duration::from_secs(10);
+
+/// Notes on their way.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    epochs: BTreeMap<Epoch, Progress>,
+    heard: BTreeSet<Origin>,
+    /// Whether some of those were not noted before.
+    new: bool,
+}
 
 impl Notes {
     pub(crate) fn receipt(&mut self, epoch: Epoch, receipt: Receipt) {
-        self.0.entry(epoch).or_default().receipt = Some(receipt);
+        self.epochs.entry(epoch).or_default().receipt = Some(receipt);
     }
 
     pub(crate) fn repeated(&mut self, epoch: Epoch, events: u32) {
-        let progress = self.0.entry(epoch).or_default();
+        let progress = self.epochs.entry(epoch).or_default();
         progress.repeated_batches += 1;
         progress.repeated_events += u64::from(events);
     }
 
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
+    /// Sources that events came from.
+    pub(crate) fn heard(&mut self, origins: Vec<Origin>) {
+        for origin in origins {
+            if self.heard.len() < MAX_HEARD {
+                self.heard.insert(origin);
+            }
+        }
     }
 
+    /// Takes what is to be written; who was heard not more often than every ten seconds, unless it is the last time.
+    pub(crate) fn take(&mut self, last: bool) -> Taken {
+        let due = last || self.heard_noted_at.is_none_or(|at| at.elapsed() >= HEARD);
+        let heard = if due && !self.heard.is_empty() {
+            self.heard_noted_at = Some(Instant::now());
+            std::mem::take(&mut self.heard)
+        } else {
+            BTreeSet::new()
+        };
+        let new = !heard.is_subset(&self.known);
+        if self.known.len() < MAX_HEARD {
+            self.known.extend(heard.iter().cloned());
+        }
+        Taken {
+            epochs: std::mem::take(&mut self.epochs),
+            heard,
+            new,
+        }
+    }
+}
+
+impl Taken {
     /// Writes them down. What cannot be written is lost: the next receipt says as much, and repetitions are counted in the
     /// metrics too.
     pub(crate) async fn write(self, ledger: &Ledger) -> Result<(), Error> {
-        for (epoch, progress) in self.0 {
+        for (epoch, progress) in self.epochs {
             ledger.note(epoch, &progress).await?;
         }
-        Ok(())
+        let (store, tenant, agent) = (&ledger.0.store, &ledger.0.tenant, ledger.0.agent);
+        heard::note(store, tenant, agent, &self.heard, self.new).await
     }
 }
 

@@ -18,6 +18,7 @@ mod intake;
 mod keeping;
 mod ledger;
 mod limits;
+mod load;
 mod memory;
 mod merge;
 mod normalize;

@@ -28,6 +28,13 @@ impl Memory {
         }
     }
 
+    /// Bytes taken, and bytes there are.
+    pub(crate) fn use_and_limit(&self) -> (u64, u64) {
+        let total = self.total as usize;
+        let taken = total.saturating_sub(self.permits.available_permits());
+        ((taken * UNIT) as u64, (total * UNIT) as u64)
+    }
+
     /// What a batch is taken to need. More than the whole budget counts as the whole budget, so that it gets its turn.
     fn permits_for(&self, uncompressed_bytes: u64, events: u32) -> u32 {
         let text = usize::try_from(uncompressed_bytes)

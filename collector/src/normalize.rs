@@ -43,7 +43,12 @@ pub(crate) struct Numbering {
 pub(crate) struct Normalized {
     pub(crate) parts: Vec<Part>,
     pub(crate) counts: Counts,
+    /// Where its records come from, at most [`MAX_TOLD`].
+    pub(crate) origins: Vec<storage::heard::Origin>,
 }
+
+/// Sources that are told of one batch; one with more is not what silence is looked for in.
+const MAX_TOLD: usize = 64;
 
 /// What happened on the way, in events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +105,31 @@ pub(crate) fn normalize(sender: &Sender, numbering: &Numbering, records: &Record
         }
     }
     open.close_into(&mut result.parts, sender, numbering);
+    result.origins = told(&records.origins);
     result
+}
+
+/// The journal is one source: single units speak when something happens to them.
+fn told(origins: &[Origin]) -> Vec<storage::heard::Origin> {
+    let mut told: Vec<storage::heard::Origin> = Vec::new();
+    for origin in origins
+        .iter()
+        .filter(|origin| matches!(origin.kind.as_str(), "file" | "journald"))
+    {
+        let name = if origin.kind == "file" {
+            origin.name.clone()
+        } else {
+            String::new()
+        };
+        let source = storage::heard::Origin {
+            kind: origin.kind.clone(),
+            name,
+        };
+        if told.len() < MAX_TOLD && !told.contains(&source) {
+            told.push(source);
+        }
+    }
+    told
 }
 
 fn body_bytes<'a>(body: Body<'a>) -> &'a [u8] {

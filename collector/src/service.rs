@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bootstrap::{Context, Running};
 use identity::{CertificateAuthority, ClientAuth, Identity, RevocationList};
 use model::Timestamp;
-use model::node::{Node, Role};
+use model::node::{Load, Node, Role};
 use proto::agent::v1::agent_admin_service_server::AgentAdminServiceServer;
 use proto::agent::v1::enrolment_service_server::EnrolmentServiceServer;
 use proto::ingest::v1::ingest_service_server::IngestServiceServer;
@@ -25,6 +25,7 @@ use crate::forward::{self, Channels, Forwarder};
 use crate::intake::Intake;
 use crate::keeping::Keeper;
 use crate::limits::{EnrolmentLimits, IngestLimits};
+use crate::load::Gauges;
 use crate::memory::Memory;
 use crate::merge::{Merger, Write};
 use crate::{admin, enrol, signing, stream, syslog};
@@ -80,6 +81,8 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let detectors = Arc::new(Channels::new(identity, revoked.clone()));
 
     let (forwarder, stored_blocks) = Forwarder::new();
+    let gauges = Gauges::default();
+    let memory = Memory::new(config.ingest.memory_bytes);
     let writer = Writer::new(store.clone()).sealed_by(signing::sealer(Arc::clone(&signer)));
     let keeper = Keeper::new(&config, store.clone(), writer.clone(), ctx.shutdown.clone());
     let write = Write {
@@ -87,6 +90,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         node: config.node.clone(),
         clock: clock.clone(),
         forwarder,
+        gauges: gauges.clone(),
     };
     let linger = Duration::from_millis(config.ingest.linger_millis);
     let (merger, merging) = Merger::new(write, linger, clock.clone(), ctx.shutdown.clone());
@@ -101,7 +105,8 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         revoked: revoked.clone(),
         intake: intake.clone(),
         limits: Arc::clone(&ingest_limits),
-        memory: Memory::new(config.ingest.memory_bytes),
+        memory: memory.clone(),
+        gauges: gauges.clone(),
         config: config.ingest.clone(),
         shutdown: ctx.shutdown.clone(),
         streams: stream::Registry::default(),
@@ -166,6 +171,15 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     tasks.spawn(
         "certificate",
         bootstrap::tls::follow_identity(config.tls.clone(), renew, ctx.shutdown.clone()),
+    );
+    let window = u64::from(config.ingest.window);
+    let complete = move |load: &mut Load| {
+        load.window = window;
+        (load.memory_bytes, load.memory_limit_bytes) = memory.use_and_limit();
+    };
+    tasks.spawn(
+        "load",
+        gauges.note(store.clone(), config.node.clone(), complete, ctx.shutdown.clone()),
     );
     tasks.spawn("clock", clock.clone().follow(store.clone(), ctx.shutdown.clone()));
     tasks.spawn("revocations", follow_revocations(store.clone(), revoked, &ctx));

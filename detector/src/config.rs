@@ -8,6 +8,7 @@ use model::Tenant;
 use serde::{Deserialize, Serialize};
 
 use crate::intel::alerting::IntelConfig;
+use crate::silence::SilenceConfig;
 
 /// Configuration of a detector.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub feeds: FeedsConfig,
     /// Threat intelligence.
     pub intel: IntelConfig,
+    /// Endpoints and sources that stop sending.
+    pub silence: SilenceConfig,
 }
 
 /// Where rules come from, and what they may cost.
@@ -136,6 +139,7 @@ impl Default for Config {
             correlation: CorrelationConfig::default(),
             feeds: FeedsConfig::default(),
             intel: IntelConfig::default(),
+            silence: SilenceConfig::default(),
         }
     }
 }
@@ -159,6 +163,7 @@ impl ServiceConfig for Config {
                 origin: None,
             });
         }
+        self.silence.validate()?;
         validate_node(&self.node, &self.tls, &self.grpc)
     }
 }

@@ -21,6 +21,7 @@ mod partitions;
 mod pipeline;
 mod rules;
 mod service;
+mod silence;
 
 pub use config::{Config, CorrelationConfig, FeedsConfig, RulesConfig};
 pub use feeds::{Preview, preview};

@@ -45,6 +45,7 @@ use crate::rules::compiled::Compiled;
 use crate::rules::import::Importer;
 use crate::rules::usage::{self, Budget, Usage};
 use crate::rules::{self};
+use crate::silence;
 
 /// Pause between two tries to reach the database at the start.
 const RETRY: Duration = Duration::from_millis(500);
@@ -187,6 +188,12 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     ctx.tasks.spawn("truth path", truth.run(ctx.shutdown.clone()));
     content.keep_fresh(&ctx);
+    let watcher = silence::Watcher {
+        store: store.clone(),
+        node: node.clone(),
+        config: config.silence.clone(),
+    };
+    ctx.tasks.spawn("silence", watcher.run(ctx.shutdown.clone()));
     if config.feeds.enabled {
         let scheduler = Scheduler::new(store.clone(), node.clone(), &config.feeds, ctx.shutdown.clone());
         ctx.tasks.spawn("feeds", scheduler.run());

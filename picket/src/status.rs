@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use model::Timestamp;
-use proto::query::v1::{GetStatusRequest, GetStatusResponse};
+use proto::query::v1::{AgentBacklog, CollectorLoad, GetStatusRequest, GetStatusResponse};
 use serde_json::json;
 
 use crate::client::{Connection, grpc_error};
+use crate::table::printable;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -56,7 +57,73 @@ fn as_json(status: &GetStatusResponse) -> serde_json::Value {
         "events_per_second": status.events_per_second,
         "events_total": status.events_total,
         "alerts_total": status.alerts_total,
+        "collectors": status.collectors.iter().map(load_json).collect::<Vec<_>>(),
+        "backlogs": status.backlogs.iter().map(backlog_json).collect::<Vec<_>>(),
     })
+}
+
+fn load_json(load: &CollectorLoad) -> serde_json::Value {
+    json!({
+        "name": load.name, "streams": load.streams, "batches_in_flight": load.batches_in_flight, "window": load.window,
+        "memory_bytes": load.memory_bytes, "memory_limit_bytes": load.memory_limit_bytes,
+        "blocks_waiting": load.blocks_waiting, "blocks_writing": load.blocks_writing,
+        "write_millis": load.write_millis, "slowest_write_millis": load.slowest_write_millis, "waits": load.waits,
+    })
+}
+
+fn backlog_json(backlog: &AgentBacklog) -> serde_json::Value {
+    let wait_until = Some(backlog.wait_until_micros).filter(|until| *until > 0);
+    json!({
+        "agent_id": backlog.agent_id, "name": backlog.name, "at": Timestamp(backlog.at_micros).to_string(),
+        "events": backlog.events, "spool_bytes": backlog.spool_bytes, "spool_limit_bytes": backlog.spool_limit_bytes,
+        "oldest_millis": backlog.oldest_millis,
+        "wait_until": wait_until.map(|until| Timestamp(until).to_string()),
+    })
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Where events pile up, if anywhere.
+fn pressure(status: &GetStatusResponse) -> String {
+    let mut text = String::new();
+    for load in &status.collectors {
+        text.push_str(&format!(
+            "{:<15} {} streams, {} batches in flight (window {}), {} of {} held, {} blocks wait, {} being written\n\
+             {:<15} a write takes {} ms, at most {} ms in the last minute; agents were asked to wait {} times\n",
+            load.name,
+            load.streams,
+            load.batches_in_flight,
+            load.window,
+            mib(load.memory_bytes),
+            mib(load.memory_limit_bytes),
+            load.blocks_waiting,
+            load.blocks_writing,
+            "",
+            load.write_millis,
+            load.slowest_write_millis,
+            load.waits,
+        ));
+    }
+    for backlog in &status.backlogs {
+        text.push_str(&format!(
+            "agent {}: {} events wait, spool {} of {}, the oldest on its way for {} ms",
+            printable(&backlog.name),
+            backlog.events,
+            mib(backlog.spool_bytes),
+            mib(backlog.spool_limit_bytes),
+            backlog.oldest_millis,
+        ));
+        if backlog.wait_until_micros > 0 {
+            text.push_str(&format!(
+                ", told to wait until {}",
+                Timestamp(backlog.wait_until_micros)
+            ));
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn as_text(status: &GetStatusResponse, now: Timestamp) -> String {
@@ -84,6 +151,7 @@ fn as_text(status: &GetStatusResponse, now: Timestamp) -> String {
         ),
     };
     text.push_str(&format!("waiting         {lag}\n"));
+    text.push_str(&pressure(status));
     text
 }
 

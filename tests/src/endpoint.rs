@@ -164,6 +164,19 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Ends the agent without warning.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself.
+            let _ = process.kill();
+            process.wait().context("wait for agentd")?;
+        }
+        Ok(())
+    }
+
     fn log_path(&self) -> PathBuf {
         self.dir.join("agentd.log")
     }

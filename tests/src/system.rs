@@ -79,11 +79,23 @@ impl System {
     /// # Errors
     /// When it is not up in time; the error holds what it printed.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_prepared(options, |_| Ok(())).await
+    }
+
+    /// As [`System::start`], after `prepare` had the empty data directory.
+    ///
+    /// # Errors
+    /// When `prepare` fails, or as [`System::start`].
+    pub async fn start_prepared(
+        options: Options,
+        prepare: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::Builder::new()
             .prefix("picket-story-")
             .tempdir()
             .context("make a directory")?;
+        prepare(&data_dir(dir.path()))?;
         let (process, up) = launch(dir.path(), &options).await?;
         let rest = rest_client(&up)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Stories: what a user does and sees, told on real processes, sockets, files and a real MongoDB.
 
 mod backtest;
+mod chaos;
 mod correlation;
 mod delivery;
 mod detectors;
@@ -12,8 +13,10 @@ mod intel;
 mod keeping;
 mod numbered;
 mod operator;
+mod pressure;
 mod proof;
 mod reload;
 mod rotation;
 mod rules;
 mod search;
+mod silence;

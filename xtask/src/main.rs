@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod command;
 mod test;
 mod tidy;
@@ -29,6 +30,8 @@ enum Command {
     Tidy,
     /// Measure, as ratios within one run; see docs/benchmarks.md
     Bench(bench::Args),
+    /// Let things fail at random while agents write, and see that nothing is lost
+    Chaos(chaos::Args),
     /// Check licences, bans and sources with cargo-deny, where it is installed
     Deny,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Deny => command::cargo(&["deny", "check", "licenses", "bans", "sources"]),
     };
     match result {

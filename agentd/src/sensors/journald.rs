@@ -11,6 +11,7 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::gap::Lost;
 use super::{Body, Chunk, Closed, Input, Origin, Position, Raw, Sink};
 use crate::spool::{Change, Spool};
 
@@ -194,6 +195,9 @@ impl Journal {
                 skip_line(&mut output)?;
                 self.status.oversized += 1;
                 self.spool.sensor_lost(1);
+                if self.tell_lost("journal_entry_too_long").is_err() {
+                    return Ok(Err(Closed));
+                }
                 continue;
             }
             let text = line.trim_ascii_end();
@@ -201,6 +205,9 @@ impl Journal {
                 if !text.is_empty() {
                     tracing::debug!("journalctl printed a line that is no entry");
                     self.spool.sensor_lost(1);
+                    if self.tell_lost("journal_entry_unreadable").is_err() {
+                        return Ok(Err(Closed));
+                    }
                 }
                 continue;
             };
@@ -224,6 +231,17 @@ impl Journal {
                 (self.publish)(self.status.clone());
             }
         }
+    }
+
+    /// The entry behind the last one is gone.
+    fn tell_lost(&self, reason: &'static str) -> Result<(), Closed> {
+        let lost = Lost {
+            reason,
+            name: "journal".to_owned(),
+            events: Some(1),
+            bytes: None,
+        };
+        self.sink.send(Input::Chunk(lost.chunk(None, self.cursor.clone())))
     }
 
     fn newest_cursor(&self) -> io::Result<Option<String>> {

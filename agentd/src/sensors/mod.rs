@@ -2,6 +2,7 @@
 //! place: each record carries the position behind it, which goes into the spool together with the record.
 
 pub mod file;
+mod gap;
 pub mod journald;
 
 use std::sync::Arc;

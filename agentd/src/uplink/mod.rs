@@ -40,6 +40,8 @@ pub struct Parts {
     pub collectors: Vec<String>,
     /// What to send.
     pub spool: Arc<Spool>,
+    /// Most bytes it takes on disk.
+    pub spool_limit: u64,
     /// Towards the pipeline.
     pub link: Arc<Link>,
     /// Towards the pipeline, to wake it.
@@ -61,6 +63,7 @@ pub struct Uplink {
     agent: AgentId,
     renew_at: Timestamp,
     spool: Arc<Spool>,
+    spool_limit: u64,
     durable: watch::Receiver<u64>,
     reader: Option<Reader>,
     /// No receipt may go beyond it.
@@ -94,6 +97,7 @@ impl Uplink {
             reader: None,
             sent_next,
             spool: parts.spool,
+            spool_limit: parts.spool_limit,
             link: parts.link,
             sink: Some(parts.sink),
             board: parts.board,

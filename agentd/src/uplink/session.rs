@@ -10,7 +10,7 @@ use model::{Epoch, Timestamp};
 use prost::Message as _;
 use proto::ingest::v1::ingest_service_client::IngestServiceClient;
 use proto::ingest::v1::{
-    Batch, BatchRefused, Drop, DropReport, Hello, Receipt, StreamRequest, StreamResponse, Wait, Welcome,
+    Backlog, Batch, BatchRefused, Drop, DropReport, Hello, Receipt, StreamRequest, StreamResponse, Wait, Welcome,
     stream_request, stream_response,
 };
 use tokio::sync::mpsc;
@@ -36,6 +36,8 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest wait a collector may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(500);
+/// Time between two words about what waits.
+const BACKLOG: Duration = Duration::from_secs(2);
 
 /// How a session ended.
 #[derive(Debug)]
@@ -77,6 +79,8 @@ struct Session<'a> {
     wait_until: Option<Instant>,
     heard_at: Instant,
     reported: Vec<Drop>,
+    backlog_told: Option<Backlog>,
+    backlog_told_at: Option<Instant>,
 }
 
 /// Runs until something ends it.
@@ -143,6 +147,8 @@ pub(super) async fn run(uplink: &mut Uplink, addr: &str, connection: Connection)
         wait_until: None,
         heard_at: Instant::now(),
         reported: Vec::new(),
+        backlog_told: None,
+        backlog_told_at: None,
     };
     session.exchange(inbound, &connection).await
 }
@@ -375,6 +381,7 @@ impl Session<'_> {
         {
             permit.send(report);
         }
+        self.tell_backlog();
         None
     }
 
@@ -387,6 +394,28 @@ impl Session<'_> {
         self.reported.clone_from(&drops);
         self.uplink.spool.note_reported(&drops);
         (!drops.is_empty()).then(|| request(stream_request::Body::Drops(DropReport { drops })))
+    }
+
+    /// Tells what waits, when there is something or there was.
+    fn tell_backlog(&mut self) {
+        if self.backlog_told_at.is_some_and(|at| at.elapsed() < BACKLOG) {
+            return;
+        }
+        let depth = self.uplink.spool.depth();
+        let backlog = Backlog {
+            events: depth.events,
+            spool_bytes: depth.disk_bytes,
+            spool_limit_bytes: self.uplink.spool_limit,
+            oldest_at_micros: self.flying.front().map_or(0, |flying| flying.created_at.0),
+        };
+        if backlog.events == 0 && self.backlog_told.as_ref().is_some_and(|told| told.events == 0) {
+            return;
+        }
+        if let Ok(permit) = self.outbound.clone().try_reserve() {
+            permit.send(request(stream_request::Body::Backlog(backlog)));
+            self.backlog_told = Some(backlog);
+            self.backlog_told_at = Some(Instant::now());
+        }
     }
 
     fn renew(&self, connection: &Connection) -> JoinHandle<anyhow::Result<()>> {

@@ -90,6 +90,7 @@ impl Task {
         let mut closed = false;
         loop {
             self.start(&mut writes, closed);
+            self.write.gauges.blocks_waiting(self.open.len() + self.due.len());
             if closed && writes.is_empty() {
                 return Ok(());
             }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::block::OpenBlock;
 use crate::clock::Clock;
 use crate::forward::{Forward, Forwarder};
+use crate::load::Gauges;
 use crate::normalize;
 use crate::part::{BlockKey, Outcome, Part};
 
@@ -26,6 +27,7 @@ pub(crate) struct Write {
     pub(crate) node: NodeId,
     pub(crate) clock: Clock,
     pub(crate) forwarder: Forwarder,
+    pub(crate) gauges: Gauges,
 }
 
 impl Write {
@@ -108,6 +110,7 @@ impl Write {
     ) -> Option<OpenBlock> {
         let mut new = self.document(key, &block, encoded);
         let mut retry = Retry::new();
+        let _writing = self.gauges.write();
         loop {
             new.at = self.clock.now();
             let started = tokio::time::Instant::now();

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::config::Ingest;
 use crate::intake::{Intake, Settled};
 use crate::limits::IngestLimits;
+use crate::load::Gauges;
 use crate::memory::Memory;
 use crate::normalize::Sender;
 
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) intake: Intake,
     pub(crate) limits: Arc<IngestLimits>,
     pub(crate) memory: Memory,
+    pub(crate) gauges: Gauges,
     pub(crate) config: Ingest,
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Registry,

@@ -7,13 +7,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use identity::{Identity, Peer};
-use model::agent::HostInfo;
+use model::agent::{Backlog, HostInfo};
 use model::{AgentId, Epoch, SourceId, Timestamp};
+use proto::ingest::v1 as ingest;
 use proto::ingest::v1::{
     Batch, BatchRefused, DropReport, Hello, Receipt, StreamRequest, StreamResponse, Wait, Welcome, stream_request,
     stream_response,
@@ -91,6 +93,10 @@ pub(super) struct Session {
     reported: Option<DropReport>,
     /// The receipt that is due when they are.
     owed: Option<(Epoch, u64)>,
+    /// As the endpoint last told.
+    backlog: Option<Backlog>,
+    /// Until when it was told to wait, microseconds since 1970.
+    wait_until: Arc<AtomicI64>,
 }
 
 /// Where the last batch ended, to see whether the next one follows from it.
@@ -131,16 +137,19 @@ impl Session {
             recording: None,
             reported: None,
             owed: None,
+            backlog: None,
+            wait_until: Arc::default(),
         }
     }
 
     pub(super) async fn run(mut self, mut requests: Streaming<StreamRequest>) {
+        let _stream = self.shared.gauges.stream();
         let ended = match self.begin(&mut requests).await {
             Ok((sender, registered)) => self.serve(&mut requests, sender, registered).await,
             Err(end) => Err(end),
         };
         let (store, tenant) = (&self.shared.store, &self.peer.id.tenant);
-        let notes = self.notes.take();
+        let notes = self.notes.take(true);
         let close = async {
             notes.write(&self.ledger).await?;
             agents::close_stream(store, tenant, self.agent, self.stream).await
@@ -163,7 +172,10 @@ impl Session {
             .map_err(|_| End(Status::deadline_exceeded("expected a Hello within 10 seconds")))?;
         let hello = match first.map_err(End)?.and_then(|request| request.body) {
             Some(stream_request::Body::Hello(hello)) => hello,
-            Some(stream_request::Body::Batch(_) | stream_request::Body::Drops(_)) | None => {
+            Some(
+                stream_request::Body::Batch(_) | stream_request::Body::Drops(_) | stream_request::Body::Backlog(_),
+            )
+            | None => {
                 return Err(End(Status::invalid_argument("expected a Hello as the first message")));
             }
         };
@@ -235,10 +247,15 @@ impl Session {
                         Some(stream_request::Body::Batch(batch)) => {
                             self.look_at_chain(&batch);
                             admission = Some(Box::pin(admit(
-                                Arc::clone(&self.shared), sender.source, batch, self.responses.clone(),
+                                Arc::clone(&self.shared),
+                                sender.source,
+                                batch,
+                                self.responses.clone(),
+                                Arc::clone(&self.wait_until),
                             )));
                         }
                         Some(stream_request::Body::Drops(report)) => self.record_drops(report),
+                        Some(stream_request::Body::Backlog(backlog)) => self.backlog = Some(read_backlog(&backlog)),
                         Some(stream_request::Body::Hello(_)) => {
                             return Err(End(Status::invalid_argument("expected one Hello, as the first message")));
                         }
@@ -254,7 +271,9 @@ impl Session {
                     }
                     let intake = self.shared.intake.clone();
                     let (sender, ledger) = (Arc::clone(&sender), self.ledger.clone());
+                    let counted = self.shared.gauges.batch();
                     in_flight.push(Box::pin(async move {
+                        let _counted = counted;
                         let settle = async {
                             let settled = intake.batch(sender, batch, memory).await?;
                             ledger.settled(id.epoch, id.first_seq, id.count, &settled).await?;
@@ -308,7 +327,13 @@ impl Session {
 
     async fn settled(&mut self, id: BatchId, settled: Result<Settled, Unsettled>) -> Result<(), End> {
         match settled {
-            Ok(Settled::Taken { conflict, repeated, .. }) => {
+            Ok(Settled::Taken {
+                conflict,
+                repeated,
+                origins,
+                ..
+            }) => {
+                self.notes.heard(origins);
                 if repeated > 0 {
                     self.notes.repeated(id.epoch, repeated);
                 }
@@ -407,10 +432,16 @@ impl Session {
     fn touch(&mut self) -> Touch {
         let (store, tenant) = (self.shared.store.clone(), self.peer.id.tenant.clone());
         let (agent, stream, delivered) = (self.agent, self.stream, self.delivered);
-        let (notes, ledger) = (self.notes.take(), self.ledger.clone());
+        let (notes, ledger) = (self.notes.take(false), self.ledger.clone());
+        let backlog = self.backlog.take().map(|backlog| Backlog {
+            wait_until: Some(self.wait_until.load(Ordering::Relaxed))
+                .filter(|until| *until > 0)
+                .map(Timestamp),
+            ..backlog
+        });
         Box::pin(async move {
             notes.write(&ledger).await?;
-            agents::touch(&store, &tenant, agent, stream, delivered).await
+            agents::touch(&store, &tenant, agent, stream, delivered, backlog.as_ref()).await
         })
     }
 
@@ -481,9 +512,13 @@ async fn admit(
     source: SourceId,
     batch: Batch,
     responses: mpsc::Sender<Result<StreamResponse, Status>>,
+    wait_until: Arc<AtomicI64>,
 ) -> (Batch, Arc<OwnedSemaphorePermit>) {
     let tell = |retry_after: Duration, reason: &str| {
         metrics::counter!("picket_collector_waits_sent_total").increment(1);
+        shared.gauges.waited();
+        let micros = i64::try_from(retry_after.as_micros()).unwrap_or(0);
+        wait_until.store(Timestamp::now().0.saturating_add(micros), Ordering::Relaxed);
         let wait = Wait {
             retry_after_millis: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX).max(1),
             reason: reason.to_owned(),
@@ -524,6 +559,17 @@ async fn join(task: &mut Option<Recording>) -> Result<(), Unrecorded> {
     match task {
         Some(task) => task.await.unwrap_or(Err(Unrecorded)),
         None => std::future::pending().await,
+    }
+}
+
+fn read_backlog(backlog: &ingest::Backlog) -> Backlog {
+    Backlog {
+        at: Timestamp::now(),
+        events: backlog.events,
+        spool_bytes: backlog.spool_bytes,
+        spool_limit_bytes: backlog.spool_limit_bytes,
+        oldest_at: Some(backlog.oldest_at_micros).filter(|at| *at > 0).map(Timestamp),
+        wait_until: None,
     }
 }
 

@@ -56,8 +56,10 @@ pub(crate) fn spawn(bound: Bound, config: &Syslog, intake: Intake, clock: Clock,
         tracing::info!(%addr, "listening for syslog over UDP");
         let run = udp::receive(socket, Arc::clone(&sources), ctx.shutdown.clone());
         ctx.tasks.spawn("syslog-udp", run);
-        ctx.tasks
-            .spawn("syslog-udp-drops", udp::count_kernel_drops(addr, ctx.shutdown.clone()));
+        ctx.tasks.spawn(
+            "syslog-udp-drops",
+            udp::count_kernel_drops(addr, Arc::clone(&sources), ctx.shutdown.clone()),
+        );
     }
     if let Some(listener) = bound.tcp {
         let addr = listener.local_addr().context("read the syslog TCP address")?;

@@ -1,12 +1,14 @@
 //! What has been received and is not stored yet, by sender.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use model::{Epoch, SourceId, Tenant, Timestamp};
 use parsers::Body;
+use serde_json::json;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +36,14 @@ pub(super) struct Sources {
     memory: Memory,
     by_addr: Mutex<HashMap<IpAddr, Source>>,
     full: Notify,
+    /// Lost and not told yet, by reason.
+    lost: Mutex<BTreeMap<&'static str, u64>>,
 }
+
+/// Stands for this collector among the senders: it tells what was lost. Nobody can send from there.
+const SELF: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// Time between two accounts of what was lost.
+const TELL: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Source {
@@ -53,11 +62,12 @@ struct Message {
 }
 
 impl Message {
-    fn record(&self) -> Record<'_> {
+    fn record(&self, own: bool) -> Record<'_> {
+        let body = if own { Body::Json } else { Body::Line };
         Record {
             origin: 0,
             observed_at_micros: self.observed.0,
-            body: Some(Body::Line(&self.frame.message)),
+            body: Some(body(&self.frame.message)),
             truncated_bytes: self.frame.truncated,
         }
     }
@@ -79,6 +89,38 @@ impl Sources {
             memory,
             by_addr: Mutex::default(),
             full: Notify::new(),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// Notes messages that were lost before they were taken; an event tells of them in a moment.
+    pub(super) fn lost(&self, reason: &'static str, messages: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost.entry(reason).or_insert(0) += messages;
+    }
+
+    fn drop_one(&self, reason: &'static str) {
+        drop_events(reason, 1);
+        self.lost(reason, 1);
+    }
+
+    /// Makes events of what was lost. Those for which there is no room are told the next time.
+    fn tell_lost(&self) {
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
+        for (reason, messages) in lost {
+            let event = json!({
+                "event.kind": "pipeline_error",
+                "event.category": "host",
+                "event.action": "events-lost",
+                "event.reason": reason,
+                "lost.events": messages,
+                "message": format!("{messages} syslog messages were lost: {reason}"),
+            });
+            let message = Bytes::from(event.to_string().into_bytes());
+            match self.memory.try_take_alone(message.len() as u64, 1) {
+                Some(memory) => self.add(SELF, Frame { message, truncated: 0 }, memory),
+                None => self.lost(reason, messages),
+            }
         }
     }
 
@@ -86,7 +128,7 @@ impl Sources {
     pub(super) fn offer(&self, addr: IpAddr, frame: Frame) {
         match self.memory.try_take_alone(frame.message.len() as u64, 1) {
             Some(memory) => self.add(addr, frame, memory),
-            None => drop_events("syslog_buffer_full", 1),
+            None => self.drop_one("syslog_buffer_full"),
         }
     }
 
@@ -94,7 +136,7 @@ impl Sources {
     pub(super) async fn offer_patiently(&self, addr: IpAddr, frame: Frame, patience: Duration) {
         match self.memory.take_alone(frame.message.len() as u64, 1, patience).await {
             Some(memory) => self.add(addr, frame, memory),
-            None => drop_events("syslog_buffer_full", 1),
+            None => self.drop_one("syslog_buffer_full"),
         }
     }
 
@@ -102,7 +144,7 @@ impl Sources {
         let observed = Timestamp::now();
         let mut sources = self.by_addr.lock().unwrap_or_else(PoisonError::into_inner);
         if !sources.contains_key(&addr) && sources.len() >= MAX_SOURCES && !forget_one(&mut sources) {
-            drop_events("syslog_too_many_senders", 1);
+            self.drop_one("syslog_too_many_senders");
             return;
         }
         let source = sources.entry(addr).or_insert_with(|| Source {
@@ -158,12 +200,17 @@ impl Sources {
     ) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told_at = Instant::now();
         loop {
             let stopping = tokio::select! {
                 () = shutdown.cancelled() => true,
                 _ = tick.tick() => false,
                 () = self.full.notified() => false,
             };
+            if stopping || told_at.elapsed() >= TELL {
+                told_at = Instant::now();
+                self.tell_lost();
+            }
             let taken = self.take_due(stopping);
             if !taken.is_empty() {
                 let answers = hand_on(&self.tenant, &intake, taken, clock.now()).await;
@@ -213,7 +260,8 @@ async fn hand_on(tenant: &Tenant, intake: &Intake, taken: Vec<Taken>, now: Times
 }
 
 fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normalized {
-    let addr = taken.addr.to_string();
+    let own = taken.addr == SELF;
+    let addr = if own { String::new() } else { taken.addr.to_string() };
     let sender = Sender {
         tenant: tenant.clone(),
         source: SourceId::named("syslog", &addr),
@@ -230,11 +278,11 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normali
     };
     let records = Records {
         origins: vec![Origin {
-            kind: "syslog".to_owned(),
+            kind: if own { "collector" } else { "syslog" }.to_owned(),
             name: addr,
             log_type: String::new(),
         }],
-        records: taken.messages.iter().map(Message::record).collect(),
+        records: taken.messages.iter().map(|message| message.record(own)).collect(),
     };
     normalize(&sender, &numbering, &records)
 }

@@ -42,7 +42,11 @@ pub(super) async fn receive(
 }
 
 /// Counts datagrams that the kernel dropped because its buffer was full, where the system tells.
-pub(super) async fn count_kernel_drops(addr: SocketAddr, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn count_kernel_drops(
+    addr: SocketAddr,
+    sources: Arc<Sources>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut known = 0;
@@ -64,6 +68,7 @@ pub(super) async fn count_kernel_drops(addr: SocketAddr, shutdown: CancellationT
             let count = total - known;
             metrics::counter!("picket_collector_events_dropped_total", "reason" => "syslog_udp_receive_buffer")
                 .increment(count);
+            sources.lost("syslog_udp_receive_buffer", count);
             tracing::warn!(
                 datagrams = count,
                 "the system dropped syslog datagrams, they came faster than they were read"

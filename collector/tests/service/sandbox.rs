@@ -104,6 +104,7 @@ impl Sandbox {
             revoked_at: None,
             duplicate_seen_at: None,
             dropped: BTreeMap::new(),
+            backlog: None,
         };
         storage::agents::insert(&self.store, &agent).await.unwrap();
         let identity = self.authority.identity(Role::Agent, &id.to_string());

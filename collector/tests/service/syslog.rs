@@ -83,3 +83,34 @@ async fn both_framings_over_tcp_and_what_is_under_way_when_it_stops() {
     assert_eq!(stored(&sandbox, 3003).await.len(), 3003);
     collector.stop().await;
 }
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_told_by_an_event_with_the_count() {
+    let sandbox = Sandbox::new().await;
+    let udp = free_addr().await;
+    let collector = sandbox
+        .collector_with("collector-1", |config| {
+            config.syslog.udp_addr = udp.to_string();
+            config.syslog.memory_bytes = 1 << 20;
+        })
+        .await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let message = format!("<34>Oct 11 22:14:15 fw-1 kernel: {}\n", "x".repeat(2000));
+    let own = SourceId::named("syslog", "");
+    let event = poll_until(PATIENCE, "the loss is told", async || {
+        for _ in 0..1000 {
+            socket.send_to(message.as_bytes(), udp).await.unwrap();
+        }
+        let events = sandbox.events(own).await;
+        let full = |event: &model::Event| event.fields.str("event.reason") == Some("syslog_buffer_full");
+        events.into_iter().find(full)
+    })
+    .await;
+    assert_eq!(event.fields.str(ecs::EVENT_KIND), Some("pipeline_error"));
+    assert_eq!(event.fields.str(ecs::PICKET_SOURCE), Some("collector"));
+    assert!(
+        matches!(event.fields.get("lost.events"), Some(model::Value::Int(lost)) if *lost > 0),
+        "{event:?}"
+    );
+    collector.stop().await;
+}

@@ -42,4 +42,26 @@ pub struct Agent {
     /// Events it had to give up since it enrolled, by reason, such as `spool_full`. Empty when it lost none.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
+    /// What waits on it, as it last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<Backlog>,
+}
+
+/// What waits on an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// When it said so.
+    pub at: Timestamp,
+    /// Events that are not acknowledged.
+    pub events: u64,
+    /// Bytes its spool takes on disk.
+    pub spool_bytes: u64,
+    /// Most bytes it may take; beyond it the oldest events are given up.
+    pub spool_limit_bytes: u64,
+    /// When the oldest of the events was closed into a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<Timestamp>,
+    /// Until when a collector asked it to wait; in the past when it need not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_until: Option<Timestamp>,
 }

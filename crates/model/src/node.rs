@@ -91,3 +91,27 @@ impl Node {
     /// Seconds without a heartbeat after which a node's work is given to others.
     pub const DEAD_AFTER_SECS: i64 = 4;
 }
+/// What a collector holds at a moment, and how fast it gets rid of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Open streams of endpoints.
+    pub streams: u64,
+    /// Batches received and not settled, over all streams.
+    pub batches_in_flight: u64,
+    /// Most of them one stream may have.
+    pub window: u64,
+    /// Bytes that events on their way are taken to need.
+    pub memory_bytes: u64,
+    /// Most they may need; beyond it endpoints are asked to wait.
+    pub memory_limit_bytes: u64,
+    /// Blocks that are being filled or wait to be written.
+    pub blocks_waiting: u64,
+    /// Blocks being written.
+    pub blocks_writing: u64,
+    /// Milliseconds the last write took.
+    pub write_millis: u64,
+    /// Milliseconds the slowest write of the last minute took, or takes so far.
+    pub slowest_write_millis: u64,
+    /// Times endpoints were asked to wait since the collector started.
+    pub waits: u64,
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bson::{DateTime, Document, doc};
 use futures_util::TryStreamExt as _;
-use model::agent::{Agent, HostInfo};
+use model::agent::{Agent, Backlog, HostInfo};
 use model::{AgentId, Epoch, NodeId, Tenant, Timestamp};
 use mongodb::IndexModel;
 use mongodb::options::ReturnDocument;
@@ -80,6 +80,31 @@ pub async fn list(store: &Store, tenant: &Tenant, limit: u32) -> Result<Vec<Agen
     let documents: Vec<Document> = store
         .collection::<Document>(COLLECTION)
         .find(doc! { "tenant": tenant.as_str() })
+        .sort(doc! { "last_seen_at": -1 })
+        .limit(i64::from(limit.min(10_000)))
+        .await?
+        .try_collect()
+        .await?;
+    documents.iter().map(from_document).collect()
+}
+
+/// Endpoints of all tenants that are not revoked and were last heard from between two times, the longest silent last.
+/// `limit` is capped at 10,000.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn last_seen_between(
+    store: &Store,
+    after: Timestamp,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<Agent>, Error> {
+    let filter = doc! {
+        "last_seen_at": { "$gt": date(after), "$lt": date(before) }, "revoked_at": { "$exists": false },
+    };
+    let documents: Vec<Document> = store
+        .collection::<Document>(COLLECTION)
+        .find(filter)
         .sort(doc! { "last_seen_at": -1 })
         .limit(i64::from(limit.min(10_000)))
         .await?
@@ -174,13 +199,19 @@ pub async fn touch(
     id: AgentId,
     stream: Uuid,
     delivered: Option<(Epoch, u64)>,
+    backlog: Option<&Backlog>,
 ) -> Result<Standing, Error> {
     let mut update = doc! { "$currentDate": { "last_seen_at": true } };
+    let mut set = Document::new();
     if let Some((epoch, next_seq)) = delivered {
-        update.insert(
-            "$set",
-            doc! { "delivery.epoch": epoch.to_string(), "delivery.next_seq": next_seq.cast_signed() },
-        );
+        set.insert("delivery.epoch", epoch.to_string());
+        set.insert("delivery.next_seq", next_seq.cast_signed());
+    }
+    if let Some(backlog) = backlog {
+        set.insert("backlog", write_backlog(backlog));
+    }
+    if !set.is_empty() {
+        update.insert("$set", set);
     }
     let after = store
         .collection::<Document>(COLLECTION)
@@ -196,6 +227,61 @@ pub async fn touch(
             .and_then(|latest| latest.get_str("id"))
             .map_or(true, |latest| latest == stream.to_string()),
     }))
+}
+
+fn write_backlog(backlog: &Backlog) -> Document {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let mut document = doc! {
+        "at": date(backlog.at),
+        "events": number(backlog.events),
+        "spool_bytes": number(backlog.spool_bytes),
+        "spool_limit_bytes": number(backlog.spool_limit_bytes),
+    };
+    for (field, at) in [("oldest_at", backlog.oldest_at), ("wait_until", backlog.wait_until)] {
+        if let Some(at) = at {
+            document.insert(field, date(at));
+        }
+    }
+    document
+}
+
+fn read_backlog(document: &Document) -> Option<Backlog> {
+    let number = |field: &str| {
+        document
+            .get_i64(field)
+            .map_or(0, |count| u64::try_from(count).unwrap_or(0))
+    };
+    let time = |field: &str| {
+        let at = document.get_datetime(field).ok()?;
+        Some(Timestamp::from_millis(at.timestamp_millis()))
+    };
+    Some(Backlog {
+        at: time("at")?,
+        events: number("events"),
+        spool_bytes: number("spool_bytes"),
+        spool_limit_bytes: number("spool_limit_bytes"),
+        oldest_at: time("oldest_at"),
+        wait_until: time("wait_until"),
+    })
+}
+
+/// Endpoints that are not revoked and have events waiting, the largest spools first. `limit` is capped at 1,000.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn backlogs(store: &Store, tenant: &Tenant, limit: u32) -> Result<Vec<Agent>, Error> {
+    let filter = doc! {
+        "tenant": tenant.as_str(), "backlog.events": { "$gt": 0_i64 }, "revoked_at": { "$exists": false },
+    };
+    let documents: Vec<Document> = store
+        .collection::<Document>(COLLECTION)
+        .find(filter)
+        .sort(doc! { "backlog.spool_bytes": -1 })
+        .limit(i64::from(limit.min(1000)))
+        .await?
+        .try_collect()
+        .await?;
+    documents.iter().map(from_document).collect()
 }
 
 /// Forgets the endpoint's latest stream, if it still is `stream`.
@@ -324,5 +410,6 @@ fn from_document(document: &Document) -> Result<Agent, Error> {
         revoked_at: time("revoked_at"),
         duplicate_seen_at: time("duplicate_seen_at"),
         dropped: dropped(document),
+        backlog: document.get_document("backlog").ok().and_then(read_backlog),
     })
 }

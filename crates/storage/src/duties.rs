@@ -25,6 +25,8 @@ pub enum Duty {
     Retention,
     /// Merging small blocks.
     Compaction,
+    /// Telling of endpoints and sources that have stopped sending.
+    Silence,
 }
 
 impl Duty {
@@ -32,6 +34,7 @@ impl Duty {
         match self {
             Self::Retention => "retention",
             Self::Compaction => "compaction",
+            Self::Silence => "silence",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
 use futures_util::TryStreamExt as _;
-use model::node::{Node, Role};
+use model::node::{Load, Node, Role};
 use model::{NodeId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +95,45 @@ pub async fn note_rules(store: &Store, role: Role, id: &NodeId, at: Timestamp) -
         .update_one(doc! { "_id": key(role, id) }, update)
         .await?;
     Ok(())
+}
+
+/// Notes what a registered collector holds.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_load(store: &Store, id: &NodeId, load: &Load) -> Result<(), Error> {
+    let update = doc! { "$set": { "load": bson::serialize_to_document(load)? } };
+    store
+        .collection::<Document>(COLLECTION)
+        .update_one(doc! { "_id": key(Role::Collector, id) }, update)
+        .await?;
+    Ok(())
+}
+
+/// What each registered collector holds, by name, as it last said.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn loads(store: &Store) -> Result<Vec<(NodeId, Load)>, Error> {
+    let documents: Vec<Document> = store
+        .collection::<Document>(COLLECTION)
+        .find(doc! { "role": Role::Collector.as_str(), "load": { "$exists": true } })
+        .sort(doc! { "_id": 1 })
+        .await?
+        .try_collect()
+        .await?;
+    documents
+        .iter()
+        .map(|document| {
+            let load = document
+                .get_document("load")
+                .map_err(|_| Error::invalid("nodes.load", "a record"))?;
+            Ok((
+                from_document(document)?.id,
+                bson::deserialize_from_document(load.clone())?,
+            ))
+        })
+        .collect()
 }
 
 /// Removes the record of this very process; one that a successor of the same name has written stays.

@@ -55,6 +55,7 @@ impl Store {
         agents::ensure_indexes(self).await?;
         certificates::ensure_indexes(self).await?;
         deliveries::ensure_indexes(self).await?;
+        crate::heard::ensure_indexes(self).await?;
         enrolment_tokens::ensure_indexes(self).await?;
         nodes::ensure_indexes(self).await?;
         leases::ensure_indexes(self).await?;

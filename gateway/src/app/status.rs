@@ -1,7 +1,8 @@
 //! How the cluster is doing: nodes, backlog, rates, sums.
 
-use model::node::Node;
-use model::{Tenant, Timestamp};
+use model::agent::Agent;
+use model::node::{Load, Node};
+use model::{NodeId, Tenant, Timestamp};
 use proto::ServiceError;
 use storage::alerts::{self, AlertFilter};
 use storage::blocks::{self, CountQuery, PendingStats};
@@ -39,7 +40,16 @@ pub struct Status {
     pub events_total: u64,
     /// Alerts made.
     pub alerts_total: u64,
+    /// What collectors hold.
+    pub loads: Vec<(NodeId, Load)>,
+    /// Endpoints with the largest backlogs.
+    pub backlogs: Vec<Agent>,
+    /// The database's clock.
+    pub now: Timestamp,
 }
+
+/// Most endpoints listed with their backlog.
+const MAX_BACKLOGS: u32 = 20;
 
 /// What a time span adds up to.
 #[derive(Clone, Debug)]
@@ -97,6 +107,11 @@ pub async fn status(store: &Store, tenant: &Tenant) -> Result<Status, ServiceErr
         events_per_second: blocks::events_per_second(store, tenant).await.map_err(from_storage)?,
         events_total: blocks::events_total(store, tenant).await.map_err(from_storage)?,
         alerts_total: alerts::count(store, &filter).await.map_err(from_storage)?,
+        loads: nodes::loads(store).await.map_err(from_storage)?,
+        backlogs: agents::backlogs(store, tenant, MAX_BACKLOGS)
+            .await
+            .map_err(from_storage)?,
+        now,
     })
 }
 

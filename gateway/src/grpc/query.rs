@@ -2,15 +2,18 @@
 
 use std::net::IpAddr;
 
+use model::agent::Agent;
+use model::node::Load;
 use model::rule::StoredRule;
-use model::{Level, Timestamp};
+use model::{Level, NodeId, Timestamp};
 use proto::query::v1::query_service_server::QueryService;
 use proto::query::v1::{
-    Alert, ExportEventsRequest, GetAgentDeliveryRequest, GetAgentDeliveryResponse, GetEventHistogramRequest,
-    GetEventHistogramResponse, GetRuleCostRequest, GetRuleCostResponse, GetRuleCoverageRequest,
-    GetRuleCoverageResponse, GetRuleRequest, GetRuleResponse, GetStatusRequest, GetStatusResponse, GetTopValuesRequest,
-    GetTopValuesResponse, ListAlertsRequest, ListAlertsResponse, ListRulesRequest, ListRulesResponse, NodeStatus, Rule,
-    SearchEventsRequest, SearchEventsResponse, WatchAlertsRequest,
+    AgentBacklog, Alert, CollectorLoad, ExportEventsRequest, GetAgentDeliveryRequest, GetAgentDeliveryResponse,
+    GetEventHistogramRequest, GetEventHistogramResponse, GetRuleCostRequest, GetRuleCostResponse,
+    GetRuleCoverageRequest, GetRuleCoverageResponse, GetRuleRequest, GetRuleResponse, GetStatusRequest,
+    GetStatusResponse, GetTopValuesRequest, GetTopValuesResponse, ListAlertsRequest, ListAlertsResponse,
+    ListRulesRequest, ListRulesResponse, NodeStatus, Rule, SearchEventsRequest, SearchEventsResponse,
+    WatchAlertsRequest,
 };
 use proto::{ErrorCode, ServiceError};
 use storage::alerts::AlertFilter;
@@ -100,6 +103,42 @@ fn rule(rule: StoredRule, with_text: bool) -> Rule {
     }
 }
 
+fn collector_load(name: &NodeId, load: &Load) -> CollectorLoad {
+    CollectorLoad {
+        name: name.to_string(),
+        streams: load.streams,
+        batches_in_flight: load.batches_in_flight,
+        window: load.window,
+        memory_bytes: load.memory_bytes,
+        memory_limit_bytes: load.memory_limit_bytes,
+        blocks_waiting: load.blocks_waiting,
+        blocks_writing: load.blocks_writing,
+        write_millis: load.write_millis,
+        slowest_write_millis: load.slowest_write_millis,
+        waits: load.waits,
+    }
+}
+
+fn backlog(agent: &Agent, now: Timestamp) -> Option<AgentBacklog> {
+    let backlog = agent.backlog.as_ref()?;
+    let oldest_millis = backlog
+        .oldest_at
+        .map_or(0, |at| now.as_millis().saturating_sub(at.as_millis()));
+    Some(AgentBacklog {
+        agent_id: agent.id.to_string(),
+        name: agent.host.hostname.clone(),
+        at_micros: backlog.at.0,
+        events: backlog.events,
+        spool_bytes: backlog.spool_bytes,
+        spool_limit_bytes: backlog.spool_limit_bytes,
+        oldest_millis: u64::try_from(oldest_millis).unwrap_or(0),
+        wait_until_micros: backlog
+            .wait_until
+            .filter(|until| *until > now)
+            .map_or(0, |until| until.0),
+    })
+}
+
 #[tonic::async_trait]
 impl QueryService for Query {
     type WatchAlertsStream = AlertStream;
@@ -185,6 +224,16 @@ impl QueryService for Query {
         let caller = caller(&request)?;
         let status = status::status(&self.app.store, &caller.tenant).await?;
         let micros = |time: Timestamp| time.0;
+        let collectors = status
+            .loads
+            .iter()
+            .map(|(name, load)| collector_load(name, load))
+            .collect();
+        let backlogs = status
+            .backlogs
+            .iter()
+            .filter_map(|agent| backlog(agent, status.now))
+            .collect();
         Ok(Response::new(GetStatusResponse {
             nodes: status
                 .nodes
@@ -205,6 +254,8 @@ impl QueryService for Query {
             events_per_second: status.events_per_second,
             events_total: status.events_total,
             alerts_total: status.alerts_total,
+            collectors,
+            backlogs,
         }))
     }
 

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::super::gap::Lost;
 use super::discover::{self, Found};
 use super::generations;
 use super::identity::{self, Prints, key_of};
@@ -213,13 +214,21 @@ impl Follower {
             "file was truncated or replaced, reading it from its beginning"
         );
         let mut deltas: Vec<Delta> = Vec::new();
+        // As last seen; what was written since then is not known.
+        let mut unread = tail.unread;
         if let Some((copy_path, copy_key)) = copy {
             let copy = tail.copy(copy_key, &copy_path, now);
             deltas.push(Change::File(copy.mark()).into());
             self.tails.insert(copy_key, copy);
+            unread = 0;
         }
         if let Some(tail) = self.tails.get_mut(&key) {
             tail.start_over();
+            if unread > 0 {
+                // In one step with the new position, so that it is told once.
+                let lost = lost(&path, "file_truncated", unread);
+                return self.sink.send(Input::Chunk(lost.chunk(Some(tail.mark()), None)));
+            }
             deltas.push(Change::File(tail.mark()).into());
         }
         self.sink.send(Input::Note(deltas))
@@ -414,8 +423,14 @@ impl Follower {
             if let Some(path) = tail.path.parent().and_then(|dir| identity::find_inode(dir, key)) {
                 tail.path = path;
             } else {
-                tracing::info!(path = %tail.path.display(), "file is gone");
+                let unread = tail.size.saturating_sub(tail.offset);
+                tracing::info!(path = %tail.path.display(), unread, "file is gone");
+                let path = tail.path.clone();
                 self.tails.remove(&key);
+                if unread > 0 {
+                    let lost = lost(&path, "file_removed", unread);
+                    self.sink.send(Input::Chunk(lost.chunk(None, None)))?;
+                }
                 return self.sink.send(Input::Note(vec![Change::Forget(bare(key)).into()]));
             }
             if !self.open(key)? {
@@ -478,6 +493,16 @@ impl Follower {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.truncate(MAX_STATUS);
         (self.publish)(files);
+    }
+}
+
+/// Takes the path as text; what is no UTF-8 in it is replaced.
+fn lost(path: &Path, reason: &'static str, bytes: u64) -> Lost {
+    Lost {
+        reason,
+        name: path.display().to_string(),
+        events: None,
+        bytes: Some(bytes),
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Tail {
     pub(super) restored: Option<FileMark>,
     pub(super) offset: u64,
     pub(super) size: u64,
+    /// Bytes behind `offset` at the look before the last one: what is gone when the last one finds another content.
+    pub(super) unread: u64,
     /// Set when its path is another file's or nobody's: when that was, or when it last grew since.
     pub(super) rotated: Option<Instant>,
     pub(super) grown_at: Instant,
@@ -65,6 +67,7 @@ impl Tail {
             restored: None,
             offset,
             size: offset,
+            unread: 0,
             rotated: None,
             grown_at: now,
             modified: None,
@@ -100,6 +103,7 @@ impl Tail {
             restored: Some(mark),
             offset: self.offset,
             size: self.offset,
+            unread: 0,
             rotated: Some(now),
             grown_at: now,
             modified: None,
@@ -120,6 +124,7 @@ impl Tail {
         if key_of(&metadata) != self.key {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file is at its path"));
         }
+        self.unread = self.size.max(self.scanned).saturating_sub(self.offset);
         self.size = metadata.len();
         let known = match &self.restored {
             Some(mark) => identity::matches(&file, self.size, mark)?,
@@ -157,6 +162,7 @@ impl Tail {
             return Ok(Step::Idle);
         };
         let metadata = file.metadata()?;
+        self.unread = self.size.max(self.scanned).saturating_sub(self.offset);
         self.size = metadata.len();
         if self.size < self.scanned {
             return Ok(Step::Replaced);

@@ -27,6 +27,7 @@ async fn agent(store: &Store) -> Agent {
         revoked_at: None,
         duplicate_seen_at: None,
         dropped: BTreeMap::new(),
+        backlog: None,
     };
     insert(store, &agent).await.unwrap();
     agent
@@ -73,7 +74,12 @@ async fn a_revoked_agent_opens_no_stream() {
     let nobody = AgentId(Uuid::new_v4());
     assert_eq!(revoke(&store, tenant, nobody, "test").await.unwrap(), Revoked::Unknown);
     assert_eq!(count(&store, tenant).await.unwrap(), 0);
-    assert!(!touch(&store, tenant, agent.id, stream, None).await.unwrap().allowed);
+    assert!(
+        !touch(&store, tenant, agent.id, stream, None, None)
+            .await
+            .unwrap()
+            .allowed
+    );
     assert!(
         !open_stream(&store, tenant, agent.id, stream, &node, &agent.host)
             .await
@@ -84,7 +90,7 @@ async fn a_revoked_agent_opens_no_stream() {
             .await
             .unwrap()
     );
-    assert!(!touch(&store, tenant, nobody, stream, None).await.unwrap().allowed);
+    assert!(!touch(&store, tenant, nobody, stream, None, None).await.unwrap().allowed);
 }
 
 #[tokio::test]
@@ -95,7 +101,7 @@ async fn the_stream_that_opened_last_is_the_latest_until_it_closes() {
     let (tenant, node) = (&agent.tenant, "collector-1".parse().unwrap());
     let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
     let is_latest = async |stream| {
-        touch(&store, tenant, agent.id, stream, Some((Epoch(1), 5)))
+        touch(&store, tenant, agent.id, stream, Some((Epoch(1), 5)), None)
             .await
             .unwrap()
             .latest
