@@ -1,5 +1,6 @@
 //! Folded texts of one event, one behind the other.
 
+use crate::engine::wide;
 use crate::pattern::fold_char;
 
 /// Bytes beyond which the memory is given back after an event.
@@ -44,10 +45,26 @@ impl Arena {
     /// Adds a text, folded. It is UTF-8; where it is not, it stays as it is.
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) -> Span {
+        if let Some(span) = self.push_escaped(text, |_| 0) {
+            return span;
+        }
         let start = self.used;
         self.reserve(text.len());
         self.copy(text);
         self.finish(start)
+    }
+
+    /// The same for a text written with escapes, as [`wide::fold`] reads it. `None`, and nothing added, where it cannot.
+    #[inline]
+    pub(crate) fn push_escaped(&mut self, text: &[u8], escapes: impl Fn(usize) -> u64) -> Option<Span> {
+        let start = self.used;
+        self.reserve(text.len());
+        let folded = wide::fold(text, escapes, self.bytes.get_mut(start..)?)?;
+        self.used = start + folded.length;
+        if !folded.ascii {
+            self.fold_unicode(start);
+        }
+        Some(self.span(start, folded.ascii))
     }
 
     /// Makes room for `more` bytes and what [`Self::copy`] writes beyond them.
@@ -108,6 +125,11 @@ impl Arena {
         } else {
             self.fold_unicode(start);
         }
+        self.span(start, ascii)
+    }
+
+    #[inline]
+    fn span(&self, start: usize, ascii: bool) -> Span {
         Span {
             // Events are far shorter than 4 GiB: every way in has a limit.
             start: u32::try_from(start).unwrap_or(u32::MAX),

@@ -22,4 +22,5 @@ pub(crate) mod slots;
 pub(crate) mod source;
 mod statistics;
 pub(crate) mod text;
+pub(crate) mod wide;
 mod witness;

@@ -1,6 +1,7 @@
 //! Which of a line's bytes are quotes and backslashes, 64 at a time, by the widest registers the processor has.
 
 use super::marks::Progress;
+use crate::engine::wide;
 
 /// What is in 64 bytes, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub(super) struct Whole {
     reason = "the compiler wants a word that the processor has what it was just asked for"
 )]
 pub(super) fn read(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    if wide::is_supported() {
+        // SAFETY: the processor has AVX-512 with its byte instructions.
+        return unsafe { read_by_avx512(line, progress) };
+    }
     // The standard library asks the processor once.
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1") {
         // SAFETY: the processor has AVX2 and BMI1.
@@ -60,6 +65,36 @@ fn walk(
         }
         let block = block(&last);
         progress.take(block, || newlines(&last));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1")]
+fn read_by_avx512(line: &[u8], progress: &mut Progress<'_>) -> Whole {
+    use std::arch::x86_64::{
+        _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_or_si512,
+        _mm512_set1_epi8, _mm512_setzero_si512,
+    };
+    let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+    let (mut least, mut any) = (all(u8::MAX), _mm512_setzero_si512());
+    let block = |bytes: &[u8; 64]| {
+        let bytes = wide::load(bytes);
+        least = _mm512_min_epu8(least, bytes);
+        any = _mm512_or_si512(any, bytes);
+        Block {
+            quotes: _mm512_cmpeq_epi8_mask(bytes, all(b'"')),
+            backslashes: _mm512_cmpeq_epi8_mask(bytes, all(b'\\')),
+        }
+    };
+    let newlines = |bytes: &[u8; 64]| {
+        let bytes = wide::load(bytes);
+        let [n, r, t] = [b'n', b'r', b't'].map(|byte| _mm512_cmpeq_epi8_mask(bytes, all(byte)));
+        n | r | t
+    };
+    walk(line, progress, block, newlines);
+    Whole {
+        has_controls: _mm512_cmplt_epu8_mask(least, all(0x20)) != 0,
+        has_high: _mm512_movepi8_mask(any) != 0,
     }
 }
 
@@ -201,8 +236,12 @@ mod tests {
             let by_byte = of(&line, read_by_byte);
             prop_assert_eq!(&of(&line, read), &by_byte);
             #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "the compiler wants a word that the processor has SSE2")]
+            #[allow(unsafe_code, reason = "the compiler wants a word that the processor has what it was asked for")]
             {
+                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1") {
+                    // SAFETY: the processor has AVX2 and BMI1.
+                    prop_assert_eq!(&of(&line, |line, progress| unsafe { read_by_avx2(line, progress) }), &by_byte);
+                }
                 // SAFETY: SSE2 is part of every x86-64.
                 prop_assert_eq!(&of(&line, |line, progress| unsafe { read_by_sse2(line, progress) }), &by_byte);
             }

@@ -1,4 +1,4 @@
-//! Where a line's quotes and backslashes are, as bits: one word for each 64 bytes.
+//! Where a line's quotes and escapes are, as bits: one word for each 64 bytes.
 //!
 //! How runs of backslashes are told apart without a branch is from Langdale and Lemire, "Parsing Gigabytes of JSON per
 //! Second" (2019), section 3.1.1.
@@ -10,12 +10,13 @@ const EVEN: u64 = 0x5555_5555_5555_5555;
 /// Longest line whose memory is kept for the next, in words.
 const KEEP: usize = 1 << 14;
 
-/// Quotes and backslashes of one line. Keeps its memory from line to line.
+/// Quotes and escapes of one line. Keeps its memory from line to line.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     /// Quotes that no backslash escapes. There may be more words than the line has, of which the rest means nothing.
     quotes: Vec<u64>,
-    backslashes: Vec<u64>,
+    /// Backslashes that escape what follows.
+    escapes: Vec<u64>,
     /// How many words belong to the line.
     words: usize,
     is_ascii: bool,
@@ -28,7 +29,7 @@ pub(super) struct Progress<'a> {
     line: &'a [u8],
     word: usize,
     quotes: &'a mut [u64],
-    backslashes: &'a mut [u64],
+    escapes: &'a mut [u64],
     escaped_from_before: u64,
     /// Where the second half of a surrogate pair is expected.
     low_surrogate: Option<usize>,
@@ -38,12 +39,12 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// At the start of a line. Both need a word for each 64 bytes.
-    pub(super) fn new(line: &'a [u8], quotes: &'a mut [u64], backslashes: &'a mut [u64]) -> Self {
+    pub(super) fn new(line: &'a [u8], quotes: &'a mut [u64], escapes: &'a mut [u64]) -> Self {
         Self {
             line,
             word: 0,
             quotes,
-            backslashes,
+            escapes,
             escaped_from_before: 0,
             low_surrogate: None,
             all_escapes_are_fine: true,
@@ -68,18 +69,17 @@ impl<'a> Progress<'a> {
         // Nearly all escapes are of backslashes and quotes, and nearly all others of the ends of lines.
         let others = escaped & !block.backslashes & !block.quotes;
         if others != 0 {
-            self.escapes(others & !newlines());
+            self.look_at(others & !newlines());
         }
-        if let (Some(quotes), Some(backslashes)) = (self.quotes.get_mut(self.word), self.backslashes.get_mut(self.word))
-        {
+        if let (Some(quotes), Some(escapes)) = (self.quotes.get_mut(self.word), self.escapes.get_mut(self.word)) {
             *quotes = block.quotes & !escaped;
-            *backslashes = block.backslashes;
+            *escapes = block.backslashes & !escaped;
         }
         self.word += 1;
     }
 
     #[inline(never)]
-    fn escapes(&mut self, mut others: u64) {
+    fn look_at(&mut self, mut others: u64) {
         while others != 0 {
             let position = self.word * 64 + others.trailing_zeros() as usize;
             self.all_escapes_are_fine &= is_escape(self.line, position, &mut self.low_surrogate);
@@ -96,7 +96,7 @@ impl Marks {
             return false;
         }
         self.words = line.len().div_ceil(64);
-        for words in [&mut self.quotes, &mut self.backslashes] {
+        for words in [&mut self.quotes, &mut self.escapes] {
             if words.len() < self.words {
                 words.resize(self.words, 0);
             } else if words.len() > KEEP && self.words <= KEEP {
@@ -104,18 +104,18 @@ impl Marks {
                 words.shrink_to_fit();
             }
         }
-        let mut progress = Progress::new(line, &mut self.quotes, &mut self.backslashes);
+        let mut progress = Progress::new(line, &mut self.quotes, &mut self.escapes);
         let whole = blocks::read(line, &mut progress);
         self.is_ascii = !whole.has_high;
         self.has_numeric_escapes = progress.has_numeric_escapes();
         !whole.has_controls && progress.are_escapes_fine() && (self.is_ascii || std::str::from_utf8(line).is_ok())
     }
 
-    /// Position of the next backslash in `start..end`.
+    /// Position of the next backslash in `start..end` that escapes what follows.
     #[inline]
-    pub(super) fn next_backslash(&self, start: usize, end: usize) -> Option<usize> {
+    pub(super) fn next_escape(&self, start: usize, end: usize) -> Option<usize> {
         let mut word = start / 64;
-        let words = self.backslashes.get(..self.words)?;
+        let words = self.escapes.get(..self.words)?;
         let mut bits = words.get(word)? & (u64::MAX << (start % 64));
         while bits == 0 {
             word += 1;
@@ -151,9 +151,18 @@ impl Marks {
         self.has_numeric_escapes
     }
 
-    /// Whether there is a backslash in `start..end`.
-    pub(super) fn has_backslash(&self, start: usize, end: usize) -> bool {
-        start < end && self.next_backslash(start, end).is_some()
+    /// Whether something is escaped in `start..end`.
+    pub(super) fn has_escape(&self, start: usize, end: usize) -> bool {
+        start < end && self.next_escape(start, end).is_some()
+    }
+
+    /// From a position on, one bit for each of 64 bytes: the backslashes that escape what follows.
+    #[inline]
+    pub(super) fn escapes_from(&self, position: usize) -> u64 {
+        let words = self.escapes.get(..self.words).unwrap_or_default();
+        let word = |at: usize| words.get(at).copied().unwrap_or(0);
+        let (at, bit) = (position / 64, position % 64);
+        word(at) >> bit | word(at + 1) << 1 << (63 - bit)
     }
 }
 
@@ -199,20 +208,21 @@ mod tests {
 
     use super::*;
 
-    /// Quotes that are not escaped, byte by byte.
-    fn quotes(line: &[u8]) -> Vec<usize> {
+    /// Quotes that are not escaped and backslashes that escape, byte by byte.
+    fn quotes_and_escapes(line: &[u8]) -> (Vec<usize>, Vec<usize>) {
         let mut is_escaped = false;
-        let mut found = Vec::new();
+        let (mut quotes, mut escapes) = (Vec::new(), Vec::new());
         for (position, byte) in line.iter().enumerate() {
             if is_escaped {
                 is_escaped = false;
             } else if *byte == b'\\' {
                 is_escaped = true;
+                escapes.push(position);
             } else if *byte == b'"' {
-                found.push(position);
+                quotes.push(position);
             }
         }
-        found
+        (quotes, escapes)
     }
 
     /// Whether no byte is escaped that must not be, and none is missing.
@@ -237,14 +247,17 @@ mod tests {
                 while let Some(quote) = marks.next_quote(found.last().map_or(0, |last| last + 1)) {
                     found.push(quote);
                 }
-                prop_assert_eq!(found, quotes(&line));
+                let (quotes, escapes) = quotes_and_escapes(&line);
+                prop_assert_eq!(found, quotes);
                 let is_plain = std::str::from_utf8(&line).is_ok() && line.iter().all(|byte| *byte >= 0x20);
                 prop_assert_eq!(is_read, is_plain && escapes_are_fine(&line));
                 prop_assert_eq!(marks.is_ascii(), line.is_ascii());
                 for (start, end) in [(0, line.len()), (line.len() / 3, line.len() / 2), (line.len() / 2, line.len())] {
-                    prop_assert_eq!(marks.has_backslash(start, end), line[start..end].contains(&b'\\'));
-                    let next = line[start..end].iter().position(|byte| *byte == b'\\').map(|at| start + at);
-                    prop_assert_eq!(marks.next_backslash(start, end), next);
+                    let next = escapes.iter().copied().find(|at| (start..end).contains(at));
+                    prop_assert_eq!(marks.has_escape(start, end), next.is_some());
+                    prop_assert_eq!(marks.next_escape(start, end), next);
+                    let bits = marks.escapes_from(start);
+                    prop_assert!((0..64).all(|lane| (bits >> lane & 1 == 1) == escapes.contains(&(start + lane))));
                 }
             }
         }

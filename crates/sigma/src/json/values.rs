@@ -47,7 +47,7 @@ impl JsonEvent<'_> {
         match raw {
             Raw::Text { start, end } => {
                 let text = self.str(start, end);
-                if !self.members.marks.has_backslash(start as usize, end as usize) {
+                if !self.members.marks.has_escape(start as usize, end as usize) {
                     return visit(text);
                 }
                 buffer.clear();
@@ -95,8 +95,12 @@ impl JsonEvent<'_> {
     fn fold_text(&self, start: u32, end: u32, arena: &mut Arena) -> Span {
         let marks = &self.members.marks;
         let (start, end) = (start as usize, end as usize);
-        let Some(mut escape) = marks.next_backslash(start, end) else {
-            return arena.push(self.line.get(start..end).unwrap_or_default());
+        let text = self.line.get(start..end).unwrap_or_default();
+        if let Some(span) = arena.push_escaped(text, |at| marks.escapes_from(start + at)) {
+            return span;
+        }
+        let Some(mut escape) = marks.next_escape(start, end) else {
+            return arena.push(text);
         };
         let first = arena.used();
         arena.reserve(end - start);
@@ -126,7 +130,7 @@ impl JsonEvent<'_> {
                 Some(other) => arena.put(other),
                 None => {}
             }
-            match marks.next_backslash(at, end) {
+            match marks.next_escape(at, end) {
                 Some(next) => escape = next,
                 None => break,
             }

@@ -1,9 +1,9 @@
-//! A few texts anywhere in a value, whatever their length: found by looking at 32 positions at once.
+//! A few texts anywhere in a value, whatever their length: found by looking at many positions at once.
 //!
 //! Of each text a window of up to four bytes is chosen, and the texts are put into eight buckets by windows that look
 //! alike. Two tables for each byte of a window say by its upper and its lower half which buckets it may be in; where all
 //! bytes of a window say the same bucket, its texts are compared. Which byte is looked up where does not depend on what
-//! was found, so the processor does it for 32 positions with one instruction. The technique is called Teddy, from
+//! was found, so the processor does it for 32 or 64 positions with one instruction. The technique is called Teddy, from
 //! Hyperscan (Wang et al., NSDI 2019).
 
 use std::ops::Range;
@@ -11,6 +11,7 @@ use std::ops::Range;
 use crate::engine::hash::same;
 use crate::engine::index::PatternId;
 use crate::engine::index::cluster::{Window, cluster};
+use crate::engine::wide;
 
 /// Most texts in one sieve.
 pub(crate) const MOST: usize = 64;
@@ -44,6 +45,8 @@ pub(crate) struct Sieve {
     low: [[u8; 16]; WIDTH],
     /// The same for the upper half.
     high: [[u8; 16]; WIDTH],
+    /// Whether 64 positions are looked at at once.
+    is_wide: bool,
     /// Whether three bytes of the windows are as good as four.
     is_narrow: bool,
     buckets: [Range<u8>; BUCKETS],
@@ -82,6 +85,7 @@ impl Sieve {
         let mut sieve = Self {
             low: [[0; 16]; WIDTH],
             high: [[0; 16]; WIDTH],
+            is_wide: wide::is_supported(),
             is_narrow: clustered.narrow_is_enough,
             buckets: Default::default(),
             entries: Box::default(),
@@ -150,12 +154,13 @@ impl Sieve {
     #[inline]
     #[allow(unsafe_code, reason = "the compiler wants a word that the processor has AVX2")]
     fn look(&self, value: &[u8], visit: impl FnMut(usize, u8) -> u8) {
-        // SAFETY: a sieve is only made where the processor was found to have AVX2.
+        // SAFETY: a sieve is only made where the processor was found to have AVX2, and only wide where it has AVX-512.
         unsafe {
-            if self.is_narrow {
-                self.scan::<3>(value, visit);
-            } else {
-                self.scan::<4>(value, visit);
+            match (self.is_wide, self.is_narrow) {
+                (false, false) => self.scan::<4>(value, visit),
+                (false, true) => self.scan::<3>(value, visit),
+                (true, false) => self.scan_by_64::<4>(value, visit),
+                (true, true) => self.scan_by_64::<3>(value, visit),
             }
         }
     }
@@ -230,6 +235,48 @@ impl Sieve {
             {
                 return;
             }
+        }
+    }
+
+    /// The same for 64 positions at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,bmi1")]
+    fn scan_by_64<const BYTES: usize>(&self, value: &[u8], mut visit: impl FnMut(usize, u8) -> u8) {
+        use std::arch::x86_64::{
+            __m512i, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_set1_epi8, _mm512_shuffle_epi8,
+            _mm512_srli_epi16, _mm512_test_epi8_mask,
+        };
+        let table = |half: &[u8; 16]| _mm512_broadcast_i32x4(sixteen(half));
+        let (low, high) = (self.low.each_ref().map(table), self.high.each_ref().map(table));
+        let half = _mm512_set1_epi8(0x0f);
+        let mut alive = _mm512_set1_epi8(-1);
+        for at in (0..value.len()).step_by(wide::LANES) {
+            let mut buckets: __m512i = alive;
+            for ((position, low), high) in (at..).zip(low).zip(high).take(BYTES) {
+                let chunk = wide::load(value.get(position..).unwrap_or_default());
+                let lower = _mm512_shuffle_epi8(low, _mm512_and_si512(chunk, half));
+                let upper = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16::<4>(chunk), half));
+                buckets = _mm512_and_si512(buckets, _mm512_and_si512(lower, upper));
+            }
+            let mut left = _mm512_test_epi8_mask(buckets, buckets);
+            if left == 0 {
+                continue;
+            }
+            let mut bytes = [0; wide::LANES];
+            wide::store(buckets, &mut bytes);
+            let mut still = u8::MAX;
+            while left != 0 {
+                let lane = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let here = bytes.get(lane).copied().unwrap_or_default() & still;
+                if here != 0 {
+                    still = visit(at + lane, here);
+                }
+            }
+            if still == 0 {
+                return;
+            }
+            alive = _mm512_set1_epi8(still.cast_signed());
         }
     }
 
@@ -416,7 +463,8 @@ mod tests {
                     all.take(if says_true { 1 } else { usize::MAX }).map(|at| (*number, at))
                 })
                 .collect();
-            for is_narrow in [false, true] {
+            for (is_wide, is_narrow) in [(false, false), (false, true), (true, false), (true, true)] {
+                sieve.is_wide = is_wide && wide::is_supported();
                 sieve.is_narrow = is_narrow;
                 let (mut fast, mut slow) = (Vec::new(), Vec::new());
                 sieve.probe(value.as_bytes(), |pattern, at| {
