@@ -13,7 +13,7 @@ use crate::engine::slots::{Names, UNKNOWN, is_searched_by_keywords};
 /// Most nodes that are remembered.
 const MAX_NODES: usize = 16_384;
 /// How many nodes that once came next are remembered, told apart by their names' lengths and ends; a power of two.
-const WAYS: usize = 8;
+const WAYS: usize = 16;
 
 /// A name at a place: number of its node.
 pub(crate) type NodeId = u32;
@@ -24,7 +24,9 @@ pub(crate) const ROOT: NodeId = 0;
 #[derive(Clone, Copy, Debug)]
 struct Node {
     parent: NodeId,
-    /// Where its name is in [`Layout::keys`].
+    /// What came next last time.
+    next: NodeId,
+    /// Where its name is in [`Layout::keys`], between quotes.
     start: u32,
     end: u32,
     /// The event that last had it.
@@ -38,9 +40,9 @@ struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     nodes: Vec<Node>,
-    /// What once came behind each node.
+    /// What once came behind each node. A node knows itself what came last.
     next: Vec<[NodeId; WAYS]>,
-    /// The names of all nodes. Those of one kind of events are beside each other.
+    /// The names of all nodes, each between quotes. Those of one kind of events are beside each other.
     keys: Vec<u8>,
     /// The whole path of each node, with dots.
     paths: Vec<Box<str>>,
@@ -66,11 +68,14 @@ impl Layout {
 
     fn push(&mut self, parent: NodeId, key: &[u8], path: Box<str>, info: ItemInfo, is_ambiguous: bool) {
         let start = small(self.keys.len());
+        self.keys.push(b'"');
         self.keys.extend_from_slice(key);
+        self.keys.push(b'"');
         self.paths.push(path);
         self.next.push([NodeId::MAX; WAYS]);
         self.nodes.push(Node {
             parent,
+            next: NodeId::MAX,
             start,
             end: small(self.keys.len()),
             event: 0,
@@ -87,18 +92,45 @@ impl Layout {
         self.event += 1;
     }
 
-    /// The node of a member of `parent` that comes behind `previous`; `None` for a name that is not remembered.
+    /// The node of the member of `parent` that came behind `previous` last time, if `rest` starts with its name in
+    /// quotes; and how long that is. So the end of a name need not be looked for.
     #[inline]
+    pub(crate) fn expected(&self, parent: NodeId, previous: NodeId, rest: &[u8]) -> Option<(NodeId, usize)> {
+        let number = self.nodes.get(previous as usize)?.next;
+        let node = self.nodes.get(number as usize).filter(|node| node.parent == parent)?;
+        let known = self.keys.get(node.start as usize..node.end as usize)?;
+        // No name that is remembered has a quote or an escape in it.
+        same(known, rest.get(..known.len())?).then_some((number, known.len()))
+    }
+
+    /// The node of a member of `parent` that comes behind `previous`; `None` for a name that is not remembered.
     pub(crate) fn member(&mut self, names: &Names, parent: NodeId, previous: NodeId, key: &[u8]) -> Option<NodeId> {
-        let number = *self.next.get(previous as usize)?.get(way(key))?;
-        if let Some(node) = self.nodes.get(number as usize)
-            && node.parent == parent
-            && let Some(known) = self.keys.get(node.start as usize..node.end as usize)
-            && same(known, key)
-        {
-            return Some(number);
+        let last = self.nodes.get(previous as usize)?.next;
+        if self.is(last, parent, key) {
+            return Some(last);
         }
-        self.look_up(names, parent, previous, key)
+        let number = *self.next.get(previous as usize)?.get(way(key))?;
+        let number = if self.is(number, parent, key) {
+            number
+        } else {
+            self.look_up(names, parent, previous, key)?
+        };
+        self.nodes.get_mut(previous as usize)?.next = number;
+        Some(number)
+    }
+
+    /// Whether this is the node of a member of `parent`.
+    #[inline]
+    fn is(&self, number: NodeId, parent: NodeId, key: &[u8]) -> bool {
+        let node = self.nodes.get(number as usize).filter(|node| node.parent == parent);
+        node.and_then(|node| self.key(node))
+            .is_some_and(|known| same(known, key))
+    }
+
+    /// The name of a node, without quotes.
+    #[inline]
+    fn key(&self, node: &Node) -> Option<&[u8]> {
+        self.keys.get(node.start as usize + 1..node.end as usize - 1)
     }
 
     /// What is known of the field a node leads to.
@@ -129,7 +161,7 @@ impl Layout {
         let known = self.by_key.get(&(parent, hash)).into_iter().flatten().copied();
         let known = known.into_iter().find(|number| {
             let node = self.nodes.get(*number as usize);
-            node.and_then(|node| self.keys.get(node.start as usize..node.end as usize)) == Some(key)
+            node.and_then(|node| self.key(node)) == Some(key)
         });
         let number = match known {
             Some(number) => number,
@@ -141,7 +173,7 @@ impl Layout {
 
     fn add(&mut self, names: &Names, parent: NodeId, key: &[u8], hash: u64) -> Option<NodeId> {
         let name = std::str::from_utf8(key).ok()?;
-        if name.contains('\\') || self.nodes.len() > 2 * MAX_NODES {
+        if name.contains(['\\', '"']) || self.nodes.len() > 2 * MAX_NODES {
             return None;
         }
         let path = match self.paths.get(parent as usize)?.as_ref() {
@@ -171,7 +203,7 @@ impl Layout {
 fn way(key: &[u8]) -> usize {
     let end = key.last().copied().unwrap_or(0);
     let middle = key.get(key.len() / 2).copied().unwrap_or(0);
-    (key.len() ^ usize::from(end) ^ usize::from(middle) << 1) % WAYS
+    (key.len() ^ usize::from(end) ^ usize::from(middle) << 1 ^ usize::from(middle) >> 2) % WAYS
 }
 
 fn small(length: usize) -> u32 {

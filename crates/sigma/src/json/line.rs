@@ -191,9 +191,15 @@ impl Walk<'_> {
         if self.peek()? != b'"' {
             return None;
         }
-        let (start, end) = self.string()?;
-        let key = self.bytes.get(start as usize..end as usize)?;
-        let node = self.layout.member(self.names, parent, previous, key)?;
+        let rest = self.bytes.get(self.position..)?;
+        let node = if let Some((node, length)) = self.layout.expected(parent, previous, rest) {
+            self.position += length;
+            node
+        } else {
+            let (start, end) = self.string()?;
+            let key = self.bytes.get(start as usize..end as usize)?;
+            self.layout.member(self.names, parent, previous, key)?
+        };
         // The second member of a name replaces the first, which only a document can tell.
         Some((node, self.layout.first(node)?))
     }
