@@ -278,6 +278,9 @@ impl<S: Source> Evaluation<'_, S> {
             }),
             Op::Text(pattern) => self.any_text(item, |text| pattern.fits(text)),
             Op::Regex(regex) => {
+                if self.source.longest(item) < shortest {
+                    return false;
+                }
                 let may_match = match needs {
                     Some(needs) => self.any_folded(item, |text| needs.is_in(text)),
                     None => true,

@@ -88,6 +88,13 @@ impl<T: Values> Source for T {
         })
     }
 
+    fn longest(&self, item: Item) -> usize {
+        match self.value(item) {
+            Some(Value::Str(text)) => text.len(),
+            _ => usize::MAX,
+        }
+    }
+
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool {
         self.value(item).is_some_and(|value| identify(value, out))
     }

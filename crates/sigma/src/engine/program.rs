@@ -194,7 +194,8 @@ impl<'a> Interner<'a> {
         let field = self.slots.name(slot);
         let share = patterns
             .iter()
-            .map(|pattern| self.statistics.share_of_value(field, self.text(*pattern)))
+            .filter_map(|pattern| self.patterns.get(*pattern as usize))
+            .map(|pattern| self.statistics.share_of_value(field, pattern.anchor, &pattern.text))
             .sum();
         let estimate = Estimate {
             cost: 4.0,
@@ -373,7 +374,7 @@ fn cost(op: &Op) -> f64 {
         Op::Cidr(_) => 50.0,
         Op::FieldRef(_) => 60.0,
         Op::Time(..) => 200.0,
-        Op::Regex(_) => 300.0,
+        Op::Regex(_) => 600.0,
     }
 }
 
@@ -420,14 +421,14 @@ impl Code {
             Node::Predicate(ask) => self.step(*ask, yes, no),
             Node::Not(inner) => self.chain(inner, no, yes, estimates),
             Node::And(terms) => {
-                let sorted = sorted(terms, estimates, |(cost, share)| cost / (1.0 - share).max(0.01));
+                let sorted = sorted(terms, estimates, before_false);
                 sorted
                     .iter()
                     .rev()
                     .fold(yes, |next, term| self.chain(term, next, no, estimates))
             }
             Node::Or(terms) => {
-                let sorted = sorted(terms, estimates, |(cost, share)| cost / share.max(0.001));
+                let sorted = sorted(terms, estimates, before_true);
                 sorted
                     .iter()
                     .rev()
@@ -464,8 +465,18 @@ fn sorted<'n>(terms: &'n [Node], estimates: &[Estimate], key: impl Fn((f64, f64)
     keyed.into_iter().map(|(_, term)| term).collect()
 }
 
+/// What a question of this cost and share costs for each time it is answered with no.
+fn before_false((cost, share): (f64, f64)) -> f64 {
+    cost / (1.0 - share).max(0.01)
+}
+
+/// The same for yes.
+fn before_true((cost, share): (f64, f64)) -> f64 {
+    cost / share.max(0.001)
+}
+
 /// Cost and share of a tree.
-fn estimate(node: &Node, estimates: &[Estimate]) -> (f64, f64) {
+pub(crate) fn estimate(node: &Node, estimates: &[Estimate]) -> (f64, f64) {
     let of = |node: &Node| estimate(node, estimates);
     match node {
         Node::Constant(value) => (0.0, f64::from(u8::from(*value))),
@@ -476,13 +487,21 @@ fn estimate(node: &Node, estimates: &[Estimate]) -> (f64, f64) {
             let (cost, share) = of(inner);
             (cost, 1.0 - share)
         }
-        Node::And(terms) => terms
-            .iter()
-            .map(of)
-            .fold((0.0, 1.0), |(cost, share), term| (cost + term.0, share * term.1)),
-        Node::Or(terms) => terms.iter().map(of).fold((0.0, 0.0), |(cost, share), term| {
-            (cost + term.0, (share + term.1).min(0.95))
-        }),
+        // Cheap and decisive terms come first, and those behind are only asked when these leave it open.
+        Node::And(terms) => {
+            let mut all: Vec<(f64, f64)> = terms.iter().map(of).collect();
+            all.sort_by(|left, right| before_false(*left).total_cmp(&before_false(*right)));
+            all.into_iter().fold((0.0, 1.0), |(cost, share), term| {
+                (cost + share * term.0, share * term.1)
+            })
+        }
+        Node::Or(terms) => {
+            let mut all: Vec<(f64, f64)> = terms.iter().map(of).collect();
+            all.sort_by(|left, right| before_true(*left).total_cmp(&before_true(*right)));
+            all.into_iter().fold((0.0, 0.0), |(cost, share), term| {
+                (cost + (1.0 - share) * term.0, (share + term.1).min(0.95))
+            })
+        }
         Node::AtLeast(_, terms) => (terms.iter().map(|term| of(term).0).sum(), 0.3),
     }
 }

@@ -38,6 +38,9 @@ pub(crate) trait Source {
     /// text. What it finds in other fields does not count.
     fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, hit: impl FnMut(Item, PatternId) -> bool) -> bool;
 
+    /// A length that no text of the field exceeds, in bytes.
+    fn longest(&self, item: Item) -> usize;
+
     /// Appends bytes that are the same only for fields with the same values. False when it is not worth it.
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool;
 }

@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::ast::{Expr, Op, Subject, Test};
-use crate::engine::index::gram;
+use crate::engine::index::{Anchor, gram};
 use crate::pattern::{Shape, Token, fold};
 
 /// Number of counters for four-byte pieces; a power of two.
@@ -20,6 +20,21 @@ pub(crate) struct Statistics {
     /// Uses of a whole-value or end-of-value text in a field, and of all such texts in the field.
     uses: FxHashMap<Box<str>, FxHashMap<Box<str>, u32>>,
     totals: FxHashMap<Box<str>, u32>,
+    /// Of these texts, how many end with so many bytes, by field.
+    ends: FxHashMap<Box<str>, FxHashMap<End, u32>>,
+}
+
+/// The last bytes of a text, and how many they are.
+type End = (u64, usize);
+
+/// Longest end that is counted: what is common to values is short, such as `.exe`.
+const MAX_END: usize = 6;
+
+fn end(text: &str, length: usize) -> Option<End> {
+    let bytes = text.as_bytes();
+    let last = bytes.get(bytes.len().checked_sub(length)?..)?;
+    let packed = last.iter().fold(0, |packed, byte| packed << 8 | u64::from(*byte));
+    Some((packed, length))
 }
 
 impl Statistics {
@@ -56,10 +71,19 @@ impl Statistics {
                     if !self.uses.contains_key(field) {
                         self.uses.insert(field.into(), FxHashMap::default());
                         self.totals.insert(field.into(), 0);
+                        self.ends.insert(field.into(), FxHashMap::default());
                     }
                     if let (Some(uses), Some(total)) = (self.uses.get_mut(field), self.totals.get_mut(field)) {
                         *uses.entry(fold(text).into_boxed_str()).or_default() += 1;
                         *total += 1;
+                    }
+                    if let (Shape::Exact(text) | Shape::Suffix(text), Some(ends)) =
+                        (&pattern.shape, self.ends.get_mut(field))
+                    {
+                        let text = fold(text);
+                        for end in (1..=MAX_END).map_while(|length| end(&text, length)) {
+                            *ends.entry(end).or_default() += 1;
+                        }
                     }
                 }
             }
@@ -124,16 +148,18 @@ impl Statistics {
     }
 
     /// Estimated share of events in which the field is, starts with or ends with the folded text.
-    pub(crate) fn share_of_value(&self, field: Option<&str>, text: &str) -> f64 {
+    pub(crate) fn share_of_value(&self, field: Option<&str>, anchor: Option<Anchor>, text: &str) -> f64 {
         let Some(field) = field else {
             return self.share_of_literal(text);
         };
-        let uses = self
-            .uses
-            .get(field)
-            .and_then(|uses| uses.get(text))
-            .copied()
-            .unwrap_or(0);
+        let uses = match end(text, text.len()) {
+            // Texts that end with it are as good as the text itself.
+            Some(end) if anchor == Some(Anchor::End) && text.len() <= MAX_END => {
+                self.ends.get(field).and_then(|ends| ends.get(&end))
+            }
+            _ => self.uses.get(field).and_then(|uses| uses.get(text)),
+        };
+        let uses = uses.copied().unwrap_or(0);
         let total = self.totals.get(field).copied().unwrap_or(0);
         (f64::from(uses) + 0.5) / (f64::from(total) + 8.0)
     }

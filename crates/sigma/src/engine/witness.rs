@@ -6,13 +6,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::ast::Op;
 use crate::engine::index::longest_plain;
 use crate::engine::predicate::Kind;
-use crate::engine::program::{Interner, Node};
+use crate::engine::program::{Interner, Node, estimate};
 use crate::engine::slots::{ANY, Slot};
 
 /// Share of events that have a field, for want of anything better.
 const PRESENT: f64 = 0.9;
-/// Time it takes to evaluate a candidate in vain, in nanoseconds, roughly.
-const EVALUATION: f64 = 90.0;
+/// Time it takes to begin with a candidate, in nanoseconds, roughly.
+const CANDIDATE: f64 = 30.0;
 
 /// How fast texts of a length are looked for in a field: all as fast as the shortest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +62,7 @@ pub(crate) fn witnesses(nodes: &[&Node], interner: &Interner<'_>) -> Vec<Option<
         folded: FxHashSet::default(),
         closed: FxHashSet::default(),
     };
+    let costs: Vec<f64> = nodes.iter().map(|node| estimate(node, &interner.estimates).0).collect();
     let mut chosen: Vec<Option<Set>> = nodes.iter().map(|node| search.of(node)).collect();
     for set in chosen.iter().flatten() {
         for witness in &set.witnesses {
@@ -100,7 +101,8 @@ pub(crate) fn witnesses(nodes: &[&Node], interner: &Interner<'_>) -> Vec<Option<
                         .and_then(|set| set.as_ref())
                         .map_or(0.0, |set| set.share);
                     let other = other.as_ref().map_or(2.0, |set| set.share);
-                    (other - own) * EVALUATION
+                    let cost = costs.get(*rule).copied().unwrap_or_default();
+                    (other - own) * (CANDIDATE + cost)
                 })
                 .sum();
             if loss > level.cost() {

@@ -239,6 +239,15 @@ impl Source for JsonEvent<'_> {
         true
     }
 
+    #[inline]
+    fn longest(&self, item: Item) -> usize {
+        match self.members.values.get(item as usize) {
+            // What is escaped is written longer than it is.
+            Some(Raw::Text { start, end }) => (end - start) as usize,
+            _ => usize::MAX,
+        }
+    }
+
     /// As it is written: what is written differently is taken apart twice, which is only slower.
     #[inline]
     fn identity(&self, item: Item, out: &mut Vec<u8>) -> bool {
