@@ -97,6 +97,7 @@ impl Bucket {
             .zip(&nodes)
             .map(|(source, (detection, gate))| (source.rule, code.add(detection, gate, &interner.estimates)))
             .collect();
+        code.settle(&interner.predicates);
         layout.finish(interner, rules, code)
     }
 

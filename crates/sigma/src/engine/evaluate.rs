@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::ast::{FieldRef, Op};
 use crate::engine::bucket::{Bucket, FieldIndex, Posting};
 use crate::engine::observer::Observer;
-use crate::engine::predicate::{Kind, Predicate};
-use crate::engine::program::{ACCEPT, COUNT, REJECT};
+use crate::engine::predicate::{By, Kind, Predicate};
+use crate::engine::program::{ACCEPT, COUNT, REJECT, Step};
 use crate::engine::scratch::{Bound, Found, ItemInfo, Range, Texts, Work};
 use crate::engine::slots::{ANY, Slot};
 use crate::engine::source::{Item, Source};
@@ -177,18 +177,27 @@ impl<S: Source> Evaluation<'_, S> {
 
     /// Follows a chain to its end.
     fn holds(&mut self, start: u32) -> bool {
-        self.holds_by(start, &mut Self::predicate)
+        self.holds_by(start, &mut Self::answer)
+    }
+
+    #[inline]
+    fn answer(&mut self, step: Step) -> bool {
+        match step.by {
+            By::Ends(slot) => !self.matched(slot).is_empty() && self.predicate(step.ask),
+            By::Index => self.work.found.recall(step.ask) == Some(true),
+            By::Value => self.predicate(step.ask),
+        }
     }
 
     /// The same, where `ask` answers predicates.
-    pub(crate) fn holds_by(&mut self, start: u32, ask: &mut impl FnMut(&mut Self, u32) -> bool) -> bool {
+    pub(crate) fn holds_by(&mut self, start: u32, ask: &mut impl FnMut(&mut Self, Step) -> bool) -> bool {
         let mut at = start;
         while at < REJECT {
             let Some(step) = self.bucket.code.steps.get(at as usize).copied() else {
                 return false;
             };
             let answer = if step.ask & COUNT == 0 {
-                ask(self, step.ask)
+                ask(self, step)
             } else {
                 self.at_least(step.ask & !COUNT, ask)
             };
@@ -198,7 +207,7 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// Counts inside counts are as deep as conditions may be nested, which is not deep.
-    fn at_least(&mut self, number: u32, ask: &mut impl FnMut(&mut Self, u32) -> bool) -> bool {
+    fn at_least(&mut self, number: u32, ask: &mut impl FnMut(&mut Self, Step) -> bool) -> bool {
         let Some(count) = self.bucket.code.counts.get(number as usize) else {
             return false;
         };

@@ -25,6 +25,15 @@ pub(crate) struct Predicate {
 }
 
 impl Predicate {
+    /// Where the answer comes from.
+    pub(crate) fn by(&self) -> By {
+        match &self.kind {
+            Kind::Anchored(_) => By::Ends(self.slot),
+            Kind::Contains(_) | Kind::Globs { .. } | Kind::Op { .. } if self.indexed => By::Index,
+            Kind::Contains(_) | Kind::Globs { .. } | Kind::Op { .. } => By::Value,
+        }
+    }
+
     /// Whether the answer is the same wherever the field in its slot has the same value.
     pub(crate) fn depends_on_one_field(&self) -> bool {
         let compares_fields = matches!(
@@ -36,6 +45,17 @@ impl Predicate {
         );
         self.slot != ANY && !compares_fields
     }
+}
+
+/// Where the answer to a question comes from. Most questions of a chain are answered without looking at the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The anchored texts found in the field of a slot: no, when there are none.
+    Ends(Slot),
+    /// What the index found.
+    Index,
+    /// The value, or a count of other answers.
+    Value,
 }
 
 /// What is asked.

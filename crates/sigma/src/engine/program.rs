@@ -4,10 +4,11 @@ use rustc_hash::FxHashMap;
 
 use crate::ast::{Expr, Op, Subject, Test};
 use crate::engine::index::{Anchor, PatternId};
-use crate::engine::predicate::{Kind, Predicate, Search};
+use crate::engine::predicate::{By, Kind, Predicate, Search};
 use crate::engine::required::{Required, required};
 use crate::engine::slots::{ANY, Names, Slot, Slots};
 use crate::engine::statistics::Statistics;
+use crate::engine::witness::PRESENT;
 use crate::pattern::{Pattern as Glob, Shape};
 
 /// An expression over predicates.
@@ -252,7 +253,7 @@ impl<'a> Interner<'a> {
     /// Estimated share of values that have one of the texts in them and pass further tests.
     fn share_of_any(&self, texts: &[String]) -> f64 {
         let all: f64 = texts.iter().map(|text| self.statistics.share_of_literal(text)).sum();
-        all.min(0.7)
+        all.min(0.95)
     }
 
     /// The texts as patterns that are looked for anywhere.
@@ -277,7 +278,8 @@ impl<'a> Interner<'a> {
         let is_regex = matches!(test.op, Op::Regex(_));
         let needs = literals
             .as_ref()
-            .filter(|_| is_regex)
+            // What is in nearly every value need not be looked for.
+            .filter(|_| is_regex && share < PRESENT)
             .map(|texts| Search::new(texts.iter().map(String::as_str)));
         let literals = literals.map(|texts| self.anywhere(slot, &texts));
         let estimate = Estimate {
@@ -391,6 +393,7 @@ pub(crate) struct Step {
     pub(crate) ask: u32,
     pub(crate) yes: u32,
     pub(crate) no: u32,
+    pub(crate) by: By,
 }
 
 /// Whether at least so many chains end in [`ACCEPT`].
@@ -412,6 +415,17 @@ impl Code {
     pub(crate) fn add(&mut self, detection: &Node, gate: &Node, estimates: &[Estimate]) -> u32 {
         let gate = self.chain(gate, ACCEPT, REJECT, estimates);
         self.chain(detection, gate, REJECT, estimates)
+    }
+
+    /// Notes with each question where its answer comes from.
+    pub(crate) fn settle(&mut self, predicates: &[Predicate]) {
+        for step in &mut self.steps {
+            if step.ask & COUNT == 0
+                && let Some(predicate) = predicates.get(step.ask as usize)
+            {
+                step.by = predicate.by();
+            }
+        }
     }
 
     fn chain(&mut self, node: &Node, yes: u32, no: u32, estimates: &[Estimate]) -> u32 {
@@ -451,7 +465,12 @@ impl Code {
     }
 
     fn step(&mut self, ask: u32, yes: u32, no: u32) -> u32 {
-        self.steps.push(Step { ask, yes, no });
+        self.steps.push(Step {
+            ask,
+            yes,
+            no,
+            by: By::Value,
+        });
         u32::try_from(self.steps.len() - 1).unwrap_or(REJECT)
     }
 }

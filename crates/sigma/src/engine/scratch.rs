@@ -122,6 +122,11 @@ pub(crate) struct Range {
 }
 
 impl Range {
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.first == self.end
+    }
+
     pub(crate) fn positions(self) -> std::ops::Range<usize> {
         self.first as usize..self.end as usize
     }

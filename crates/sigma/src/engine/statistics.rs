@@ -130,6 +130,9 @@ impl Statistics {
     pub(crate) fn share_of_literal(&self, text: &str) -> f64 {
         let bytes = text.as_bytes();
         let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX).min(40);
+        if let [b'0'..=b'9' | b'a'..=b'z'] = bytes {
+            return 0.9;
+        }
         if bytes.len() < 4 {
             return 0.5 * 0.7_f64.powi(length);
         }

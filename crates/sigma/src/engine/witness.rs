@@ -10,7 +10,7 @@ use crate::engine::program::{Interner, Node, estimate};
 use crate::engine::slots::{ANY, Slot};
 
 /// Share of events that have a field, for want of anything better.
-const PRESENT: f64 = 0.9;
+pub(crate) const PRESENT: f64 = 0.9;
 /// Time it takes to begin with a candidate, in nanoseconds, roughly.
 const CANDIDATE: f64 = 30.0;
 
@@ -194,6 +194,7 @@ impl Search<'_, '_> {
         let predicate = self.interner.predicates.get(number as usize)?;
         let estimate = self.interner.estimates.get(number as usize)?;
         let is_found = estimate.literals.is_some()
+            && estimate.share < PRESENT
             && (self.closed.is_empty()
                 || !self
                     .resources_of(number)

@@ -14,6 +14,7 @@ use crate::engine::keys::Keys;
 use crate::engine::observer::{Nothing, Observer};
 use crate::engine::part::Part;
 use crate::engine::profile::Counters;
+use crate::engine::program::Step;
 use crate::engine::scratch::{Bound, ItemInfo, Work};
 use crate::engine::slots::Names;
 use crate::engine::source::Item;
@@ -287,7 +288,8 @@ impl<C: Columns> RowEvaluation<'_, '_, '_, C> {
         }
         let (bucket, shape, columns, numbers) = (self.bucket, self.shape, &self.table.columns, self.table.numbers());
         let (memory, position) = (&mut *self.memory, self.position);
-        let mut ask = |evaluation: &mut Evaluation<'_, Row<'_>>, number: u32| {
+        let mut ask = |evaluation: &mut Evaluation<'_, Row<'_>>, step: Step| {
+            let number = step.ask;
             if let Some(known) = evaluation.work.found.recall(number) {
                 return known;
             }

@@ -1,10 +1,16 @@
 //! Texts that a whole value is, starts with or ends with: found by hashes of the value's ends, whatever their number.
 
+use rustc_hash::FxHashMap;
+
 use crate::engine::hash::{mixed, same, word_of};
 use crate::engine::index::PatternId;
 
 /// Lengths of ends that are hashed. A text counts under the longest that is not longer than itself.
 const LENGTHS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
+/// Lengths that may be the longest: the fewer lengths, the fewer hashes for each value.
+const LONGEST: [usize; 3] = [8, 12, 16];
+/// Most texts that may be compared for one hash before a longer one is worth making.
+const MOST_ALIKE: usize = 8;
 
 /// Bits of the filter for each text: so many lookups of a random value are in vain.
 const SPARSENESS: usize = 16;
@@ -125,11 +131,11 @@ fn keep_last(word: u64, bytes: usize) -> u64 {
     }
 }
 
-fn key(anchor: Anchor, literal: &[u8]) -> (u64, usize) {
+fn key(anchor: Anchor, literal: &[u8], longest: usize) -> (u64, usize) {
     let length = LENGTHS
         .into_iter()
         .rev()
-        .find(|length| *length <= literal.len())
+        .find(|length| *length <= literal.len().min(longest))
         .unwrap_or(0);
     let ends = Ends::of(literal);
     match anchor {
@@ -139,12 +145,30 @@ fn key(anchor: Anchor, literal: &[u8]) -> (u64, usize) {
     }
 }
 
+/// The length from which on longer ends do not tell texts apart much better.
+fn longest(patterns: &[(PatternId, Anchor, &str)], anchor: Anchor) -> usize {
+    let fits = |longest: &usize| {
+        let mut alike: FxHashMap<u64, usize> = FxHashMap::default();
+        patterns.iter().filter(|pattern| pattern.1 == anchor).all(|(.., text)| {
+            let count = alike.entry(key(anchor, text.as_bytes(), *longest).0).or_default();
+            *count += 1;
+            *count <= MOST_ALIKE
+        })
+    };
+    LONGEST.into_iter().find(fits).unwrap_or(LONGEST[2])
+}
+
 impl Anchored {
     pub(crate) fn build(patterns: &[(PatternId, Anchor, &str)]) -> Self {
+        let (longest_start, longest_end) = (longest(patterns, Anchor::Start), longest(patterns, Anchor::End));
         let mut sorted: Vec<(u64, usize, &(PatternId, Anchor, &str))> = patterns
             .iter()
             .map(|pattern| {
-                let (hash, length) = key(pattern.1, pattern.2.as_bytes());
+                let longest = match pattern.1 {
+                    Anchor::Whole | Anchor::Start => longest_start,
+                    Anchor::End => longest_end,
+                };
+                let (hash, length) = key(pattern.1, pattern.2.as_bytes(), longest);
                 (hash, length, pattern)
             })
             .collect();
