@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use model::event::MAX_NAME;
 use rustc_hash::FxHashMap;
 
-use crate::engine::hash::{hash, same};
+use crate::engine::hash::{hash, mixed, same, word_of};
 use crate::engine::scratch::ItemInfo;
 use crate::engine::slots::{Names, UNKNOWN, is_searched_by_keywords};
 
 /// Most nodes that are remembered.
 const MAX_NODES: usize = 16_384;
-/// How many nodes that once came next are remembered, told apart by their names' lengths and ends; a power of two.
-const WAYS: usize = 16;
+/// Cells for what once came behind which node; a power of two.
+const CELLS: usize = 8192;
 
 /// A name at a place: number of its node.
 pub(crate) type NodeId = u32;
@@ -40,8 +40,8 @@ struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     nodes: Vec<Node>,
-    /// What once came behind each node. A node knows itself what came last.
-    next: Vec<[NodeId; WAYS]>,
+    /// What once came behind a node under a name, by a hash of both. What came last, a node knows itself.
+    behind: Vec<NodeId>,
     /// The names of all nodes, each between quotes. Those of one kind of events are beside each other.
     keys: Vec<u8>,
     /// The whole path of each node, with dots.
@@ -57,6 +57,7 @@ impl Layout {
     pub(crate) fn reset(&mut self, seed: u64) {
         *self = Self {
             seed,
+            behind: vec![NodeId::MAX; CELLS],
             ..Self::default()
         };
         let info = ItemInfo {
@@ -72,7 +73,6 @@ impl Layout {
         self.keys.extend_from_slice(key);
         self.keys.push(b'"');
         self.paths.push(path);
-        self.next.push([NodeId::MAX; WAYS]);
         self.nodes.push(Node {
             parent,
             next: NodeId::MAX,
@@ -109,7 +109,7 @@ impl Layout {
         if self.is(last, parent, key) {
             return Some(last);
         }
-        let number = *self.next.get(previous as usize)?.get(way(key))?;
+        let number = *self.behind.get(cell(previous, key))?;
         let number = if self.is(number, parent, key) {
             number
         } else {
@@ -167,7 +167,7 @@ impl Layout {
             Some(number) => number,
             None => self.add(names, parent, key, hash)?,
         };
-        *self.next.get_mut(previous as usize)?.get_mut(way(key))? = number;
+        *self.behind.get_mut(cell(previous, key))? = number;
         Some(number)
     }
 
@@ -198,12 +198,13 @@ impl Layout {
     }
 }
 
-/// Which of the nodes that once came next is tried for a name.
+/// Where in [`Layout::behind`] a name behind a node is.
 #[inline]
-fn way(key: &[u8]) -> usize {
-    let end = key.last().copied().unwrap_or(0);
-    let middle = key.get(key.len() / 2).copied().unwrap_or(0);
-    (key.len() ^ usize::from(end) ^ usize::from(middle) << 1 ^ usize::from(middle) >> 2) % WAYS
+fn cell(previous: NodeId, key: &[u8]) -> usize {
+    let last = key.get(key.len().saturating_sub(8)..).unwrap_or_default();
+    #[allow(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+    let hash = mixed(u64::from(previous), word_of(key), word_of(last)) as usize;
+    (hash ^ key.len()) % CELLS
 }
 
 fn small(length: usize) -> u32 {

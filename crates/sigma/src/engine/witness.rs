@@ -194,7 +194,8 @@ impl Search<'_, '_> {
         let predicate = self.interner.predicates.get(number as usize)?;
         let estimate = self.interner.estimates.get(number as usize)?;
         let is_found = estimate.literals.is_some()
-            && estimate.share < PRESENT
+            // For one of many texts the estimate is their sum, which is too much.
+            && (estimate.share < PRESENT || matches!(predicate.kind, Kind::Contains(_)))
             && (self.closed.is_empty()
                 || !self
                     .resources_of(number)
