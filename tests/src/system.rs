@@ -326,7 +326,16 @@ impl System {
     /// # Errors
     /// When it does not stop or start in time.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.restart_after(|_| Ok(())).await
+    }
+
+    /// [`System::restart`] with something to be done to the data directory in between.
+    ///
+    /// # Errors
+    /// When it does not stop or start in time, or that fails.
+    pub async fn restart_after(&mut self, between: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.interrupt().await?;
+        between(&self.data())?;
         let (process, up) = launch(self.dir.path(), &self.options).await?;
         self.rest = rest_client(&up)?;
         self.process = Some(process);

@@ -49,22 +49,21 @@ pub struct Held {
     renewed: Instant,
 }
 
-/// Takes a duty unless somebody else has it. `owner` names who does it, for people.
+/// Takes a duty unless somebody else has it. Who had it under the same name of `owner` is a predecessor that died.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn take(store: &Store, duty: Duty, owner: &str) -> Result<Option<Held>, Error> {
     let free = doc! { "$or": [
         { "$lte": ["$until", "$$NOW"] },
+        { "$eq": ["$owner", { "$literal": owner }] },
         { "$eq": [{ "$type": "$fence" }, "missing"] },
     ] };
     let taken_or = |taken: Bson, kept: &str| doc! { "$cond": [free.clone(), taken, kept] };
-    // Tells this process from others of the same name.
-    let owner = format!("{owner}/{}", uuid::Uuid::new_v4());
     let update = vec![doc! { "$set": {
         "fence": taken_or(doc! { "$add": [{ "$ifNull": ["$fence", 0_i64] }, 1_i64] }.into(), "$fence"),
         "until": taken_or(doc! { "$add": ["$$NOW", millis(TTL)] }.into(), "$until"),
-        "owner": taken_or(doc! { "$literal": &owner }.into(), "$owner"),
+        "owner": taken_or(doc! { "$literal": owner }.into(), "$owner"),
     } }];
     let renewed = Instant::now();
     let after = store
@@ -80,7 +79,7 @@ pub async fn take(store: &Store, duty: Duty, owner: &str) -> Result<Option<Held>
         Err(Error::Duplicate(_)) => None,
         Err(error) => return Err(error),
     };
-    let mine = after.filter(|after| after.get_str("owner").ok() == Some(owner.as_str()));
+    let mine = after.filter(|after| after.get_str("owner").ok() == Some(owner));
     let Some(mine) = mine else { return Ok(None) };
     let fence = mine
         .get_i64("fence")
@@ -88,7 +87,7 @@ pub async fn take(store: &Store, duty: Duty, owner: &str) -> Result<Option<Held>
     Ok(Some(Held {
         store: store.clone(),
         duty,
-        owner,
+        owner: owner.to_owned(),
         fence,
         renewed,
     }))

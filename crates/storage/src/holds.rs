@@ -159,7 +159,9 @@ pub async fn place(store: &Store, new: NewHold) -> Result<Placed, Error> {
         },
         None => insert(store, new).await?,
     };
-    let held = duties::take_soon(store, Duty::Retention, &hold.by, PATIENCE).await?;
+    // A name of its own: two that place holds at once are not one that died.
+    let owner = format!("{}/{}", hold.by, Uuid::new_v4());
+    let held = duties::take_soon(store, Duty::Retention, &owner, PATIENCE).await?;
     let held = held.ok_or_else(|| Error::invalid("retention", "to end its pass soon"))?;
     let applied = apply_everywhere(store, &hold).await;
     held.release().await?;

@@ -108,12 +108,11 @@ impl Manifest {
         sync_dir(dir)
     }
 
+    /// The chunk of a day, tenant and partition; a new one when there is none.
     pub(super) fn chunk(&mut self, day: &str, tenant: &str, partition: u16) -> &mut Chunk {
-        let known = self
-            .chunks
-            .iter()
-            .position(|chunk| chunk.day == day && chunk.tenant == tenant && chunk.partition == partition);
-        let index = known.unwrap_or_else(|| {
+        let is_it = |chunk: &Chunk| chunk.day == day && chunk.tenant == tenant && chunk.partition == partition;
+        let index = self.chunks.iter().position(is_it).unwrap_or(self.chunks.len());
+        if index == self.chunks.len() {
             self.chunks.push(Chunk {
                 day: day.to_owned(),
                 tenant: tenant.to_owned(),
@@ -122,8 +121,8 @@ impl Manifest {
                 complete: false,
                 deleted: false,
             });
-            self.chunks.len() - 1
-        });
+        }
+        #[allow(clippy::indexing_slicing, reason = "it was found, or pushed just before")]
         &mut self.chunks[index]
     }
 }

@@ -74,12 +74,14 @@ struct Both {
 
 impl Both {
     async fn take(store: &Store) -> anyhow::Result<Self> {
+        // A name of its own: two archives at once are not one that died.
+        let owner = format!("{}/{}", actor(), uuid::Uuid::new_v4());
         let busy =
             "a collector, or another archive or restore, has been at the blocks for two minutes; try again later";
-        let retention = duties::take_soon(store, Duty::Retention, &actor(), PATIENCE)
+        let retention = duties::take_soon(store, Duty::Retention, &owner, PATIENCE)
             .await?
             .context(busy)?;
-        let compaction = match duties::take_soon(store, Duty::Compaction, &actor(), PATIENCE).await {
+        let compaction = match duties::take_soon(store, Duty::Compaction, &owner, PATIENCE).await {
             Ok(Some(compaction)) => compaction,
             Ok(None) | Err(_) => {
                 retention.release().await?;
