@@ -189,7 +189,8 @@ fn as_restored(raw: &RawDocumentBuf, how: Restore) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
     for (name, value) in raw.iter().flatten() {
         let name_text = name.as_str();
-        if !NOT_TAKEN.contains(&name_text) && !(how.detect && name_text == "done") {
+        let again = how.detect && name_text == "done";
+        if !again && !NOT_TAKEN.contains(&name_text) {
             document.append(name, value);
         }
     }

@@ -14,9 +14,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 const TRIES: u32 = 100;
 
 fn code(error: &mongodb::error::Error) -> Option<i32> {
-    match error.kind.as_ref() {
-        ErrorKind::Command(command) => Some(command.code),
-        _ => None,
+    if let ErrorKind::Command(command) = error.kind.as_ref() {
+        Some(command.code)
+    } else {
+        None
     }
 }
 
