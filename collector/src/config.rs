@@ -160,7 +160,7 @@ impl Retention {
         for (prefix, keep) in std::iter::once((String::new(), &policy.default)).chain(of_tenants) {
             if let Some((key, value)) = keep.mistake() {
                 let expected = format!("1 to {} days for a class of a-z, 0-9 and _", retention::MAX_DAYS);
-                return Err(ConfigError::value(&format!("retention.{prefix}{key}"), expected, value));
+                return Err(ConfigError::value(format!("retention.{prefix}{key}"), expected, value));
             }
         }
         if let Some(tenant) = policy.tenants.keys().find(|tenant| tenant.parse::<Tenant>().is_err()) {
