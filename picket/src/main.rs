@@ -16,6 +16,7 @@ mod database;
 mod durations;
 mod enrol;
 mod feeds;
+mod formats;
 mod hold;
 mod intel;
 mod node;
@@ -60,6 +61,9 @@ enum Command {
     /// Work with detection rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Work with log formats of your own
+    #[command(subcommand)]
+    Parsers(formats::Command),
     /// Keep rules from alerting on what is no finding
     #[command(subcommand)]
     Exceptions(rules::exceptions::Command),
@@ -149,6 +153,7 @@ fn main() -> ExitCode {
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
             Command::Rules(command) => rules::run(command).await,
+            Command::Parsers(command) => formats::run(&command),
             Command::Exceptions(command) => rules::exceptions::run(command).await,
             Command::Suppressions(command) => rules::suppressions::run(command).await,
             Command::Feeds(command) => feeds::run(*command).await,

@@ -107,6 +107,27 @@ fn words_columns_pairs_and_objects_become_fields() {
 }
 
 #[test]
+fn a_file_holds_its_own_tests() {
+    let table = format!(
+        "{SHOP}\n[[test]]\nline = '2026-11-21T10:00:00Z INFO order=O-1 from ::1 user \"b\"'\n\
+         expect = {{\"source.ip\" = \"::1\", \"user.name\" = \"c\", \"event.outcome\" = \"\"}}\n\
+         [[test]]\nline = \"x\"\n"
+    );
+    let trials = CustomParser::from_toml(&table)
+        .unwrap()
+        .try_out(check::observed())
+        .unwrap();
+    assert_eq!(trials[0].mistakes, ["user.name: expected \"c\", found \"b\""]);
+    assert_eq!(trials[1].mistakes, ["the line is not of this format"]);
+    assert!(
+        CustomParser::from_toml(SHOP)
+            .unwrap()
+            .try_out(check::observed())
+            .is_err()
+    );
+}
+
+#[test]
 fn a_parser_that_cannot_be_is_refused_with_the_reason() {
     for (text, expected) in [
         ("name = \"a b\"\ndataset = \"x.y\"", "name"),

@@ -96,7 +96,7 @@ fn expand(
             .map(String::as_str)
             .or_else(|| patterns::get(name))
             .ok_or_else(|| format!("text.grok: no pattern {name:?}"))?;
-        match field.map(|field| plain(field)) {
+        match field.map(plain) {
             Some(field) if depth == 0 || !field.is_empty() => {
                 into.push_str(&format!("(?P<g{}>", names.len()));
                 names.push((field, kind));

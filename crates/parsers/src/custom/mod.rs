@@ -6,6 +6,7 @@
 
 mod grok;
 mod patterns;
+mod trial;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -22,6 +23,8 @@ use crate::record::{Body, Parsed, RawRecord};
 use crate::scan::columns;
 use crate::syslog;
 use grok::Grok;
+
+pub use trial::Trial;
 
 /// Longest line, in bytes, that an own parser is asked about.
 pub const MAX_LINE: usize = 64 << 10;
@@ -48,6 +51,7 @@ pub struct CustomParser {
     shape: Shape,
     contains: Vec<String>,
     starts_with: Vec<String>,
+    tests: Vec<trial::Test>,
 }
 
 #[derive(Debug)]
@@ -100,6 +104,12 @@ impl CustomParser {
             ),
             None => None,
         };
+        let tests = match table.remove("test") {
+            Some(value) => value
+                .try_into()
+                .map_err(|error| CustomError(format!("test: {error}")))?,
+            None => Vec::new(),
+        };
         let rest = toml::to_string(&table).map_err(|error| CustomError(error.to_string()))?;
         let mapping = Mapping::parse(&rest).map_err(|error| CustomError(error.to_string()))?;
         let name_fits = !mapping.name.is_empty()
@@ -119,6 +129,7 @@ impl CustomParser {
                 shape: Shape::Object,
                 contains: Vec::new(),
                 starts_with: Vec::new(),
+                tests,
             });
         };
         let contains = std::mem::take(&mut text.contains);
@@ -128,6 +139,7 @@ impl CustomParser {
             shape: shape_of(text)?,
             contains,
             starts_with,
+            tests,
         })
     }
 
