@@ -14,10 +14,11 @@ use crate::wire::{put_len, put_planes, width_of};
 /// After this many texts it is decided whether a dictionary pays.
 const SAMPLE: usize = 512;
 
-/// Appends the values' layout to `out` and reports their words. Returns the layout's number.
-pub(crate) fn put(out: &mut Vec<u8>, values: &[&Value], collector: &mut Collector) -> u8 {
+/// Appends the layout of the column's values to `out` and reports their words. Returns the layout's number.
+pub(crate) fn put(out: &mut Vec<u8>, column: &RawColumn<'_>, collector: &mut Collector) -> u8 {
+    let values = column.values.as_slice();
     if let Some(texts) = all(values, Value::as_str) {
-        return put_strings(out, &texts, collector);
+        return put_strings(out, &texts, &column.rows, collector);
     }
     if let Some(numbers) = all(values, Value::as_i64) {
         integers::put(out, &numbers);
@@ -29,7 +30,7 @@ pub(crate) fn put(out: &mut Vec<u8>, values: &[&Value], collector: &mut Collecto
         }
         return encoding::INTEGERS;
     }
-    put_values(out, values, collector)
+    put_values(out, values, &column.rows, collector)
 }
 
 fn all<'a, T>(values: &[&'a Value], as_kind: impl Fn(&'a Value) -> Option<T>) -> Option<Vec<T>> {
@@ -38,13 +39,21 @@ fn all<'a, T>(values: &[&'a Value], as_kind: impl Fn(&'a Value) -> Option<T>) ->
     values.iter().map(|value| as_kind(value)).collect()
 }
 
-fn put_strings(out: &mut Vec<u8>, texts: &[&str], collector: &mut Collector) -> u8 {
+fn put_strings(out: &mut Vec<u8>, texts: &[&str], rows: &[u32], collector: &mut Collector) -> u8 {
+    let report = |collector: &mut Collector, texts: &[&str]| {
+        for (index, text) in texts.iter().enumerate() {
+            collector.at(index);
+            collector.text(text);
+        }
+    };
     let Some((dictionary, indexes)) = string_dictionary(texts) else {
-        texts.iter().for_each(|text| collector.text(text));
+        report(collector, texts);
+        collector.finish(rows, None);
         strings::put(out, texts.iter().copied());
         return encoding::STRINGS;
     };
-    dictionary.iter().for_each(|text| collector.text(text));
+    report(collector, &dictionary);
+    collector.finish(rows, Some(&indexes));
     put_len(out, dictionary.len());
     put_indexes(out, dictionary.len(), &indexes);
     strings::put(out, dictionary.iter().copied());
@@ -79,7 +88,7 @@ fn put_indexes(out: &mut Vec<u8>, size: usize, indexes: &[u32]) {
     put_planes(out, width, indexes.iter().map(|index| u64::from(*index)));
 }
 
-fn put_values(out: &mut Vec<u8>, values: &[&Value], collector: &mut Collector) -> u8 {
+fn put_values(out: &mut Vec<u8>, values: &[&Value], rows: &[u32], collector: &mut Collector) -> u8 {
     let mut numbers = FxHashMap::<Box<[u8]>, u32>::default();
     let mut dictionary = Vec::new();
     let mut indexes = Vec::with_capacity(values.len());
@@ -96,6 +105,7 @@ fn put_values(out: &mut Vec<u8>, values: &[&Value], collector: &mut Collector) -
                     let number = numbers.len() as u32;
                     numbers.insert(scratch.as_slice().into(), number);
                     dictionary.extend_from_slice(&scratch);
+                    collector.at(number as usize);
                     collector.value(value);
                     number
                 }
@@ -104,6 +114,7 @@ fn put_values(out: &mut Vec<u8>, values: &[&Value], collector: &mut Collector) -
         }
         indexes.push(previous_number);
     }
+    collector.finish(rows, Some(&indexes));
     if numbers.len() == values.len() && values.len() > 1 {
         out.extend_from_slice(&dictionary);
         return encoding::VALUES;
@@ -148,22 +159,19 @@ pub(crate) fn put_prefixes(
     if saved == 0 {
         return false;
     }
-    for ((flag, prefix), value) in flags.iter().zip(&prefixes).zip(&column.values) {
-        // A word that spans the cut is in neither part.
-        let cut_in_word = *flag == 1 && prefix.chars().next_back().is_some_and(char::is_alphanumeric);
-        if cut_in_word || ends_in_address(prefix) {
+    for (index, ((flag, prefix), value)) in flags.iter().zip(&prefixes).zip(&column.values).enumerate() {
+        collector.at(index);
+        // What spans the cut, a word or an address however it is written, is in neither part.
+        let is_cut = *flag == 1 && prefix.chars().next_back().is_some_and(|last| !last.is_whitespace());
+        if is_cut {
             collector.value(value);
         } else {
             collector.text(prefix);
         }
     }
+    collector.finish(&column.rows, None);
     put_len(out, base_number as usize);
     out.extend_from_slice(&flags);
     strings::put(out, prefixes.into_iter());
     true
-}
-
-/// Whether an address could go on after the text.
-fn ends_in_address(prefix: &str) -> bool {
-    matches!(prefix.as_bytes().last(), Some(b'.' | b':'))
 }

@@ -1,8 +1,11 @@
 //! Bytes to events, or to one column of them.
 
-use model::event::FieldName;
-use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, ecs};
+use std::net::IpAddr;
 
+use model::event::FieldName;
+use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp};
+
+use crate::addresses;
 use crate::budget::Budget;
 use crate::by_column::ByColumn;
 use crate::column::Column;
@@ -10,10 +13,10 @@ use crate::column_decoding::{self, Data, Wanted};
 use crate::encode::NUMBERING_BYTES;
 use crate::error::DecodeError;
 use crate::frame;
+use crate::head::{Directory, Head};
 use crate::integers;
-use crate::layout::{
-    FIELD_BYTES, MAGIC, MAX_COLUMNS, MAX_EVENTS, PREAMBLE, TRAILER, VERSION, encoding, heap_bytes, section,
-};
+use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, heap_bytes, section};
+use crate::piece::Piece;
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
 use crate::view::{OfRow, View, Views};
@@ -28,6 +31,7 @@ pub struct Block<'a> {
     max_time: Timestamp,
     ids: &'a [u8],
     times: &'a [u8],
+    addresses: Option<&'a [u8]>,
     columns: Vec<Entry<'a>>,
     /// Names and values of the fields without a column.
     overflow: Option<[Entry<'a>; 2]>,
@@ -39,9 +43,15 @@ pub struct Block<'a> {
 #[derive(Clone, Debug)]
 struct Entry<'a> {
     name: FieldName,
-    encoding: u8,
+    /// `None` where only a part of the block is at hand, without this column.
+    piece: Option<Piece<'a>>,
     count: usize,
-    frame: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn piece(&self) -> Result<&Piece<'a>, DecodeError> {
+        self.piece.as_ref().ok_or(DecodeError::NotAtHand)
+    }
 }
 
 /// A column unpacked.
@@ -69,8 +79,7 @@ impl Values<'_> {
     }
 }
 
-const TWICE: DecodeError = DecodeError::Malformed("a section occurs twice");
-const MISSING: DecodeError = DecodeError::Malformed("a section is missing");
+const MISSING: DecodeError = DecodeError::Malformed("there is no such column");
 
 impl<'a> Block<'a> {
     /// Checks the bytes and reads what events there are.
@@ -78,56 +87,110 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When the bytes are not a block, not one of this version, changed, cut off or contradictory.
     pub fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut sections = checked_sections(bytes)?;
-        let mut known: [Option<&[u8]>; section::DATA as usize + 1] = [None; section::DATA as usize + 1];
-        while !sections.is_empty() {
-            let kind = sections.byte()?;
-            let len = sections.len()?;
-            let content = sections.take(len)?;
-            if let Some(slot) = known.get_mut(usize::from(kind))
-                && slot.replace(content).is_some()
-            {
-                return Err(TWICE);
-            }
+        let (head, rest) = Head::get(bytes)?;
+        let mut budget = Budget::new();
+        let directory = head.directory(&mut budget)?;
+        let mut data = Reader::new(rest, "columns");
+        let mut lens = directory.columns.iter().map(|(_, len)| *len);
+        let pieces: Vec<&[u8]> = lens.try_fold(Vec::new(), |mut pieces, len| {
+            pieces.push(data.take(len)?);
+            Ok::<_, DecodeError>(pieces)
+        })?;
+        let overflow = match directory.overflow {
+            Some((_, [names, values])) => Some([data.take(names)?, data.take(values)?]),
+            None => None,
+        };
+        if !data.is_empty() {
+            return Err(DecodeError::Malformed("something follows the columns"));
         }
-        let content = |kind: u8| known[usize::from(kind)].ok_or(MISSING);
+        let mut pieces = pieces.into_iter();
+        Self::put_together(&head, directory, |_| pieces.next(), overflow, budget)
+    }
 
-        let mut header = Reader::new(content(section::HEADER)?, "header");
+    /// Checks the head of a block, and what columns of it are at hand ([`crate::split`] says what these are): those that
+    /// `column` has by their field's name. Whatever needs another one is refused with [`DecodeError::NotAtHand`].
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn of_parts(head: &'a [u8], column: impl FnMut(&str) -> Option<&'a [u8]>) -> Result<Self, DecodeError> {
+        let (head, rest) = Head::get(head)?;
+        if !rest.is_empty() {
+            return Err(DecodeError::Malformed("something follows the head"));
+        }
+        let mut budget = Budget::new();
+        let directory = head.directory(&mut budget)?;
+        Self::put_together(&head, directory, column, None, budget)
+    }
+
+    fn put_together(
+        head: &Head<'a>,
+        directory: Directory,
+        mut column: impl FnMut(&str) -> Option<&'a [u8]>,
+        overflow: Option<[&'a [u8]; 2]>,
+        mut budget: Budget,
+    ) -> Result<Self, DecodeError> {
+        const WRONG_COUNT: DecodeError = DecodeError::Malformed("a column's number of values is wrong");
+        let mut header = Reader::new(head.section(section::HEADER)?, "header");
         let count = header.len()?;
         if !(1..=MAX_EVENTS).contains(&count) {
             return Err(DecodeError::Malformed("the number of events is out of range"));
         }
         let min_time = Timestamp(unzigzag(header.varint()?));
         let max_time = Timestamp(unzigzag(header.varint()?));
-        let mut budget = Budget::new();
-        let directory = frame::get(content(section::COLUMNS)?, &mut budget)?;
-        let mut directory = Reader::new(&directory, "directory");
-        let mut data = Reader::new(content(section::DATA)?, "columns");
-        let mut columns = read_columns(&mut directory, &mut data, &mut budget)?;
-        let mut overflow = read_overflow(&mut directory, &mut data)?;
-        let shapes = frame::get(content(section::SHAPES)?, &mut budget)?;
-        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, columns.len(), &mut budget)?;
-        let (counts, overflow_count) = shapes.counts(columns.len());
-        for (column, count) in columns.iter_mut().zip(counts) {
-            column.count = count;
+        let shapes = frame::get(head.section(section::SHAPES)?, &mut budget)?;
+        let names = directory.columns.len();
+        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, names, &mut budget)?;
+        let (counts, overflow_count) = shapes.counts(names);
+        budget.take_items::<Entry<'_>>(names)?;
+        let entry = |name: FieldName, bytes: Option<&'a [u8]>, count: usize| {
+            let piece = bytes.map(Piece::get).transpose()?;
+            if piece.as_ref().is_some_and(|piece| piece.count != count) {
+                return Err(WRONG_COUNT);
+            }
+            Ok(Entry { name, piece, count })
+        };
+        let mut columns = Vec::with_capacity(names);
+        for ((name, _), count) in directory.columns.into_iter().zip(counts) {
+            let bytes = column(&name);
+            columns.push(entry(name, bytes, count)?);
         }
-        if overflow.as_ref().map_or(0, |[names, _]| names.count) != overflow_count {
-            return Err(DecodeError::Malformed("the number of fields without a column is wrong"));
+        if directory.overflow.map_or(0, |(count, _)| count) != overflow_count {
+            return Err(WRONG_COUNT);
         }
-        if let Some(entries) = &mut overflow {
-            entries.iter_mut().for_each(|entry| entry.count = overflow_count);
-        }
+        let overflow = match directory.overflow {
+            None => None,
+            Some(_) => {
+                let [names, values] = overflow.map_or([None, None], |[names, values]| [Some(names), Some(values)]);
+                let entry = |bytes| entry(FieldName::Borrowed(""), bytes, overflow_count);
+                Some([entry(names)?, entry(values)?])
+            }
+        };
         Ok(Self {
             count,
             min_time,
             max_time,
-            ids: content(section::IDS)?,
-            times: content(section::TIMES)?,
+            ids: head.section(section::IDS)?,
+            times: head.section(section::TIMES)?,
+            addresses: head.optional(section::ADDRESSES),
             columns,
             overflow,
             shapes,
             budget,
         })
+    }
+
+    /// The rows in which an address stands for which `wanted` holds, in any text; `None` when the block does not say
+    /// where addresses stand, so that its columns have to be looked at.
+    ///
+    /// # Errors
+    /// When that part of the block is malformed.
+    pub fn rows_with_address(&self, wanted: impl Fn(IpAddr) -> bool) -> Result<Option<Vec<u32>>, DecodeError> {
+        let Some(addresses) = self.addresses else {
+            return Ok(None);
+        };
+        let mut budget = self.budget.clone();
+        let plain = frame::get(addresses, &mut budget)?;
+        addresses::rows(&plain, self.count, wanted, &mut budget).map(Some)
     }
 
     /// How many events, at least 1.
@@ -216,7 +279,7 @@ impl<'a> Block<'a> {
         let Opened { plain, base } = self.open_column(number, budget)?;
         budget.take_items::<u32>(self.count)?;
         let Some(base) = base else {
-            return view_decoding::get(entry.encoding, &plain, entry.count, present(), budget);
+            return view_decoding::get(entry.piece()?.encoding, &plain, entry.count, present(), budget);
         };
         let base = self.read_view(base, budget)?;
         let rows = present().enumerate().filter(|(_, present)| *present);
@@ -234,7 +297,8 @@ impl<'a> Block<'a> {
     pub(crate) fn may_have_texts(&self, number: usize) -> bool {
         self.columns
             .get(number)
-            .is_some_and(|column| column.encoding != encoding::INTEGERS)
+            .and_then(|column| column.piece.as_ref())
+            .is_none_or(|piece| piece.encoding != encoding::INTEGERS)
     }
 
     /// Which fields each event has.
@@ -271,10 +335,17 @@ impl<'a> Block<'a> {
     pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
         const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
         let entry = self.columns.get(number).ok_or(MISSING)?;
-        let plain = frame::get(entry.frame, budget)?;
-        let is_half = |entry: &Entry<'_>| entry.encoding == encoding::STRING_PREFIXES;
-        let base = is_half(entry).then(|| column_decoding::base_of(&plain)).transpose()?;
-        if base.is_some_and(|base| self.columns.get(base).is_none_or(is_half)) {
+        let piece = entry.piece()?;
+        let plain = piece.unpack(budget)?;
+        let is_half = |piece: &Piece<'_>| piece.encoding == encoding::STRING_PREFIXES;
+        let base = is_half(piece).then(|| column_decoding::base_of(&plain)).transpose()?;
+        let is_whole = |base| match self.columns.get(base).map(Entry::piece) {
+            None => Ok(false),
+            Some(piece) => piece.map(|piece| !is_half(piece)),
+        };
+        if let Some(base) = base
+            && !is_whole(base)?
+        {
             return Err(NO_BASE);
         }
         Ok(Opened { plain, base })
@@ -431,7 +502,7 @@ impl<'a> Block<'a> {
     ) -> Result<Data, DecodeError> {
         let entry = self.columns.get(number).ok_or(MISSING)?;
         let Some(base_number) = opened.base else {
-            return column_decoding::get(entry.encoding, &opened.plain, entry.count, wanted, budget);
+            return column_decoding::get(entry.piece()?.encoding, &opened.plain, entry.count, wanted, budget);
         };
         let (base_number, base) = (base_number as u32, base.ok_or(MISSING)?);
         let mut position = 0_usize;
@@ -465,11 +536,16 @@ impl<'a> Block<'a> {
                 .get(number)
                 .map_or(Wanted::ALL, |positions| Wanted::only(positions))
         };
+        let is_needed = |number: usize| rows.is_none() || positions.get(number).is_some_and(|at| at.contains(&true));
         let mut columns = Vec::with_capacity(self.columns.len());
         let mut halves = Vec::new();
         for number in 0..self.columns.len() {
             if let Some(data) = known.get(number).copied().flatten() {
                 columns.push(Values::Known(data));
+                continue;
+            }
+            if !is_needed(number) {
+                columns.push(Values::Read(Data::Plain(Vec::new())));
                 continue;
             }
             let opened = self.open_column(number, budget)?;
@@ -501,8 +577,9 @@ impl<'a> Block<'a> {
             return Ok(Vec::new());
         };
         let mut read = |entry: &Entry<'_>| {
-            let plain = frame::get(entry.frame, budget)?;
-            column_decoding::get(entry.encoding, &plain, entry.count, Wanted::ALL, budget).map(|data| data.into_parts())
+            let piece = entry.piece()?;
+            let plain = piece.unpack(budget)?;
+            column_decoding::get(piece.encoding, &plain, entry.count, Wanted::ALL, budget).map(|data| data.into_parts())
         };
         let ((names, None), (values, None)) = (read(names)?, read(values)?) else {
             return Err(DecodeError::Malformed(
@@ -545,70 +622,4 @@ impl<'a> Block<'a> {
         }
         Ok(Some(Column::new(dictionary, rows.into_iter())))
     }
-}
-
-/// Checks what surrounds the sections.
-fn checked_sections(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
-    if !bytes.starts_with(&MAGIC) {
-        return Err(DecodeError::Magic);
-    }
-    match bytes.get(MAGIC.len()) {
-        Some(&VERSION) => {}
-        Some(&version) => return Err(DecodeError::Version(version)),
-        None => return Err(DecodeError::Truncated("preamble")),
-    }
-    let end = bytes.len().saturating_sub(TRAILER);
-    let (Some(sections), Some(trailer)) = (bytes.get(PREAMBLE..end), bytes.get(end..)) else {
-        return Err(DecodeError::Truncated("preamble"));
-    };
-    if trailer != crc32fast::hash(&bytes[..end]).to_le_bytes() {
-        return Err(DecodeError::Checksum);
-    }
-    Ok(Reader::new(sections, "sections"))
-}
-
-fn read_columns<'a>(
-    directory: &mut Reader<'_>,
-    data: &mut Reader<'a>,
-    budget: &mut Budget,
-) -> Result<Vec<Entry<'a>>, DecodeError> {
-    let count = directory.count()?;
-    if count > MAX_COLUMNS {
-        return Err(DecodeError::Malformed("there are too many columns"));
-    }
-    budget.take_items::<Entry<'_>>(count)?;
-    let mut columns = Vec::with_capacity(count);
-    for _ in 0..count {
-        let len = directory.len()?;
-        let name = directory.text(len)?;
-        budget.take(len)?;
-        columns.push(read_entry(ecs::field_name(name), directory, data)?);
-    }
-    Ok(columns)
-}
-
-fn read_overflow<'a>(directory: &mut Reader<'_>, data: &mut Reader<'a>) -> Result<Option<[Entry<'a>; 2]>, DecodeError> {
-    let count = directory.len()?;
-    if count == 0 {
-        return Ok(None);
-    }
-    let mut names = read_entry(FieldName::Borrowed(""), directory, data)?;
-    let values = read_entry(FieldName::Borrowed(""), directory, data)?;
-    names.count = count;
-    Ok(Some([names, values]))
-}
-
-fn read_entry<'a>(
-    name: FieldName,
-    directory: &mut Reader<'_>,
-    data: &mut Reader<'a>,
-) -> Result<Entry<'a>, DecodeError> {
-    let encoding = directory.byte()?;
-    let len = directory.len()?;
-    Ok(Entry {
-        name,
-        encoding,
-        count: 0,
-        frame: data.take(len)?,
-    })
 }

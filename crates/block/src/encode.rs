@@ -10,6 +10,7 @@ use crate::frame;
 use crate::integers;
 use crate::layout::{MAGIC, MAX_EVENTS, VERSION, encoding, section};
 use crate::minutes;
+use crate::piece;
 use crate::shapes;
 use crate::strings;
 use crate::table::{RawColumn, Table};
@@ -59,6 +60,7 @@ pub fn encode(events: &[Event]) -> Result<Encoded, EncodeError> {
     let mut collector = Collector::with_capacity(events.len());
     let (directory, data) = put_columns(&table, &mut collector)?;
     let times: Vec<i64> = events.iter().map(|event| event.timestamp.0).collect();
+    let addresses = collector.places();
     let meta = Meta {
         count: events.len() as u32,
         min_time: Timestamp(times.iter().copied().min().unwrap_or_default()),
@@ -80,9 +82,14 @@ pub fn encode(events: &[Event]) -> Result<Encoded, EncodeError> {
         plain.extend_from_slice(&directory)
     })?;
     put_framed(&mut bytes, section::SHAPES, |plain| shapes::put(plain, &table))?;
-    put_section(&mut bytes, section::DATA, &data);
+    if let Some(addresses) = addresses {
+        put_framed(&mut bytes, section::ADDRESSES, |plain| {
+            plain.extend_from_slice(&addresses)
+        })?;
+    }
     let checksum = crc32fast::hash(&bytes);
-    bytes.extend_from_slice(&checksum.to_le_bytes());
+    put_section(&mut bytes, section::END, &checksum.to_le_bytes());
+    bytes.extend_from_slice(&data);
     Ok(Encoded { bytes, meta })
 }
 
@@ -144,7 +151,7 @@ fn follows(first: &EventId, id: &EventId, offset: u64) -> bool {
     id.source == first.source && id.epoch == first.epoch && first.seq.checked_add(offset) == Some(id.seq)
 }
 
-/// The directory of columns, and their frames one after the other.
+/// The directory of columns, and their pieces one after the other.
 fn put_columns(table: &Table<'_>, collector: &mut Collector) -> Result<(Vec<u8>, Vec<u8>), EncodeError> {
     let mut directory = Vec::new();
     let mut data = Vec::new();
@@ -155,33 +162,30 @@ fn put_columns(table: &Table<'_>, collector: &mut Collector) -> Result<(Vec<u8>,
         let kind = if put_as_prefixes(&mut plain, column, table, collector) {
             encoding::STRING_PREFIXES
         } else {
-            column_encoding::put(&mut plain, &column.values, collector)
+            column_encoding::put(&mut plain, column, collector)
         };
         put_len(&mut directory, column.name.len());
         directory.extend_from_slice(column.name.as_bytes());
-        put_entry(&mut directory, &mut data, kind, &plain)?;
+        let len = piece::put(&mut data, kind, column.values.len(), &plain)?;
+        put_len(&mut directory, len);
     }
-    put_len(&mut directory, table.overflow.len());
-    if !table.overflow.is_empty() {
+    let overflow = table.overflow.len();
+    put_len(&mut directory, overflow);
+    if overflow > 0 {
         plain.clear();
         strings::put(&mut plain, table.overflow.iter().map(|(name, _)| *name));
-        put_entry(&mut directory, &mut data, encoding::STRINGS, &plain)?;
+        let names = piece::put(&mut data, encoding::STRINGS, overflow, &plain)?;
         plain.clear();
         for (_, value) in &table.overflow {
             values::put(&mut plain, value);
             collector.value(value);
         }
-        put_entry(&mut directory, &mut data, encoding::VALUES, &plain)?;
+        collector.finish_elsewhere();
+        let values = piece::put(&mut data, encoding::VALUES, overflow, &plain)?;
+        put_len(&mut directory, names);
+        put_len(&mut directory, values);
     }
     Ok((directory, data))
-}
-
-fn put_entry(directory: &mut Vec<u8>, data: &mut Vec<u8>, kind: u8, plain: &[u8]) -> Result<(), EncodeError> {
-    let start = data.len();
-    frame::put(data, plain)?;
-    directory.push(kind);
-    put_len(directory, data.len() - start);
-    Ok(())
 }
 
 /// The whole line ends in the message that was cut out of it.

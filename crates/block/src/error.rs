@@ -47,7 +47,7 @@ pub enum DecodeError {
     #[error("not a block: expected it to begin with PKTB")]
     Magic,
     /// Written by a version whose blocks this one cannot read.
-    #[error("block version {0} is not supported, expected 1")]
+    #[error("block version {0} is not supported, expected 2")]
     Version(u8),
     /// The bytes changed since they were written.
     #[error("block checksum does not match its bytes")]
@@ -61,6 +61,9 @@ pub enum DecodeError {
     /// A column is laid out in a way this version does not know.
     #[error("column encoding {0} is not known")]
     Encoding(u8),
+    /// Only a part of the block was at hand, without this column.
+    #[error("column is not at hand")]
+    NotAtHand,
     /// Decoding would take too much memory.
     #[error("block would take more than {MAX_DECODED_BYTES} bytes of memory")]
     TooLarge,

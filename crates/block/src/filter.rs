@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use model::Value;
 use rustc_hash::FxHashSet;
 
+use crate::addresses::Places;
 use crate::layout::MAX_IPS;
 use crate::words::{self, Sink};
 
@@ -17,6 +18,73 @@ const PROBES: u8 = 7;
 const BITS_PER_WORD: usize = 10;
 /// Above this a filter would be so large that it is cheaper to read the block.
 const MAX_WORDS: usize = 400_000;
+/// Bytes of bits that filters have: few sizes, so that a database can be asked for bits at places.
+const SIZES: [u32; 36] = [
+    8, 16, 32, 64, 128, 256, 512, 1024, 1536, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10_240, 12_288,
+    14_336, 16_384, 20_480, 24_576, 28_672, 32_768, 40_960, 49_152, 57_344, 65_536, 98_304, 131_072, 196_608, 262_144,
+    393_216, 524_288,
+];
+
+/// The lengths that filters have, in bytes, but for the empty one.
+pub fn filter_sizes() -> impl Iterator<Item = usize> {
+    SIZES.iter().map(|size| *size as usize + 1)
+}
+
+/// What a filter is asked for, made ready for filters of any length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question(Vec<u64>);
+
+impl Question {
+    /// For every word and address in `text`, as [`may_contain`] asks.
+    #[must_use]
+    pub fn words(text: &str) -> Self {
+        let mut hashes = Hashes::default();
+        words::scan(text, &mut hashes);
+        hashes.0.sort_unstable();
+        hashes.0.dedup();
+        Self(hashes.0)
+    }
+
+    /// For an address, as [`may_contain_address`] asks.
+    #[must_use]
+    pub fn address(ip: IpAddr) -> Self {
+        Self(vec![words::ip_hash(ip.to_canonical())])
+    }
+
+    /// How many words and addresses.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bits that are set in each filter of `len` bytes (one of [`filter_sizes`]) that may hold all of it, counted from
+    /// the lowest bit of the filter's first byte.
+    pub fn bits(&self, len: usize) -> impl Iterator<Item = u32> {
+        let bytes = len.saturating_sub(1);
+        self.0
+            .iter()
+            .flat_map(move |hash| places(*hash, PROBES, bytes).map(|bit| u32::try_from(bit + 8).unwrap_or(u32::MAX)))
+    }
+}
+
+#[derive(Default)]
+struct Hashes(Vec<u64>);
+
+impl Sink for Hashes {
+    fn word(&mut self, hash: u64) {
+        self.0.push(hash);
+    }
+
+    fn ip(&mut self, ip: IpAddr) {
+        self.0.push(words::ip_hash(ip));
+    }
+}
 
 /// Whether a block with this filter can hold an event that has all words of `word`: false is certain, true is not.
 ///
@@ -70,13 +138,17 @@ impl Sink for Query<'_> {
 
 /// Byte and mask of each bit of a hash, in a filter of so many bytes.
 fn probes(hash: u64, count: u8, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+    places(hash, count, bytes).map(|bit| ((bit / 8) as usize, 1 << (bit % 8)))
+}
+
+/// Each bit of a hash, in a filter of so many bytes.
+fn places(hash: u64, count: u8, bytes: usize) -> impl Iterator<Item = u64> {
     let bits = (bytes as u64).saturating_mul(8).min(u64::from(u32::MAX));
     let low = hash as u32;
     let step = (hash >> 32) as u32 | 1;
     (0..u32::from(count)).map(move |probe| {
         let spread = u64::from(low.wrapping_add(probe.wrapping_mul(step)));
-        let bit = (spread * bits) >> 32;
-        ((bit / 8) as usize, 1 << (bit % 8))
+        (spread * bits) >> 32
     })
 }
 
@@ -87,6 +159,7 @@ pub(crate) struct Collector {
     ips: FxHashSet<IpAddr>,
     too_many_words: bool,
     too_many_ips: bool,
+    places: Places,
 }
 
 impl Collector {
@@ -95,6 +168,26 @@ impl Collector {
             words: FxHashSet::with_capacity_and_hasher(events * 4, rustc_hash::FxBuildHasher),
             ..Self::default()
         }
+    }
+
+    /// What comes is the value at `index` of a column.
+    pub(crate) fn at(&mut self, index: usize) {
+        self.places.at(index);
+    }
+
+    /// The values of a column are all there: `rows` have them in order, or those at `indexes`.
+    pub(crate) fn finish(&mut self, rows: &[u32], indexes: Option<&[u32]>) {
+        self.places.finish(rows, indexes);
+    }
+
+    /// The values were of no column.
+    pub(crate) fn finish_elsewhere(&mut self) {
+        self.places.give_up();
+    }
+
+    /// Where addresses stand, as a section's plain bytes. Nothing may be collected afterwards.
+    pub(crate) fn places(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.places).put()
     }
 
     pub(crate) fn text(&mut self, text: &str) {
@@ -121,7 +214,10 @@ impl Collector {
         if self.too_many_words {
             return Vec::new();
         }
-        let bytes = (self.words.len() * BITS_PER_WORD).div_ceil(8).max(8);
+        let wanted = (self.words.len() * BITS_PER_WORD).div_ceil(8);
+        let Some(bytes) = SIZES.into_iter().map(|size| size as usize).find(|size| *size >= wanted) else {
+            return Vec::new();
+        };
         let mut filter = vec![0; 1 + bytes];
         filter[0] = PROBES;
         for hash in &self.words {
@@ -152,6 +248,7 @@ impl Sink for Collector {
 
     fn ip(&mut self, ip: IpAddr) {
         self.word(words::ip_hash(ip));
+        self.places.found(ip);
         if !self.too_many_ips {
             self.ips.insert(ip);
             self.too_many_ips = self.ips.len() > MAX_IPS;
@@ -205,6 +302,33 @@ mod tests {
             assert!(may_contain(&filter, meant), "{meant}");
         }
         assert!(!may_contain(&filter, "absent.example"));
+    }
+
+    #[test]
+    fn a_question_names_the_bits_that_are_set() {
+        for words in [1, 30, 700, 9000] {
+            let mut collector = Collector::default();
+            (0..words).for_each(|n| collector.text(&format!("word{n} 10.1.{}.{}", n / 250, n % 250)));
+            let filter = collector.filter();
+            assert!(filter_sizes().any(|size| size == filter.len()), "{}", filter.len());
+            let has = |question: &Question| {
+                question
+                    .bits(filter.len())
+                    .all(|bit| filter[bit as usize / 8] & (1 << (bit % 8)) != 0)
+            };
+            for n in 0..words {
+                assert!(has(&Question::words(&format!("Word{n}"))));
+                assert!(has(&Question::address(IpAddr::from([
+                    10,
+                    1,
+                    (n / 250) as u8,
+                    (n % 250) as u8
+                ]))));
+                let absent = format!("absent{n}");
+                assert_eq!(has(&Question::words(&absent)), may_contain(&filter, &absent));
+            }
+            assert_eq!(Question::words("a b A").len(), 2);
+        }
     }
 
     #[test]

@@ -15,21 +15,22 @@ pub const MAX_DECODED_BYTES: usize = 256 << 20;
 pub const MAX_WEIGHT: usize = 64 << 20;
 
 pub(crate) const MAGIC: [u8; 4] = *b"PKTB";
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 /// Bytes before the first section: magic and version.
 pub(crate) const PREAMBLE: usize = 5;
-/// Bytes after the last section: CRC-32 of all before.
-pub(crate) const TRAILER: usize = 4;
-
 /// Kinds of sections. A reader skips those it does not know.
 pub(crate) mod section {
+    /// The last one: the checksum of all before it.
+    pub(crate) const END: u8 = 0;
     pub(crate) const HEADER: u8 = 1;
     pub(crate) const IDS: u8 = 2;
     pub(crate) const TIMES: u8 = 3;
     pub(crate) const COLUMNS: u8 = 4;
     pub(crate) const SHAPES: u8 = 5;
-    pub(crate) const DATA: u8 = 6;
+    pub(crate) const ADDRESSES: u8 = 6;
 }
+/// How many kinds there are.
+pub(crate) const SECTIONS: usize = 7;
 
 /// How a column's values are laid out.
 pub(crate) mod encoding {

@@ -7,6 +7,7 @@
 //! Bytes are not trusted. Decoding checks every length against what is there and stops with an error before it would
 //! hold more than [`MAX_DECODED_BYTES`]; [`encode`] refuses what would not fit when read back.
 
+mod addresses;
 mod budget;
 mod by_column;
 mod column;
@@ -17,9 +18,11 @@ mod encode;
 mod error;
 mod filter;
 mod frame;
+mod head;
 mod integers;
 mod layout;
 mod minutes;
+mod piece;
 mod shapes;
 mod strings;
 mod table;
@@ -34,7 +37,8 @@ pub use column::Column;
 pub use decode::Block;
 pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
-pub use filter::{may_contain, may_contain_address};
+pub use filter::{Question, filter_sizes, may_contain, may_contain_address};
+pub use head::{Parts, split};
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
 pub use minutes::minutes;
 pub use view::{OfRow, Texts, View, Views};

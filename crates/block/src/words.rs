@@ -28,6 +28,9 @@ pub(crate) trait Sink {
     fn ip(&mut self, ip: IpAddr);
 }
 
+/// Longest text of an address, in bytes.
+const MAX_ADDRESS: usize = 45;
+
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
@@ -67,6 +70,13 @@ pub(crate) fn ip_hash(ip: IpAddr) -> u64 {
 /// Reports every word and address of `text`.
 pub(crate) fn scan(text: &str, sink: &mut impl Sink) {
     scan_words(text, sink);
+    // Texts that are an address as a whole: by far the most that have one.
+    if text.len() <= MAX_ADDRESS
+        && let Ok(ip) = text.parse::<IpAddr>()
+    {
+        sink.ip(ip.to_canonical());
+        return;
+    }
     Extractor::new().scan(text, Wanted::IPS, &mut |observable| {
         if let Observable::Ip(ip) = observable {
             sink.ip(ip);

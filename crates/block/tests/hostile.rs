@@ -32,16 +32,31 @@ fn read_all(bytes: &[u8]) -> Result<usize, DecodeError> {
     }
     // Not all rows are wanted, so what is wrong with the others may not show.
     let _ = (columns.check(), columns.events_at(&[0, 5]), block.events_at(&[0, 5]));
+    block.rows_with_address(|_| true)?;
     block.ids()?;
     block.timestamps()?;
     block.events().map(|events| events.len() + values)
 }
 
-/// With a checksum that fits, as an attacker would write it.
-fn reseal(bytes: &mut [u8]) {
-    let end = bytes.len() - 4;
-    let checksum = crc32fast::hash(&bytes[..end]);
-    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+/// Where checksums stand in a block and what they are of.
+fn sums(bytes: &[u8]) -> Vec<(std::ops::Range<usize>, usize)> {
+    let parts = block::split(bytes).unwrap();
+    let mut end = parts.head.len();
+    // The last section is its kind, its length and the checksum.
+    let mut sums = vec![(0..end - 6, end - 4)];
+    for (_, column) in &parts.columns {
+        sums.push((end..end + column.len() - 4, end + column.len() - 4));
+        end += column.len();
+    }
+    sums
+}
+
+/// With checksums that fit, as an attacker would write them.
+fn reseal(bytes: &mut [u8], sums: &[(std::ops::Range<usize>, usize)]) {
+    for (of, at) in sums {
+        let checksum = crc32fast::hash(&bytes[of.clone()]);
+        bytes[*at..at + 4].copy_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 #[test]
@@ -68,11 +83,12 @@ fn every_truncation_is_noticed() {
 #[test]
 fn every_single_byte_change_under_a_fitting_checksum_is_survived() {
     let bytes = encode(&traffic::events(12, 9)).unwrap().bytes;
-    for at in 5..bytes.len() - 4 {
+    let sums = sums(&bytes);
+    for at in 5..bytes.len() {
         for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at].wrapping_add(1)] {
             let mut corrupt = bytes.clone();
             corrupt[at] = value;
-            reseal(&mut corrupt);
+            reseal(&mut corrupt, &sums);
             let _ = read_all(&corrupt);
         }
     }
@@ -81,27 +97,29 @@ fn every_single_byte_change_under_a_fitting_checksum_is_survived() {
 #[test]
 fn sections_of_later_versions_are_skipped() {
     let mut bytes = sample();
-    let end = bytes.len() - 4;
+    let end = block::split(&bytes).unwrap().head.len() - 6;
+    let head = |end| [(0..end, end + 2)];
     bytes.splice(end..end, [200, 3, 1, 2, 3]);
     bytes.splice(5..5, [77, 0]);
-    reseal(&mut bytes);
+    reseal(&mut bytes, &head(end + 7));
     assert_eq!(Block::open(&bytes).unwrap().events().unwrap(), traffic::events(40, 9));
-    bytes[4] = 2;
-    reseal(&mut bytes);
-    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(2)));
+    bytes[4] = 3;
+    reseal(&mut bytes, &head(end + 7));
+    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(3)));
 }
 
 #[test]
 fn a_frame_that_claims_to_be_huge_is_refused() {
-    let mut bytes = b"PKTB\x01".to_vec();
+    let mut bytes = b"PKTB\x02".to_vec();
     bytes.extend([1, 3, 1, 0, 0]);
     // A directory that says it holds 2^40 bytes.
     bytes.extend([4, 8, 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0]);
-    for kind in [2, 3, 5, 6] {
+    for kind in [2, 3, 5] {
         bytes.extend([kind, 2, 0, 0]);
     }
-    bytes.extend([0; 4]);
-    reseal(&mut bytes);
+    let end = bytes.len();
+    bytes.extend([0, 4, 0, 0, 0, 0]);
+    reseal(&mut bytes, &[(0..end, end + 2)]);
     assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::TooLarge));
 }
 
@@ -144,11 +162,11 @@ proptest! {
         seed in 0_u64..5,
     ) {
         let mut bytes = encode(&traffic::events(30, seed)).unwrap().bytes;
-        let len = bytes.len() - 9;
+        let (sums, len) = (sums(&bytes), bytes.len() - 5);
         for (at, value) in changes {
             bytes[5 + at.index(len)] = value;
         }
-        reseal(&mut bytes);
+        reseal(&mut bytes, &sums);
         let _ = read_all(&bytes);
     }
 }

@@ -5,8 +5,12 @@
 mod traffic;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use block::{Block, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, weight};
+use block::{
+    Block, DecodeError, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, split, weight,
+};
+use intel::observables::{Extractor, Observable, Wanted};
 use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -95,6 +99,8 @@ fn check(events: &[Event]) {
     }
     assert_eq!(block.column("no such field"), Ok(None));
     check_views(&block, events);
+    check_split(&encoded.bytes, events);
+    check_addresses(&block, events);
     check_parts(&block, events);
     let mut names: Vec<_> = events
         .iter()
@@ -114,7 +120,6 @@ fn check(events: &[Event]) {
     }
 }
 
-/// Some rows, and values by column.
 /// What a row has in a view.
 fn viewed(view: &View, row: usize) -> Option<Value> {
     let index = view.index(row)?;
@@ -138,6 +143,72 @@ fn check_views(block: &Block<'_>, events: &[Event]) {
         for (row, event) in events.iter().enumerate() {
             assert_eq!(viewed(view, row).as_ref(), event.fields.get(name), "{name} at {row}");
         }
+    }
+}
+
+/// In parts, with all of them and with some.
+fn check_split(bytes: &[u8], events: &[Event]) {
+    let parts = split(bytes).unwrap();
+    let mut joined = parts.head.to_vec();
+    parts
+        .columns
+        .iter()
+        .for_each(|(_, column)| joined.extend_from_slice(column));
+    joined.extend_from_slice(parts.overflow);
+    assert!(joined == bytes);
+    let find = |name: &str| Some(parts.columns.iter().find(|(other, _)| other == name)?.1);
+    if parts.overflow.is_empty() {
+        assert_eq!(Block::of_parts(parts.head, find).unwrap().events().unwrap(), events);
+    }
+    let head = Block::of_parts(parts.head, |_| None).unwrap();
+    assert_eq!(head.ids().unwrap().len(), events.len());
+    assert_eq!(head.timestamps().unwrap().len(), events.len());
+    if !parts.columns.is_empty() {
+        assert_eq!(head.events(), Err(DecodeError::NotAtHand));
+    }
+    for (name, _) in parts.columns.iter().take(20) {
+        let one = Block::of_parts(parts.head, |other| find(other).filter(|_| other == name)).unwrap();
+        match one.column(name) {
+            Ok(column) => assert_eq!(column, Block::open(bytes).unwrap().column(name).unwrap()),
+            // It is completed by another.
+            Err(error) => assert_eq!((name.as_ref(), error), ("event.original", DecodeError::NotAtHand)),
+        }
+    }
+}
+
+fn addresses(value: &Value, found: &mut Vec<IpAddr>) {
+    match value {
+        Value::Str(text) => Extractor::new().scan(text, Wanted::IPS, &mut |observable| {
+            if let Observable::Ip(ip) = observable {
+                found.push(ip);
+            }
+        }),
+        Value::List(values) => values.iter().for_each(|value| addresses(value, found)),
+        _ => {}
+    }
+}
+
+fn check_addresses(block: &Block<'_>, events: &[Event]) {
+    let of_row = |event: &Event| {
+        let mut found = Vec::new();
+        event.fields.iter().for_each(|(_, value)| addresses(value, &mut found));
+        found
+    };
+    let rows: Vec<Vec<IpAddr>> = events.iter().map(of_row).collect();
+    let with = |wanted: &dyn Fn(IpAddr) -> bool| -> Vec<u32> {
+        let has = |row: &u32| rows[*row as usize].iter().any(|ip| wanted(*ip));
+        (0..rows.len() as u32).filter(has).collect()
+    };
+    let Some(any) = block.rows_with_address(|_| true).unwrap() else {
+        assert!(!block.has_all_columns());
+        return;
+    };
+    assert_eq!(any, with(&|_| true));
+    for ip in rows.iter().flatten().take(50) {
+        assert_eq!(
+            block.rows_with_address(|other| other == *ip).unwrap(),
+            Some(with(&|other| other == *ip))
+        );
     }
 }
 
