@@ -13,35 +13,38 @@ use tests::lines;
 /// Documents in one insert.
 const BATCH: usize = 1_000;
 
-/// The events that Picket makes of these lines, as BSON documents, made before the clock starts.
-pub(crate) fn documents(count: u64) -> anyhow::Result<Vec<Document>> {
+/// The events that Picket makes of these lines.
+pub(crate) fn events(count: u64) -> Vec<Event> {
     let source = SourceId::named("bench", "baseline");
-    (0..count)
-        .map(|number| {
-            let line = lines::line(number);
-            let record = RawRecord {
-                body: Body::Line(line.as_bytes()),
-                origin_kind: "file",
-                origin_name: "/var/log/bench.log",
-                log_type: None,
-                observed: Timestamp(1_772_000_000_000_000),
-                truncated_bytes: 0,
-            };
-            let parsed = parsers::parse(&record);
-            let id = EventId {
+    let event = |number| {
+        let line = lines::line(number);
+        let record = RawRecord {
+            body: Body::Line(line.as_bytes()),
+            origin_kind: "file",
+            origin_name: "/var/log/bench.log",
+            log_type: None,
+            observed: Timestamp(1_772_000_000_000_000),
+            truncated_bytes: 0,
+        };
+        let parsed = parsers::parse(&record);
+        Event {
+            id: EventId {
                 source,
                 epoch: Epoch(1),
                 seq: number,
-            };
-            let event = Event {
-                id,
-                timestamp: parsed.timestamp,
-                fields: parsed.fields,
-            };
-            let document = bson::serialize_to_document(&event.to_json()).context("make a document")?;
-            Ok(document)
-        })
-        .collect()
+            },
+            timestamp: parsed.timestamp,
+            fields: parsed.fields,
+        }
+    };
+    (0..count).map(event).collect()
+}
+
+/// The same as BSON documents, made before the clock starts.
+pub(crate) fn documents(count: u64) -> anyhow::Result<Vec<Document>> {
+    let events = events(count);
+    let document = |event: &Event| bson::serialize_to_document(&event.to_json()).context("make a document");
+    events.iter().map(document).collect()
 }
 
 /// Inserts all documents in batches of 1,000 with `w: majority`, nothing indexed but `_id`, by so many writers at once.

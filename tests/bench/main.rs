@@ -14,6 +14,7 @@ mod memory;
 mod report;
 mod search;
 mod sigma;
+mod store;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Search(search::Args),
     /// Events per second of the Sigma engine on one core, beside rsigma-eval
     Sigma(sigma::Args),
+    /// Storing events as blocks, beside plain insert_many into the same mongod; bytes on disk, and looking through them
+    Store(store::Args),
 }
 
 #[tokio::main]
@@ -55,6 +58,7 @@ async fn main() -> ExitCode {
         Command::Memory(args) => memory::run(&args).await,
         Command::Search(args) => search::run(args).await,
         Command::Sigma(args) => sigma::run(&args),
+        Command::Store(args) => store::run(args).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

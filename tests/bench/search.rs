@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -11,14 +12,17 @@ use futures_util::TryStreamExt as _;
 use gateway::SearchConfig;
 use gateway::app::events::{EventFilter, Events};
 use model::{AgentId, BatchKey, Epoch, Event, EventId, Partition, SourceId, Tenant, Timestamp, ecs};
+use mongod::{Mongod, Options};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 use parsers::{Body, RawRecord};
 use query::Query;
+use storage::Store;
 use storage::blocks::{BlockBatch, Day, NewBlock, Writer};
 use tests::lines;
 
-use crate::report::{machine, percentile};
+use crate::baseline::settle;
+use crate::report::{cpu_seconds, machine, percentile};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +38,9 @@ pub(crate) struct Args {
     /// Leave the plain collection out: storing its documents takes longest
     #[arg(long)]
     no_plain: bool,
+    /// Keep what is stored in this directory, or use what an earlier run of the same --events and --block kept there
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -43,36 +50,109 @@ const RARE: u64 = 500_000;
 /// Plain documents in one insert.
 const BATCH: usize = 2_000;
 
+/// Where the collection's documents are, and where blocks are.
+const DATABASE: &str = "bench_search";
+/// Beside a kept database: what it was filled with.
+const FILLED: &str = "filled";
+
 struct Load {
     tenant: Tenant,
     from: Timestamp,
     args: Args,
     agents: Vec<AgentId>,
+    mongod: Option<i32>,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let database = testkit::mongo().await;
-    let store = database.store_with_indexes().await;
-    let plain = mongodb::Client::with_uri_str(database.uri())
+    let binary = testkit::mongod_binary().await;
+    let (dir, _temporary) = match &args.keep {
+        Some(dir) => (dir.clone(), None),
+        None => {
+            let temporary = tempfile::tempdir().context("make a directory")?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
+    };
+    std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    let mongod = Mongod::start(Options::new(binary, dir.join("db"))).await?;
+    let done = ask(args, &dir, &mongod).await;
+    mongod.stop().await;
+    done
+}
+
+async fn ask(args: Args, dir: &Path, mongod: &Mongod) -> anyhow::Result<()> {
+    let store = Store::connect(&mongod.uri(), DATABASE, "bench").await?;
+    store.ensure_indexes().await?;
+    let plain = mongodb::Client::with_uri_str(mongod.uri())
         .await?
-        .database(database.name())
+        .database(DATABASE)
         .collection::<Document>("bench_plain");
-    let now = Timestamp::now();
+    let marker = dir.join(FILLED);
+    let kind = format!("{} {} {}", args.events, args.block, args.no_plain);
+    let kept = std::fs::read_to_string(&marker).ok();
+    let kept = kept.as_deref().map(|kept| kept.split_once('\n').unwrap_or((kept, "")));
+    let from = match kept {
+        None => Timestamp(Timestamp::now().0 - DAY_MICROS),
+        Some((filled, from)) => {
+            ensure!(
+                filled == kind,
+                "{} was filled with other --events, --block or --no-plain",
+                dir.display()
+            );
+            Timestamp(from.parse().context("read when the kept events begin")?)
+        }
+    };
     let load = Load {
         tenant: Tenant::default(),
-        from: Timestamp(now.0 - DAY_MICROS),
+        from,
         agents: (0..AGENTS).map(|n| AgentId(uuid_of(n))).collect(),
         args,
+        mongod: i32::try_from(mongod.pid()).ok(),
     };
     println!("machine   {}", machine());
-    load.store(&Writer::new(store.clone()), &plain).await?;
+    if kept.is_none() {
+        load.store(&Writer::new(store.clone()), &plain).await?;
+        settle(&mongod.uri()).await?;
+        if load.args.keep.is_some() {
+            std::fs::write(&marker, format!("{kind}\n{}", from.0)).context("say what was stored")?;
+        }
+    }
+    tell_sizes(&mongod.uri(), load.args.events).await?;
     let events = Events::new(store, &SearchConfig::default());
     println!(
-        "\n{:<34} {:>9} {:>9} {:>11} {:>11}",
-        "milliseconds", "p50", "p99", "plain p50", "plain p99"
+        "\n{:<30} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10}",
+        "milliseconds", "p50", "p99", "CPU", "mongod CPU", "plain p50", "plain p99"
     );
-    load.ask(&events, &plain).await?;
+    load.ask(&events, &plain).await
+}
+
+/// What the blocks take on disk.
+async fn tell_sizes(uri: &str, events: u64) -> anyhow::Result<()> {
+    let database = mongodb::Client::with_uri_str(uri).await?.database(DATABASE);
+    let (mut data, mut indexes) = (0, 0);
+    for name in database.list_collection_names().await? {
+        if name.starts_with("blocks_") {
+            let stats = database.run_command(doc! { "collStats": &name }).await?;
+            data += number(&stats, "storageSize");
+            indexes += number(&stats, "totalIndexSize");
+        }
+    }
+    let each = |bytes: i64| bytes as f64 / events as f64;
+    println!(
+        "on disk   {:.1} B/event, and {:.1} of indexes",
+        each(data),
+        each(indexes)
+    );
     Ok(())
+}
+
+/// A number of any kind; 0 when there is none.
+fn number(document: &Document, name: &str) -> i64 {
+    match document.get(name) {
+        Some(bson::Bson::Int32(number)) => i64::from(*number),
+        Some(bson::Bson::Int64(number)) => *number,
+        Some(bson::Bson::Double(number)) => *number as i64,
+        _ => 0,
+    }
 }
 
 fn uuid_of(n: u64) -> uuid::Uuid {
@@ -236,7 +316,7 @@ impl Load {
         let page =
             |filter: EventFilter| async move { anyhow::Ok(events.page(filter, None, 50).await?.events.len() as u64) };
 
-        let ours = timed(repeat, |n| {
+        let ours = self.timed(repeat, |n| {
             page(EventFilter {
                 agent_id: Some(agent(n)),
                 ..self.filter()
@@ -244,7 +324,7 @@ impl Load {
         });
         let ours = ours.await?;
         let theirs = self
-            .plain(timed(repeat, |n| newest(doc! { "agent.id": agent(n) })))
+            .plain(self.timed(repeat, |n| newest(doc! { "agent.id": agent(n) })))
             .await?;
         tell("newest 50 of an agent", &ours, &theirs);
 
@@ -253,19 +333,21 @@ impl Load {
             ("events with a rare address", "10.3.19.249"),
         ] {
             let address = ip.parse().context("read an address")?;
-            let ours = timed(repeat, |_| {
+            let ours = self.timed(repeat, |_| {
                 page(EventFilter {
                     ip: Some(address),
                     ..self.filter()
                 })
             });
             let ours = ours.await?;
-            let theirs = self.plain(timed(repeat, |_| newest(doc! { "related.ip": ip }))).await?;
+            let theirs = self
+                .plain(self.timed(repeat, |_| newest(doc! { "related.ip": ip })))
+                .await?;
             tell(name, &ours, &theirs);
         }
 
         let rare = |n: u64| format!("needle{}", lines::mix(n) % (self.args.events.div_ceil(RARE)) * RARE + 7);
-        let ours = timed(repeat, |n| {
+        let ours = self.timed(repeat, |n| {
             let query = Query::parse(&rare(n));
             async move {
                 let filter = EventFilter {
@@ -279,11 +361,11 @@ impl Load {
         });
         let ours = ours.await?;
         // A scan: a text index would double what is stored and quarter the rate of storing it.
-        let few = timed(repeat.min(3), |n| newest(doc! { "message": { "$regex": rare(n) } }));
+        let few = self.timed(repeat.min(3), |n| newest(doc! { "message": { "$regex": rare(n) } }));
         let theirs = self.plain(few).await?;
         tell("a rare word in 24 h", &ours, &theirs);
 
-        let ours = timed(repeat, |_| async {
+        let ours = self.timed(repeat, |_| async {
             let made = events.histogram(&self.filter(), Some(60_000_000)).await?;
             ensure!(made.total == self.args.events, "{} events counted", made.total);
             Ok(made.total)
@@ -295,11 +377,11 @@ impl Load {
             doc! { "$group": { "_id": by_minute, "n": { "$sum": 1 } } },
         ];
         let theirs = self
-            .plain(timed(repeat.min(3), |_| aggregate(plain, group.to_vec())))
+            .plain(self.timed(repeat.min(3), |_| aggregate(plain, group.to_vec())))
             .await?;
         tell("minute histogram of 24 h", &ours, &theirs);
 
-        let ours = timed(repeat.min(10), |_| async {
+        let ours = self.timed(repeat.min(10), |_| async {
             let made = events.top(&self.filter(), ecs::SOURCE_IP, 10).await?;
             ensure!(made.partial.is_none(), "only a part was read");
             Ok(made.distinct)
@@ -312,15 +394,15 @@ impl Load {
             doc! { "$limit": 10 },
         ];
         let theirs = self
-            .plain(timed(repeat.min(3), |_| aggregate(plain, group.to_vec())))
+            .plain(self.timed(repeat.min(3), |_| aggregate(plain, group.to_vec())))
             .await?;
         tell("top source addresses of 24 h", &ours, &theirs);
         Ok(())
     }
 
-    async fn plain(&self, times: impl Future<Output = anyhow::Result<Vec<f64>>>) -> anyhow::Result<Vec<f64>> {
+    async fn plain(&self, times: impl Future<Output = anyhow::Result<Times>>) -> anyhow::Result<Times> {
         if self.args.no_plain {
-            Ok(Vec::new())
+            Ok(Times::default())
         } else {
             times.await
         }
@@ -341,27 +423,50 @@ async fn aggregate(plain: &Collection<Document>, pipeline: Vec<Document>) -> any
     Ok(count)
 }
 
-/// Milliseconds of each run, after one that does not count.
-async fn timed<F: Future<Output = anyhow::Result<u64>>>(
-    repeat: u64,
-    question: impl Fn(u64) -> F,
-) -> anyhow::Result<Vec<f64>> {
-    question(0).await?;
-    let mut times = Vec::new();
-    for n in 0..repeat {
-        let began = Instant::now();
-        question(n + 1).await?;
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
-    }
-    Ok(times)
+/// How long each run took, and what all took of a processor, in milliseconds.
+#[derive(Default)]
+struct Times {
+    each: Vec<f64>,
+    cpu: f64,
+    mongod: f64,
 }
 
-fn tell(name: impl Display, ours: &[f64], plain: &[f64]) {
+impl Load {
+    /// Times each run, after one that does not count.
+    async fn timed<F: Future<Output = anyhow::Result<u64>>>(
+        &self,
+        repeat: u64,
+        question: impl Fn(u64) -> F,
+    ) -> anyhow::Result<Times> {
+        question(0).await?;
+        let cpu = || {
+            let own = i32::try_from(std::process::id()).unwrap_or_default();
+            (cpu_seconds(own), self.mongod.map_or(0.0, cpu_seconds))
+        };
+        let before = cpu();
+        let mut each = Vec::new();
+        for n in 0..repeat {
+            let began = Instant::now();
+            question(n + 1).await?;
+            each.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+        let after = cpu();
+        Ok(Times {
+            each,
+            cpu: (after.0 - before.0) * 1000.0 / repeat as f64,
+            mongod: (after.1 - before.1) * 1000.0 / repeat as f64,
+        })
+    }
+}
+
+fn tell(name: impl Display, ours: &Times, plain: &Times) {
     println!(
-        "{name:<34} {:>9.1} {:>9.1} {:>11.1} {:>11.1}",
-        percentile(ours, 0.5),
-        percentile(ours, 0.99),
-        percentile(plain, 0.5),
-        percentile(plain, 0.99)
+        "{name:<30} {:>8.1} {:>8.1} {:>10.1} {:>10.1} {:>10.1} {:>10.1}",
+        percentile(&ours.each, 0.5),
+        percentile(&ours.each, 0.99),
+        ours.cpu,
+        ours.mongod,
+        percentile(&plain.each, 0.5),
+        percentile(&plain.each, 0.99)
     );
 }

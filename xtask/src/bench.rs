@@ -6,7 +6,7 @@ use crate::command;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `backtest`, `ingest`, `intel`, `latency`, `memory`, `search` or `sigma`, and that driver's own flags; `--help` lists them
+    /// `backtest`, `ingest`, `intel`, `latency`, `memory`, `search`, `sigma` or `store`, and that driver's own flags; `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     rest: Vec<String>,
 }

@@ -11,7 +11,7 @@ use model::agent::Agent;
 use model::node::Role;
 use model::{AgentId, Event, SourceId, Tenant, Timestamp};
 use storage::Store;
-use storage::blocks::{self, ScanQuery, StoredBlock};
+use storage::blocks::{self, FoundBlock, ScanQuery};
 use testkit::{Authority, TestDatabase};
 use tonic::transport::Channel;
 
@@ -131,7 +131,7 @@ impl Sandbox {
         .unwrap()
     }
 
-    pub(crate) async fn blocks(&self) -> Vec<StoredBlock> {
+    pub(crate) async fn blocks(&self) -> Vec<FoundBlock> {
         use futures_util::TryStreamExt as _;
         blocks::scan(&self.store, ScanQuery::default())
             .try_collect()
@@ -143,7 +143,7 @@ impl Sandbox {
     pub(crate) async fn events(&self, source: SourceId) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();
         for stored in self.blocks().await {
-            let block = block::Block::open(&stored.body).unwrap();
+            let block = stored.body.open().unwrap();
             assert_eq!(block.len(), stored.events as usize);
             events.extend(
                 block

@@ -42,4 +42,5 @@ pub use head::{Parts, split};
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
 pub use minutes::minutes;
 pub use view::{OfRow, Texts, View, Views};
+pub use view_decoding::values_of;
 pub use words::words;

@@ -154,6 +154,12 @@ impl View {
         }
     }
 
+    /// How many rows there are, with the field or without.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.of_row().0.len()
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn values(&self) -> usize {

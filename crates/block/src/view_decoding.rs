@@ -4,10 +4,33 @@ use crate::budget::Budget;
 use crate::column_decoding::{self, Data, Wanted};
 use crate::error::DecodeError;
 use crate::integers;
-use crate::layout::encoding;
+use crate::layout::{MAX_EVENTS, encoding};
+use crate::piece::Piece;
 use crate::strings;
 use crate::view::{OfRow, Texts, View};
 use crate::wire::Reader;
+
+/// The values of a column by itself (see [`crate::split`]), as a view whose rows are the events that have the field.
+///
+/// # Errors
+/// When the column is malformed, its layout is not known, or it would take too much memory, and
+/// [`DecodeError::NotAtHand`] when it is completed by another column.
+pub fn values_of(column: &[u8]) -> Result<View, DecodeError> {
+    let piece = Piece::get(column)?;
+    if piece.encoding == encoding::STRING_PREFIXES {
+        return Err(DecodeError::NotAtHand);
+    }
+    if piece.count > MAX_EVENTS {
+        return Err(DecodeError::Malformed(
+            "a column has more values than a block has events",
+        ));
+    }
+    let mut budget = Budget::new();
+    let plain = piece.unpack(&mut budget)?;
+    budget.take_items::<u32>(piece.count)?;
+    let present = std::iter::repeat_n(true, piece.count);
+    get(piece.encoding, &plain, piece.count, present, &mut budget)
+}
 
 const TOO_LONG: DecodeError = DecodeError::Malformed("a column is longer than its values");
 

@@ -105,6 +105,20 @@ impl Check {
         }
     }
 
+    /// Whether a value meets it if and only if one of the addresses in it does.
+    pub(crate) fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Address(_) | Self::Network(_))
+    }
+
+    /// Whether the address meets it, where [`Self::is_of_addresses`].
+    pub(crate) fn address(&self, ip: IpAddr) -> bool {
+        match self {
+            Self::Address(wanted) => ip == *wanted,
+            Self::Network(network) => network.contains(&ip),
+            _ => false,
+        }
+    }
+
     /// What looking at one value costs, roughly, compared to others.
     pub(crate) fn cost(&self) -> u32 {
         match self {

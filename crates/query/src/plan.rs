@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use model::{Event, Timestamp};
+use model::{Event, Timestamp, ecs};
 
 use crate::ast::{self, Literal, Pattern, Piece};
 use crate::check::Check;
@@ -104,13 +104,13 @@ impl Need {
         *self != Self::Nothing
     }
 
-    /// Whether the addresses in blocks tell more than their token filters.
+    /// Whether some of it only the list of a block's addresses can tell.
     #[must_use]
-    pub fn asks_for_addresses(&self) -> bool {
+    pub fn asks_for_networks(&self) -> bool {
         match self {
-            Self::Nothing | Self::Words(_) => false,
-            Self::Address(_) | Self::Network(_) => true,
-            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::asks_for_addresses),
+            Self::Nothing | Self::Words(_) | Self::Address(_) => false,
+            Self::Network(_) => true,
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::asks_for_networks),
         }
     }
 
@@ -151,6 +151,38 @@ impl Compiled {
             }
         }
         is(&self.root)
+    }
+
+    /// The fields whose columns a block's scan looks at; `None` when it may look at all. A block that does not say where
+    /// addresses stand takes more.
+    #[must_use]
+    pub fn fields(&self) -> Option<Vec<String>> {
+        fn add(node: &Node, fields: &mut Vec<String>) -> bool {
+            match node {
+                Node::Everything => true,
+                Node::And(parts) | Node::Or(parts) => parts.iter().all(|part| add(part, fields)),
+                Node::Not(inner) => add(inner, fields),
+                Node::Test(test) => match &test.target {
+                    Target::Time | Target::Id => true,
+                    Target::Anywhere => test.check.is_of_addresses(),
+                    Target::Fields(_) => false,
+                    Target::Field(name) => {
+                        fields.push(name.clone());
+                        if name == ecs::EVENT_ORIGINAL {
+                            // Blocks keep what it has in common with the message there only.
+                            fields.push(ecs::MESSAGE.to_owned());
+                        }
+                        true
+                    }
+                },
+            }
+        }
+        let mut fields = Vec::new();
+        add(&self.root, &mut fields).then(|| {
+            fields.sort_unstable();
+            fields.dedup();
+            fields
+        })
     }
 
     /// Whether the event is meant and of the span.

@@ -45,6 +45,13 @@ impl Rows {
         }
     }
 
+    /// Whether the row is in it.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        self.words
+            .get(row / 64)
+            .is_some_and(|word| word & (1 << (row % 64)) != 0)
+    }
+
     /// In order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(index, word)| {
@@ -79,6 +86,7 @@ mod tests {
             odd.add(&even);
             assert_eq!(odd, all);
             assert_eq!(all.len(), len);
+            assert!(all.has(len - 1) && !all.has(len + 64));
             assert!(Rows::none(len).is_empty());
         }
     }

@@ -1,5 +1,5 @@
 //! Which of a block's events match, by its columns: only those a query names are decoded, and of a column every
-//! distinct value is looked at once.
+//! distinct value is looked at once. Where an address stands, the block's head says.
 
 use block::{Block, DecodeError, View, Views};
 use model::Timestamp;
@@ -97,6 +97,21 @@ impl Scanner<'_, '_, '_> {
     }
 
     fn test(&self, test: &Test, within: &Rows) -> Result<Rows, DecodeError> {
+        if test.check.is_of_addresses()
+            && let Some(rows) = self.block.rows_with_address(|ip| test.check.address(ip))?
+        {
+            let mut possible = Rows::none(within.len());
+            let rows = rows.into_iter().map(|row| row as usize);
+            rows.filter(|row| within.has(*row)).for_each(|row| possible.insert(row));
+            if matches!(test.target, Target::Anywhere) || possible.is_empty() {
+                return Ok(possible);
+            }
+            return self.columns(test, &possible);
+        }
+        self.columns(test, within)
+    }
+
+    fn columns(&self, test: &Test, within: &Rows) -> Result<Rows, DecodeError> {
         let mut found = Rows::none(within.len());
         let by_name = |found: &mut Rows, wanted: &dyn Fn(&str) -> bool| {
             let mut rest = within.clone();

@@ -55,7 +55,7 @@ impl Span {
                 async move {
                     let block = block?;
                     patiently(move || {
-                        let opened = Block::open(&block.body).context("open a block")?;
+                        let opened = block.body.open().context("open a block")?;
                         work(&opened, &span).context("read a block")
                     })
                     .await

@@ -7,7 +7,7 @@ use mongodb::ClientSession;
 
 use super::scan::filter;
 use super::snapshot::patiently;
-use super::{Day, ScanQuery, document, list_days};
+use super::{Body, Columns, Day, ScanQuery, document, list_days};
 use crate::{Error, Store};
 
 /// Which events are counted.
@@ -97,21 +97,21 @@ async fn cut_blocks(store: &Store, session: &mut ClientSession, day: Day, query:
     let mut cursor = store
         .collection::<RawDocumentBuf>(&day.collection())
         .find(cut)
-        .projection(doc! { "tf": 0, "batches": 0, "ips": 0 })
-        .batch_size(4)
+        .projection(document::projection(&Columns::NONE))
+        .batch_size(16)
         .session(&mut *session)
         .await?;
     let mut total = 0;
     while let Some(raw) = cursor.next(&mut *session).await.transpose()? {
-        let stored = document::read(&raw, day)?;
+        let stored = document::found(&raw, day, &Columns::NONE)?;
         total += matching(&stored.body, query)
             .map_err(|error| Error::invalid(format!("blocks.body of {}", stored.id), format!("a block ({error})")))?;
     }
     Ok(total)
 }
 
-fn matching(body: &[u8], query: &ScanQuery) -> Result<u64, block::DecodeError> {
-    let block = block::Block::open(body)?;
+fn matching(body: &Body, query: &ScanQuery) -> Result<u64, block::DecodeError> {
+    let block = body.open()?;
     let times = block.timestamps()?;
     let ids = match query.source {
         Some(_) => block.ids()?,

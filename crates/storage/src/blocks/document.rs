@@ -3,17 +3,18 @@
 use std::net::IpAddr;
 
 use bson::spec::BinarySubtype;
-use bson::{RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr};
+use bson::{Document, RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr, doc};
 use model::chain::Link;
 use model::{BatchKey, Partition, SourceId, Tenant, Timestamp};
 
-use super::{BlockBatch, BlockId, Day, NewBlock, Seal, StoredBlock, classes};
+use super::parts::{self, Body, Columns};
+use super::{BlockBatch, BlockId, Day, FoundBlock, NewBlock, Seal, StoredBlock, ask, classes};
 use crate::Error;
 
 /// Version of the document's form.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
-fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
+pub(super) fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
     RawBinaryRef {
         subtype: BinarySubtype::Generic,
         bytes,
@@ -59,8 +60,9 @@ pub(super) fn write(block: &NewBlock, id: BlockId) -> RawDocumentBuf {
     document.append(cstr!("node"), block.node.as_str());
     document.append(cstr!("at"), bson::DateTime::from_millis(block.at.as_millis()));
     document.append(cstr!("pending"), true);
+    document.append(cstr!("tfn"), ask::length(&block.token_filter));
     document.append(cstr!("tf"), binary(&block.token_filter));
-    document.append(cstr!("body"), binary(&block.body));
+    parts::write(&mut document, &block.body);
     document
 }
 
@@ -87,9 +89,9 @@ fn write_batch(batch: &BlockBatch) -> RawDocumentBuf {
 }
 
 /// What a collector signs of a stored block: everything but its name and what changes later.
-const SEALED: [&str; 16] = [
+const SEALED: [&str; 20] = [
     "tenant", "part", "min", "max", "n", "minutes", "batches", "srcs", "ips", "classes", "trimmed", "v", "node", "at",
-    "tf", "body",
+    "tfn", "tf", "body", "more", "head", "cols",
 ];
 
 /// BLAKE3 over the sealed fields, as a BSON document of them in a fixed order.
@@ -180,9 +182,7 @@ fn ceil_millis(time: Timestamp) -> i64 {
 /// still knows its name.
 pub(super) fn read(raw: &RawDocument, day: Day) -> Result<StoredBlock, Error> {
     let mut block = read_without_body(raw, day)?;
-    if let Ok(body) = raw.get_binary("body") {
-        block.body = body.bytes.to_vec();
-    }
+    block.body = parts::whole(raw)?;
     Ok(block)
 }
 
@@ -224,6 +224,48 @@ pub(super) fn read_without_body(raw: &RawDocument, day: Day) -> Result<StoredBlo
         sources,
         at: time("at")?,
         body: Vec::new(),
+    })
+}
+
+/// What has to be fetched for [`found`].
+pub(super) fn projection(columns: &Columns) -> Document {
+    let mut fields = doc! { "min": 1, "max": 1, "n": 1, "head": 1, "body": 1 };
+    match columns {
+        Columns::All => {
+            fields.insert("cols", 1);
+        }
+        Columns::Of(names) => {
+            for path in names.iter().filter_map(|name| parts::path(name)) {
+                fields.insert(path, 1);
+            }
+        }
+    }
+    fields
+}
+
+/// Reads what [`projection`] asks for.
+pub(super) fn found(raw: &RawDocument, day: Day, columns: &Columns) -> Result<FoundBlock, Error> {
+    let wrong = |field: &str, expected: &str| Error::invalid(format!("blocks.{field}"), expected);
+    let time = |field: &'static str| {
+        raw.get_datetime(field)
+            .map(|at| Timestamp::from_millis(at.timestamp_millis()))
+            .map_err(|_| wrong(field, "a date"))
+    };
+    let id = raw.get_object_id("_id").map_err(|_| wrong("_id", "an object id"))?;
+    Ok(FoundBlock {
+        day,
+        id: BlockId(id.bytes()),
+        min: time("min")?,
+        max: time("max")?,
+        events: raw
+            .get_i32("n")
+            .ok()
+            .and_then(|count| u32::try_from(count).ok())
+            .ok_or_else(|| wrong("n", "a count"))?,
+        body: match columns {
+            Columns::All => Body::Whole(parts::whole(raw)?),
+            Columns::Of(names) => parts::some(raw, names)?,
+        },
     })
 }
 

@@ -7,7 +7,7 @@ use model::{BatchKey, Event, EventId, Tenant};
 use mongodb::options::ReadConcern;
 
 use super::snapshot::patiently;
-use super::{BlockId, Day, document, list_days};
+use super::{BlockId, Day, document, list_days, parts};
 use crate::{Error, Store};
 
 /// How far back from an event the first one of its batch can be: batches hold at most so many events.
@@ -76,17 +76,18 @@ pub async fn event(store: &Store, tenant: &Tenant, id: &EventId) -> Result<Optio
                 .find_one(doc! { "_id": block.object_id() })
                 .await?;
             // Retention may have removed it meanwhile, and left only its batches.
-            let Some(raw) = raw.filter(|raw| raw.get_binary("body").is_ok()) else {
+            let Some(raw) = raw.filter(|raw| parts::are_in(raw)) else {
                 continue;
             };
             let stored = document::read(&raw, day)?;
             let unreadable = |error: block::DecodeError| {
                 Error::invalid(format!("blocks.body of {}", stored.id), format!("a block ({error})"))
             };
-            let events = Block::open(&stored.body)
-                .and_then(|block| block.events())
-                .map_err(unreadable)?;
-            if let Some(event) = events.into_iter().find(|event| event.id == *id) {
+            let found = Block::open(&stored.body).and_then(|block| {
+                let row = block.ids()?.iter().position(|other| other == id);
+                row.map_or(Ok(Vec::new()), |row| block.events_at(&[row]))
+            });
+            if let Some(event) = found.map_err(unreadable)?.pop() {
                 return Ok(Some(event));
             }
         }

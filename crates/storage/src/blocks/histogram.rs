@@ -10,7 +10,7 @@ use query::Span;
 
 use super::scan::filter;
 use super::snapshot::patiently;
-use super::{BlockId, Day, ScanQuery, list_days};
+use super::{BlockId, Columns, Day, ScanQuery, list_days};
 use crate::{Error, Store};
 
 const MINUTE: i64 = 60_000_000;
@@ -103,10 +103,12 @@ async fn slowly(store: &Store, query: &ScanQuery, span: Span, micros: i64, day: 
         }
         let Some(id) = sums.id else { continue };
         // Retention may have removed it meanwhile.
-        let Some(block) = super::get(store, day, id).await? else {
+        let Some(block) = super::find(store, day, id, &Columns::NONE).await? else {
             continue;
         };
-        let times = block::Block::open(&block.body)
+        let times = block
+            .body
+            .open()
             .and_then(|block| block.timestamps())
             .map_err(|error| Error::invalid(format!("blocks.body of {id}"), format!("a block ({error})")))?;
         for time in times.into_iter().filter(|time| span.contains(*time)) {

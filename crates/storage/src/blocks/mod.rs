@@ -5,16 +5,20 @@
 //! to see a retry, the day a batch belongs to must never change, so it is a function of the batch ([`Day::of_batch`]).
 //!
 //! A document's fields: `_id`, `tenant`, `part`, `min` and `max` (event times, rounded outwards to milliseconds), `n`
-//! (events), `minutes` (how many each minute has; absent when they are too many), `batches: [{k, seq, n, src, hash, first, of, made, prev, payload}]`
-//! (what the hash was computed from; see [`BlockBatch`]), `srcs`, `ips` (absent when there were too many), `tf` (token filter),
-//! `body` (see the crate `block`), `v`, `node`, `at` (stored), `pending: true` until a detector is done with it, then
-//! `done: {at, by, fence}`. `proof: {signer, sig}` is a collector's signature over all of it that does not change. `classes` are the classes of its events, separated by spaces, which decide how long it is kept;
-//! `marks` say why it is kept longer: `held` (by `holds`) or `restored` (until `keep_until`). `trimmed` is how many events
-//! retention took out of it.
+//! (events), `minutes` (how many each minute has; absent when they are too many),
+//! `batches: [{k, seq, n, src, hash, first, of, made, prev, payload}]` (what the hash was computed from; see [`BlockBatch`]),
+//! `srcs`, `ips` (absent when there were too many), `tf` (token filter) and `tfn` (its length), `head` and `cols` (the
+//! block in parts, see the crate `block`: `cols` has each column by its field's name with `|` for the dots, in the order of
+//! the block; `more: true` when some are not in it by name; `body` in place of these for what is no block), `v`, `node`,
+//! `at` (stored), `pending: true` until a detector is done with it, then `done: {at, by, fence}`. `proof: {signer, sig}` is
+//! a collector's signature over all of it that does not change. `classes` are the classes of its events, separated by
+//! spaces, which decide how long it is kept; `marks` say why it is kept longer: `held` (by `holds`) or `restored` (until
+//! `keep_until`). `trimmed` is how many events retention took out of it.
 //!
 //! Not a block any more, and therefore without `tenant`, is what has `gone` (all that is left are batches, to be refused
 //! when they are sent again) or `was` (another block took its place, and it stays for whoever is reading it).
 
+mod ask;
 mod classes;
 mod count;
 mod day;
@@ -24,6 +28,7 @@ mod held;
 mod histogram;
 mod merge;
 mod open_day;
+mod parts;
 mod pending;
 pub mod portable;
 mod rebuild;
@@ -32,6 +37,7 @@ mod scan;
 mod seal;
 mod snapshot;
 mod terms;
+mod values;
 mod write;
 
 use bson::Document;
@@ -48,6 +54,7 @@ pub use event::event;
 pub use held::{Wanted, count_by_hold, count_held, end_restored, hold, release};
 pub use histogram::{Histogram, histogram};
 pub use merge::{Cell, Merge, Small, cells, forget_merged, has_originals, merge, plan, small};
+pub use parts::{Body, Columns, OneColumn};
 pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
 pub use query::Span;
 pub use retain::{
@@ -56,6 +63,7 @@ pub use retain::{
 pub use scan::{ScanQuery, Scanner, scan};
 pub use seal::{Reading, Seal, SealedBlock, Sealer, gone_of_source, of_source};
 pub use terms::{BlockTerms, count_blocks, terms};
+pub use values::{ColumnOfBlock, columns_of};
 pub use write::{Inserted, Known, Writer, insert};
 
 /// A stored block's name within its day: 12 bytes.
@@ -168,6 +176,23 @@ pub struct StoredBlock {
     pub body: Vec<u8>,
 }
 
+/// A stored block, or a part of it, as a search needs it.
+#[derive(Clone, Debug)]
+pub struct FoundBlock {
+    /// Its day.
+    pub day: Day,
+    /// Its name within the day.
+    pub id: BlockId,
+    /// Not later than any event, in whole milliseconds.
+    pub min: Timestamp,
+    /// Not earlier than any event, in whole milliseconds.
+    pub max: Timestamp,
+    /// How many events.
+    pub events: u32,
+    /// The block, or a part of it.
+    pub body: Body,
+}
+
 /// Every day that has blocks, newest first. The day of misdated batches is the last.
 ///
 /// # Errors
@@ -200,4 +225,22 @@ pub async fn get(store: &Store, day: Day, id: BlockId) -> Result<Option<StoredBl
         .try_collect()
         .await?;
     found.first().map(|raw| document::read(raw, day)).transpose()
+}
+
+/// A block, or these columns of it; `None` when there is none, or no more.
+///
+/// # Errors
+/// When the database is away or the record is not readable.
+pub async fn find(store: &Store, day: Day, id: BlockId, columns: &Columns) -> Result<Option<FoundBlock>, Error> {
+    let found: Vec<bson::RawDocumentBuf> = store
+        .collection::<bson::RawDocumentBuf>(&day.collection())
+        .find(bson::doc! { "_id": id.object_id() })
+        .projection(document::projection(columns))
+        .limit(1)
+        .await?
+        .try_collect()
+        .await?;
+    // Retention may have left its batches only.
+    let found = found.first().filter(|raw| parts::are_in(raw));
+    found.map(|raw| document::found(raw, day, columns)).transpose()
 }

@@ -15,13 +15,13 @@ use mongodb::options::ReadConcern;
 
 use super::scan::filter;
 use super::snapshot::{is_lost, patiently};
-use super::{Day, ScanQuery};
+use super::{Columns, Day, ScanQuery, document};
 use crate::{Error, Store};
 
 /// Blocks fetched from the database at once. Bounds the memory of a scan to a few of them.
 const FETCH: u32 = 8;
-/// The same where bodies are left out at first.
-const FETCH_FILTERS: u32 = 64;
+/// The same where only parts of them are.
+const FETCH_PARTS: u32 = 32;
 const HOUR_MILLIS: i64 = 3_600_000;
 /// Cursors lost one after the other without a block between them.
 const MAX_LOST: u32 = 5;
@@ -203,14 +203,11 @@ fn hour(millis: i64) -> i64 {
 }
 
 fn projection(query: &ScanQuery) -> Document {
-    if !query.need.is_selective() {
-        return doc! { "batches": 0, "ips": 0, "tf": 0, "minutes": 0 };
+    let mut fields = document::projection(&query.columns);
+    if query.need.asks_for_networks() {
+        fields.insert("ips", 1);
     }
-    let mut without = doc! { "body": 0, "batches": 0, "minutes": 0 };
-    if !query.need.asks_for_addresses() {
-        without.insert("ips", 0);
-    }
-    without
+    fields
 }
 
 async fn open(
@@ -224,18 +221,21 @@ async fn open(
         wanted = doc! { "$and": [wanted, { "max": { "$lt": bson::DateTime::from_millis(before) } }] };
     }
     let collection = store.collection::<RawDocumentBuf>(&day.collection());
-    let fetch = if query.need.is_selective() {
-        FETCH_FILTERS
-    } else {
-        FETCH
+    let fetch = match query.columns {
+        Columns::All => FETCH,
+        Columns::Of(_) => FETCH_PARTS,
     };
-    patiently!(
-        collection
+    patiently!({
+        let find = collection
             .find(wanted.clone())
             .sort(doc! { "max": -1 })
             .allow_disk_use(true)
             .projection(projection(query))
             .batch_size(fetch)
-            .read_concern(ReadConcern::snapshot())
-    )
+            .read_concern(ReadConcern::snapshot());
+        match query.max_time {
+            Some(time) => find.max_time(time),
+            None => find,
+        }
+    })
 }

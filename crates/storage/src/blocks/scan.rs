@@ -1,6 +1,7 @@
 //! Reading blocks back for search: newest first, skipping what cannot match.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -8,7 +9,7 @@ use model::{Partition, SourceId, Tenant, Timestamp};
 use query::Need;
 
 use super::open_day::OpenDay;
-use super::{Day, StoredBlock, document, list_days};
+use super::{Columns, Day, FoundBlock, ask, document, list_days};
 use crate::{Error, Store};
 
 /// Which blocks are wanted. Every condition that is set must hold; that a block is returned only says that it *may* hold
@@ -27,15 +28,19 @@ pub struct ScanQuery {
     pub need: Need,
     /// Events with one of these addresses in one of their fields.
     pub addresses: Option<Vec<IpAddr>>,
+    /// What of the blocks is fetched.
+    pub columns: Columns,
+    /// How long the database may work on it, all in all; without end when `None`.
+    pub max_time: Option<Duration>,
 }
 
 /// Days asked for their latest block at once.
 const DAYS_AT_ONCE: usize = 8;
 
-/// Blocks that may hold matching events, by [`StoredBlock::max`], latest first. Only a few are in memory at a time.
+/// Blocks that may hold matching events, by [`FoundBlock::max`], latest first. Only a few are in memory at a time.
 ///
 /// A caller that wants the newest `k` events can stop once it has `k` that are later than the `max` of the block at hand.
-pub fn scan(store: &Store, query: ScanQuery) -> impl Stream<Item = Result<StoredBlock, Error>> + Send + use<> {
+pub fn scan(store: &Store, query: ScanQuery) -> impl Stream<Item = Result<FoundBlock, Error>> + Send + use<> {
     stream::try_unfold(Scanner::new(store, query), |mut scanner| async move {
         Ok(scanner.next().await?.map(|block| (block, scanner)))
     })
@@ -82,6 +87,9 @@ pub(super) fn filter(query: &ScanQuery) -> Document {
         let any: Vec<bson::Bson> = ips.chain([bson::Bson::Null]).collect();
         filter.insert("ips", doc! { "$in": any });
     }
+    if let Some(condition) = ask::condition(&query.need) {
+        filter.extend(condition);
+    }
     filter
 }
 
@@ -116,7 +124,7 @@ impl Scanner {
     ///
     /// # Errors
     /// When the database is away or a record is not readable.
-    pub async fn next(&mut self) -> Result<Option<StoredBlock>, Error> {
+    pub async fn next(&mut self) -> Result<Option<FoundBlock>, Error> {
         if self.days.is_none() {
             self.days = Some(Days::open(&self.store, &self.query).await?);
         }
@@ -128,21 +136,14 @@ impl Scanner {
                 return Ok(None);
             };
             self.bytes += raw.as_bytes().len() as u64;
-            if self.query.need.is_selective() {
+            // The database does not know networks.
+            if self.query.need.asks_for_networks() {
                 let ips = document::ips(&raw);
-                if !self.query.need.may_be_in(document::token_filter(&raw), ips.as_deref()) {
+                if ips.is_some_and(|ips| !self.query.need.may_be_in(&[], Some(&ips))) {
                     continue;
                 }
             }
-            let block = document::read(&raw, day)?;
-            if !block.body.is_empty() {
-                return Ok(Some(block));
-            }
-            // Retention may have removed it meanwhile.
-            if let Some(whole) = super::get(&self.store, day, block.id).await? {
-                self.bytes += whole.body.len() as u64;
-                return Ok(Some(whole));
-            }
+            return document::found(&raw, day, &self.query.columns).map(Some);
         }
     }
 }

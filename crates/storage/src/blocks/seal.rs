@@ -125,7 +125,7 @@ pub fn of_source(
                 let mut find = collection.find(filter).batch_size(8);
                 if reading == Reading::Batches {
                     find = find
-                        .projection(doc! { "tf": 0, "body": 0, "ips": 0, "minutes": 0 })
+                        .projection(doc! { "tf": 0, "body": 0, "head": 0, "cols": 0, "ips": 0, "minutes": 0 })
                         .batch_size(256);
                 }
                 let cursor = find.await?;

@@ -31,7 +31,7 @@ async fn store_all(store: &Store, blocks: &[NewBlock]) -> Vec<BlockId> {
 
 async fn found(store: &Store, query: ScanQuery) -> Vec<BlockId> {
     let blocks: Vec<_> = scan(store, query).try_collect().await.unwrap();
-    assert!(blocks.iter().all(|block| !block.body.is_empty()));
+    assert!(blocks.iter().all(|block| block.body.open().is_ok()));
     blocks.iter().map(|block| block.id).collect()
 }
 

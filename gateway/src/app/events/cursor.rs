@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use model::{Epoch, Event, EventId, SourceId, Timestamp};
+use model::{Epoch, EventId, SourceId, Timestamp};
 use proto::ServiceError;
 
+use super::filter::Key;
 use crate::problem::invalid;
 
 /// A place between events.
@@ -16,11 +17,8 @@ pub struct Cursor {
 
 impl Cursor {
     /// Right behind an event.
-    pub(super) fn of(event: &Event) -> Self {
-        Self {
-            time: event.timestamp,
-            id: event.id,
-        }
+    pub(super) fn of((time, id): Key) -> Self {
+        Self { time, id }
     }
 
     /// Before every event of this time or earlier.
@@ -36,8 +34,8 @@ impl Cursor {
     }
 
     /// Whether the event comes after this place.
-    pub(super) fn is_before(&self, event: &Event) -> bool {
-        (event.timestamp, event.id) < (self.time, self.id)
+    pub(super) fn is_before(&self, key: Key) -> bool {
+        key < (self.time, self.id)
     }
 
     /// As text that is safe in a URL.

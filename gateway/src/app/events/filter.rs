@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use block::{Block, DecodeError};
-use model::{Event, Tenant, Timestamp, ecs};
+use model::{Event, EventId, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
-use storage::blocks::ScanQuery;
+use storage::blocks::{BlockId, Columns, Day, FoundBlock, ScanQuery};
 
 /// How far back sums go when nobody says from when.
 const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
@@ -28,6 +28,17 @@ pub struct EventFilter {
     pub to: Option<Timestamp>,
     /// What else has to hold.
     pub query: Query,
+}
+
+/// Place in the order of events.
+pub(super) type Key = (Timestamp, EventId);
+
+/// An event that is found, and not read yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) key: Key,
+    pub(super) block: (Day, BlockId),
+    pub(super) row: usize,
 }
 
 /// A filter made ready: relative times fixed, blocks chosen.
@@ -110,10 +121,15 @@ impl Prepared {
             tenant: self.tenant.clone(),
             from: self.plan.span.from,
             to: self.plan.span.to,
-            source: None,
             need: self.plan.need.clone(),
             addresses: self.plan.addresses.clone(),
+            ..ScanQuery::default()
         }
+    }
+
+    /// What of a block tells which of its events match.
+    pub(super) fn columns(&self) -> Columns {
+        self.query.fields().map_or(Columns::All, Columns::Of)
     }
 
     /// Whether only the time matters.
@@ -126,31 +142,44 @@ impl Prepared {
         query::scan(&self.query, self.plan.span, block)
     }
 
-    /// The `limit` newest events of a block that match and come before a place in the order of events.
+    /// Where the `limit` newest events of a block are that match and come before a place in the order of events.
     pub(super) fn newest(
         &self,
+        found: &FoundBlock,
         block: &Block<'_>,
         limit: usize,
-        is_before: impl Fn(&Event) -> bool,
-    ) -> Result<Vec<Event>, DecodeError> {
-        let found = self.rows(block)?;
-        let mut newest: Vec<(Timestamp, usize)> = found.times.into_iter().zip(found.rows).collect();
-        // Events of one time are ordered by their ids, so all of the last time are needed; and those at the place itself
-        // may not be before it.
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        let at_place = newest
-            .iter()
-            .take_while(|(time, _)| newest.first().is_some_and(|(first, _)| first == time))
-            .count();
-        let wanted = limit.saturating_add(at_place);
-        if let Some((last, _)) = newest.get(wanted.saturating_sub(1)).copied() {
-            newest.retain(|(time, _)| *time >= last);
+        is_before: impl Fn(Key) -> bool,
+    ) -> Result<Vec<Place>, DecodeError> {
+        let matching = self.rows(block)?;
+        if matching.rows.is_empty() {
+            return Ok(Vec::new());
         }
-        let rows: Vec<usize> = newest.into_iter().map(|(_, row)| row).collect();
-        let mut events = block.events_at(&rows)?;
-        events.retain(is_before);
-        super::newest_first(&mut events);
-        events.truncate(limit);
-        Ok(events)
+        let ids = block.ids()?;
+        let places = matching.times.into_iter().zip(matching.rows).filter_map(|(time, row)| {
+            let key = (time, *ids.get(row)?);
+            is_before(key).then_some(Place {
+                key,
+                block: (found.day, found.id),
+                row,
+            })
+        });
+        let mut places: Vec<Place> = places.collect();
+        if places.len() > limit {
+            places.select_nth_unstable_by(limit, |a, b| b.key.cmp(&a.key));
+            places.truncate(limit);
+        }
+        Ok(places)
+    }
+
+    /// The `limit` newest events of a block that match.
+    pub(super) fn newest_events(
+        &self,
+        found: &FoundBlock,
+        block: &Block<'_>,
+        limit: usize,
+    ) -> Result<Vec<Event>, DecodeError> {
+        let places = self.newest(found, block, limit, |_| true)?;
+        let rows: Vec<usize> = places.iter().map(|place| place.row).collect();
+        block.events_at(&rows)
     }
 }

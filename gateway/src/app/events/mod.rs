@@ -1,13 +1,16 @@
 //! Finding stored events: pages, sums, exports.
 //!
 //! Blocks come latest first and are looked at one by one, so memory does not grow with what is searched. A page keeps
-//! the newest events found so far and stops at the first block that is older than all of them.
+//! the places of the newest events found so far and stops at the first block that is older than all of them; only then are
+//! the events read.
 
 mod cursor;
 mod export;
 mod filter;
 mod pass;
+mod read;
 mod sums;
+mod tally;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -27,10 +30,13 @@ pub use sums::{Bucket, Counted, Histogram, MAX_BUCKETS, MAX_TOP, Top};
 
 use crate::config::SearchConfig;
 use crate::problem::{from_storage, internal};
+use filter::{Place, Prepared};
 use pass::Pass;
 
 /// Most events on a page.
 pub const MAX_PAGE: usize = 1000;
+/// A page is made once more when blocks were gone before their events were read: others may hold these by then.
+const TRIES: usize = 3;
 /// Events on a page when nobody says how many.
 pub const DEFAULT_PAGE: usize = 50;
 
@@ -60,10 +66,6 @@ pub struct Count {
     pub total: u64,
     /// Set when not all was read.
     pub partial: Option<Partial>,
-}
-
-pub(super) fn newest_first(events: &mut [Event]) {
-    events.sort_unstable_by_key(|event| Reverse((event.timestamp, event.id)));
 }
 
 impl Events {
@@ -111,44 +113,73 @@ impl Events {
             filter.to = Some(filter.to.map_or(end, |to| to.min(end)));
         }
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
+        for _ in 0..TRIES {
+            let (page, is_whole) = self.page_of(&prepared, after, limit).await?;
+            if is_whole {
+                return Ok(page);
+            }
+        }
+        self.page_of(&prepared, after, limit).await.map(|(page, _)| page)
+    }
+
+    /// Also tells whether all blocks were still there when the events were read.
+    async fn page_of(
+        &self,
+        prepared: &Arc<Prepared>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Page, bool), ServiceError> {
         let of_block = prepared.clone();
-        let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
-            of_block.newest(block, limit + 1, |event| {
-                after.is_none_or(|cursor| cursor.is_before(event))
-            })
-        });
-        let mut found: Vec<Event> = Vec::new();
+        let mut pass = Pass::new(
+            &self.store,
+            prepared,
+            prepared.columns(),
+            Some(self.limits),
+            move |found, block| {
+                of_block.newest(found, block, limit + 1, |key| {
+                    after.is_none_or(|cursor| cursor.is_before(key))
+                })
+            },
+        );
+        let mut found: Vec<Place> = Vec::new();
         loop {
-            let last = found.get(limit).map(|event| event.timestamp);
+            let last = found.get(limit).map(|place| place.key.0);
             if last.is_some_and(|last| pass.rest_until().is_some_and(|rest| last > rest)) {
                 break;
             }
             let Some(mut matching) = pass.next().await? else { break };
             found.append(&mut matching);
-            newest_first(&mut found);
+            found.sort_unstable_by_key(|place| Reverse(place.key));
             found.truncate(limit + 1);
         }
         let mut partial = pass.partial();
+        drop(pass);
         let unread = partial.as_ref().and_then(|partial| partial.unread_until);
         if let Some(unread) = unread {
             // Among these, some are missing; the next page has all of them.
-            found.retain(|event| event.timestamp > unread);
+            found.retain(|place| place.key.0 > unread);
         }
         let more = found.len() > limit;
         found.truncate(limit);
         let next = match (more, unread) {
-            (true, _) => found.last().map(Cursor::of),
+            (true, _) => found.last().map(|place| Cursor::of(place.key)),
             (false, Some(unread)) => Some(Cursor::at(unread)),
             (false, None) => None,
         };
         if more && unread.is_some() {
             partial = None;
         }
-        Ok(Page {
-            events: found,
+        let read = read::events(&self.store, found).await?;
+        if read.unreadable > 0 {
+            let partial = partial.get_or_insert(Partial::unreadable());
+            partial.unreadable_blocks += read.unreadable;
+        }
+        let page = Page {
+            events: read.events,
             next,
             partial,
-        })
+        };
+        Ok((page, !read.is_gone))
     }
 
     /// How many events match.
@@ -169,7 +200,8 @@ impl Events {
             return Ok(Count { total, partial: None });
         }
         let of_block = prepared.clone();
-        let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
+        let columns = prepared.columns();
+        let mut pass = Pass::new(&self.store, &prepared, columns, Some(self.limits), move |_, block| {
             of_block.rows(block).map(|found| found.rows.len() as u64)
         });
         let mut total = 0;

@@ -9,7 +9,7 @@ use model::Timestamp;
 use proto::{ErrorCode, ServiceError};
 use serde::Serialize;
 use storage::Store;
-use storage::blocks::{Scanner, StoredBlock};
+use storage::blocks::{self, Columns, FoundBlock, Scanner};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
@@ -43,18 +43,41 @@ pub struct Partial {
     pub unreadable_blocks: u64,
 }
 
+impl Partial {
+    /// Only blocks that cannot be read are missing.
+    pub(super) fn unreadable() -> Self {
+        Self {
+            reason: "unreadable",
+            unread_until: None,
+            unreadable_blocks: 0,
+        }
+    }
+}
+
+/// How much longer than a search the database may work for it. The search should be what ends first.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What is done with each block, off the runtime's threads.
-type Work<T> = dyn Fn(&Block<'_>) -> Result<T, DecodeError> + Send + Sync;
+type Work<T> = dyn Fn(&FoundBlock, &Block<'_>) -> Result<T, DecodeError> + Send + Sync;
 
 struct Running<T> {
     /// No event of the block is later.
     max: Timestamp,
-    task: JoinHandle<Option<T>>,
+    task: JoinHandle<Looked<T>>,
+}
+
+/// What came of looking at a block.
+enum Looked<T> {
+    Made(T),
+    /// More of it is needed than was fetched.
+    TooLittle(Box<FoundBlock>),
+    Unreadable,
 }
 
 /// Reads blocks and does some work with each.
 pub(super) struct Pass<T> {
     scanner: Scanner,
+    store: Store,
     work: Arc<Work<T>>,
     running: VecDeque<Running<T>>,
     at_once: usize,
@@ -73,15 +96,21 @@ impl<T> Drop for Pass<T> {
 }
 
 impl<T: Send + 'static> Pass<T> {
-    /// Begins; without limits, it ends when all was read or nobody waits any more.
+    /// Begins; without limits, it ends when all was read or nobody waits any more. The work is done with the columns that
+    /// are fetched at first, and once more with all when it turns out to need more.
     pub(super) fn new(
         store: &Store,
         prepared: &Prepared,
+        columns: Columns,
         limits: Option<Limits>,
-        work: impl Fn(&Block<'_>) -> Result<T, DecodeError> + Send + Sync + 'static,
+        work: impl Fn(&FoundBlock, &Block<'_>) -> Result<T, DecodeError> + Send + Sync + 'static,
     ) -> Self {
+        let mut query = prepared.blocks();
+        query.columns = columns;
+        query.max_time = limits.map(|limits| limits.time.saturating_add(GRACE));
         Self {
-            scanner: Scanner::new(store, prepared.blocks()),
+            scanner: Scanner::new(store, query),
+            store: store.clone(),
             work: Arc::new(work),
             running: VecDeque::new(),
             at_once: 1,
@@ -104,9 +133,19 @@ impl<T: Send + 'static> Pass<T> {
             let Some(Running { task, .. }) = self.running.pop_front() else {
                 return Ok(None);
             };
-            match task.await.map_err(|error| internal("block reader", &error))? {
-                Some(made) => return Ok(Some(made)),
-                None => self.unreadable += 1,
+            let mut looked = task.await.map_err(|error| internal("block reader", &error))?;
+            if let Looked::TooLittle(block) = looked {
+                // Retention may have removed it meanwhile.
+                let Some(whole) = whole(&self.store, &block).await? else {
+                    continue;
+                };
+                let work = self.work.clone();
+                let task = tokio::task::spawn_blocking(move || look(whole, &*work));
+                looked = task.await.map_err(|error| internal("block reader", &error))?;
+            }
+            match looked {
+                Looked::Made(made) => return Ok(Some(made)),
+                Looked::TooLittle(_) | Looked::Unreadable => self.unreadable += 1,
             }
         }
     }
@@ -156,7 +195,7 @@ impl<T: Send + 'static> Pass<T> {
                 let work = self.work.clone();
                 self.running.push_back(Running {
                     max: block.max,
-                    task: tokio::task::spawn_blocking(move || look(&block, &*work)),
+                    task: tokio::task::spawn_blocking(move || look(block, &*work)),
                 });
             }
         }
@@ -174,14 +213,26 @@ impl<T: Send + 'static> Pass<T> {
     }
 }
 
-fn look<T>(stored: &StoredBlock, work: &Work<T>) -> Option<T> {
-    match Block::open(&stored.body).and_then(|block| work(&block)) {
-        Ok(made) => Some(made),
+async fn whole(store: &Store, block: &FoundBlock) -> Result<Option<FoundBlock>, ServiceError> {
+    blocks::find(store, block.day, block.id, &Columns::All)
+        .await
+        .map_err(from_storage)
+}
+
+fn look<T>(found: FoundBlock, work: &Work<T>) -> Looked<T> {
+    match found.body.open().and_then(|block| work(&found, &block)) {
+        Ok(made) => Looked::Made(made),
+        Err(DecodeError::NotAtHand) => Looked::TooLittle(Box::new(found)),
         Err(error) => {
-            metrics::counter!("picket_gateway_blocks_unreadable_total").increment(1);
-            let (day, id) = (stored.day, stored.id);
-            tracing::error!(%day, block.id = %id, %error, "stored block is not readable, its events are missing from answers");
-            None
+            report(&found, &error);
+            Looked::Unreadable
         }
     }
+}
+
+/// Says that a block cannot be read.
+pub(super) fn report(found: &FoundBlock, error: &DecodeError) {
+    metrics::counter!("picket_gateway_blocks_unreadable_total").increment(1);
+    let (day, id) = (found.day, found.id);
+    tracing::error!(%day, block.id = %id, %error, "stored block is not readable, its events are missing from answers");
 }

@@ -8,7 +8,7 @@ use model::{Timestamp, Value};
 use proto::ServiceError;
 use query::Span;
 use serde::Serialize;
-use storage::blocks;
+use storage::blocks::{self, Columns};
 use utoipa::ToSchema;
 
 use super::Events;
@@ -81,21 +81,56 @@ pub struct Top {
 }
 
 #[derive(Debug, Default)]
-struct Values {
+pub(super) struct Values {
     counts: HashMap<String, u64>,
-    total: u64,
-    missing: u64,
+    pub(super) total: u64,
+    pub(super) missing: u64,
     /// Every value that was given up had at most so many.
     given_up: u64,
 }
 
 impl Values {
-    fn add(&mut self, value: String, count: u64) {
-        *self.counts.entry(value).or_default() += count;
+    fn add(&mut self, value: &str, count: u64) {
+        // Most were seen before, and then need no memory of their own.
+        if let Some(sum) = self.counts.get_mut(value) {
+            *sum += count;
+            return;
+        }
+        self.counts.insert(value.to_owned(), count);
         while self.counts.len() > MAX_DISTINCT {
             self.given_up += 1;
             let least = self.given_up;
             self.counts.retain(|_, count| *count > least);
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.missing += other.missing;
+        self.given_up += other.given_up;
+        if self.counts.is_empty() {
+            self.counts = other.counts;
+            return;
+        }
+        for (value, count) in other.counts {
+            self.add(&value, count);
+        }
+    }
+
+    /// Adds values by how often each occurs.
+    pub(super) fn add_view(&mut self, view: &View, counts: &[u64]) {
+        for (index, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            match view {
+                View::Texts { texts, .. } => self.add(shortened(texts.get(index)), *count),
+                View::Integers { numbers, .. } => {
+                    self.add(&numbers.get(index).copied().unwrap_or_default().to_string(), *count);
+                }
+                View::Values { values: all, .. } => match all.get(index) {
+                    None | Some(Value::Null) => self.missing += count,
+                    Some(value) => add_value(self, value, *count),
+                },
+            }
         }
     }
 }
@@ -115,7 +150,8 @@ impl Events {
             (counts.map_err(from_storage)?, None)
         } else {
             let of_block = prepared.clone();
-            let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
+            let columns = prepared.columns();
+            let mut pass = Pass::new(&self.store, &prepared, columns, Some(self.limits), move |_, block| {
                 let mut counts = blocks::Histogram::new();
                 for time in of_block.rows(block)?.times {
                     *counts.entry(begin(time, micros)).or_default() += 1;
@@ -146,18 +182,11 @@ impl Events {
     pub async fn top(&self, filter: &EventFilter, field: &str, limit: usize) -> Result<Top, ServiceError> {
         let _turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
-        let (of_block, field) = (prepared.clone(), field.to_owned());
-        let mut pass = Pass::new(&self.store, &prepared, Some(self.limits), move |block| {
-            count_values(&of_block, block, &field)
-        });
-        let mut all = Values::default();
-        while let Some(some) = pass.next().await? {
-            all.total += some.total;
-            all.missing += some.missing;
-            for (value, count) in some.counts {
-                all.add(value, count);
-            }
-        }
+        let (all, partial) = if prepared.is_time_only() {
+            self.tally(&prepared, field).await?
+        } else {
+            self.count_matching(&prepared, field).await?
+        };
         let distinct = all.counts.len() as u64;
         let mut values: Vec<Counted> = all
             .counts
@@ -172,8 +201,31 @@ impl Events {
             missing: all.missing,
             distinct,
             is_approximate: all.given_up > 0,
-            partial: pass.partial(),
+            partial,
         })
+    }
+
+    async fn count_matching(
+        &self,
+        prepared: &Arc<Prepared>,
+        field: &str,
+    ) -> Result<(Values, Option<Partial>), ServiceError> {
+        let columns = match prepared.columns() {
+            Columns::All => Columns::All,
+            Columns::Of(mut fields) => {
+                fields.push(field.to_owned());
+                Columns::Of(fields)
+            }
+        };
+        let (of_block, field) = (prepared.clone(), field.to_owned());
+        let mut pass = Pass::new(&self.store, prepared, columns, Some(self.limits), move |_, block| {
+            count_values(&of_block, block, &field)
+        });
+        let mut all = Values::default();
+        while let Some(some) = pass.next().await? {
+            all.merge(some);
+        }
+        Ok((all, pass.partial()))
     }
 }
 
@@ -232,7 +284,7 @@ fn filled(counts: &blocks::Histogram, span: Span, micros: i64) -> Result<Vec<Buc
         .collect())
 }
 
-fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<Values, DecodeError> {
+pub(super) fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<Values, DecodeError> {
     let found = prepared.rows(block)?;
     let mut values = Values {
         total: found.rows.len() as u64,
@@ -265,18 +317,7 @@ fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<V
             None => values.missing += 1,
         }
     }
-    for (index, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-        match view {
-            View::Texts { texts, .. } => values.add(shortened(texts.get(index)).to_owned(), count),
-            View::Integers { numbers, .. } => {
-                values.add(numbers.get(index).copied().unwrap_or_default().to_string(), count);
-            }
-            View::Values { values: all, .. } => match all.get(index) {
-                None | Some(Value::Null) => values.missing += count,
-                Some(value) => add_value(&mut values, value, count),
-            },
-        }
-    }
+    values.add_view(view, &counts);
     Ok(values)
 }
 
@@ -285,7 +326,7 @@ fn add_value(values: &mut Values, value: &Value, count: u64) {
         items.iter().for_each(|item| add_value(values, item, count));
         return;
     }
-    values.add(shortened(&value.to_text()).to_owned(), count);
+    values.add(shortened(&value.to_text()), count);
 }
 
 fn shortened(text: &str) -> &str {
@@ -304,8 +345,8 @@ mod tests {
     fn rare_values_are_given_up_before_memory_is() {
         let mut values = Values::default();
         for n in 0..MAX_DISTINCT + 1000 {
-            values.add("often".to_owned(), 3);
-            values.add(n.to_string(), 1);
+            values.add("often", 3);
+            values.add(&n.to_string(), 1);
         }
         assert!(values.counts.len() <= MAX_DISTINCT);
         assert_eq!(values.counts["often"], 3 * (MAX_DISTINCT as u64 + 1000));

@@ -11,6 +11,7 @@ use futures_util::{Stream, stream};
 use model::{Event, EventId, Timestamp};
 use proto::ServiceError;
 use storage::Store;
+use storage::blocks::{Columns, FoundBlock};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Events;
@@ -110,8 +111,8 @@ impl Export {
         let (of_block, head) = (prepared.clone(), format.head());
         let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Self {
-            pass: Pass::new(store, &prepared, None, move |block| {
-                lines(&of_block, block, &format, most)
+            pass: Pass::new(store, &prepared, Columns::All, None, move |found, block| {
+                lines(&of_block, found, block, &format, most)
             }),
             held: BTreeMap::new(),
             held_bytes: 0,
@@ -159,11 +160,12 @@ impl Export {
 
 fn lines(
     prepared: &Prepared,
+    found: &FoundBlock,
     block: &block::Block<'_>,
     format: &Format,
     most: usize,
 ) -> Result<Vec<(Key, Vec<u8>)>, block::DecodeError> {
-    let events = prepared.newest(block, most, |_| true)?;
+    let events = prepared.newest_events(found, block, most)?;
     let lines = events
         .iter()
         .map(|event| ((event.timestamp, event.id), format.write(event)));

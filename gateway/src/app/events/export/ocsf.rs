@@ -1,8 +1,11 @@
 //! Events as the Open Cybersecurity Schema Framework has them.
 //!
-//! Source: <https://schema.ocsf.io/1.3.0>. What has no place there is kept, under its own name, in `unmapped`.
+//! Source: <https://schema.ocsf.io/1.3.0>. What has no place there is kept, under its own name, in `unmapped`; an event
+//! that lacks what its class requires is a base event, so that what is written is valid.
 
-use model::{Event, Fields, ecs};
+use std::net::IpAddr;
+
+use model::{Event, Fields, Value, ecs};
 use serde_json::{Map, Value as Json, json};
 
 const VERSION: &str = "1.3.0";
@@ -47,60 +50,146 @@ const LAUNCH: Kind = Kind {
     activity_name: "Launch",
 };
 
+const ACCOUNT_CHANGE: u32 = 3001;
+const AUTHENTICATION: u32 = 3002;
+const GROUP_MANAGEMENT: u32 = 3006;
+
 fn kind(fields: &Fields) -> Kind {
-    const ACCOUNT: &str = "Account Change";
-    const GROUP: &str = "Group Management";
-    const LOGIN: &str = "Authentication";
+    let account = |activity, name| identity(ACCOUNT_CHANGE, "Account Change", activity, name);
+    let group = |activity, name| identity(GROUP_MANAGEMENT, "Group Management", activity, name);
+    let login = |activity, name| identity(AUTHENTICATION, "Authentication", activity, name);
     match fields.str(ecs::PICKET_EVENT_TYPE) {
-        Some("LOGIN_FAIL" | "LOGIN_SUCCESS" | "SESSION_OPEN" | "SU_SESSION" | "SU_FAIL") => {
-            return identity(3002, LOGIN, 1, "Logon");
-        }
-        Some("ACCOUNT_CREATE") => return identity(3001, ACCOUNT, 1, "Create"),
-        Some("ACCOUNT_DELETE") => return identity(3001, ACCOUNT, 6, "Delete"),
-        Some("ACCOUNT_MODIFY") => return identity(3001, ACCOUNT, 99, "Other"),
-        Some("PASSWORD_CHANGE") => return identity(3001, ACCOUNT, 3, "Password Change"),
-        Some("GROUP_MEMBER_ADD") => return identity(3006, GROUP, 3, "Add User"),
-        Some("GROUP_CREATE" | "GROUP_DELETE" | "GROUP_MODIFY") => return identity(3006, GROUP, 99, "Other"),
+        Some("LOGIN_FAIL" | "LOGIN_SUCCESS" | "SESSION_OPEN" | "SU_SESSION" | "SU_FAIL") => return login(1, "Logon"),
+        Some("ACCOUNT_CREATE") => return account(1, "Create"),
+        Some("ACCOUNT_DELETE") => return account(6, "Delete"),
+        Some("ACCOUNT_MODIFY") => return account(99, "Other"),
+        Some("PASSWORD_CHANGE") => return account(3, "Password Change"),
+        Some("GROUP_MEMBER_ADD") => return group(3, "Add User"),
+        Some("GROUP_CREATE") => return group(6, "Create"),
+        Some("GROUP_DELETE") => return group(5, "Delete"),
+        Some("GROUP_MODIFY") => return group(99, "Other"),
         Some("SUDO_ESCALATION" | "SUDO_FAIL") => return LAUNCH,
         _ => {}
     }
     match fields.str(ecs::EVENT_ACTION) {
-        Some("ssh_login" | "session_opened") => identity(3002, LOGIN, 1, "Logon"),
-        Some("ssh_session_closed" | "session_closed" | "ssh_disconnected") => identity(3002, LOGIN, 2, "Logoff"),
+        Some("ssh_login" | "session_opened") => login(1, "Logon"),
+        Some("ssh_session_closed" | "session_closed" | "ssh_disconnected") => login(2, "Logoff"),
         Some("cron_command" | "sudo_command" | "process_creation") => LAUNCH,
         _ => BASE,
     }
 }
 
-/// What of an event has a place of its own.
-const MAPPED: [(&str, &[&str]); 21] = [
-    (ecs::MESSAGE, &["message"]),
-    (ecs::EVENT_ORIGINAL, &["raw_data"]),
-    (ecs::EVENT_REASON, &["status_detail"]),
-    (ecs::HOST_NAME, &["device", "hostname"]),
-    (ecs::AGENT_ID, &["device", "uid"]),
-    (ecs::SOURCE_IP, &["src_endpoint", "ip"]),
-    (ecs::SOURCE_PORT, &["src_endpoint", "port"]),
-    (ecs::SOURCE_DOMAIN, &["src_endpoint", "hostname"]),
-    (ecs::DESTINATION_IP, &["dst_endpoint", "ip"]),
-    (ecs::DESTINATION_PORT, &["dst_endpoint", "port"]),
-    (ecs::DESTINATION_DOMAIN, &["dst_endpoint", "hostname"]),
-    (ecs::USER_NAME, &["user", "name"]),
-    (ecs::USER_ID, &["user", "uid"]),
-    (ecs::PROCESS_NAME, &["process", "name"]),
-    (ecs::PROCESS_PID, &["process", "pid"]),
-    (ecs::PROCESS_COMMAND_LINE, &["process", "cmd_line"]),
-    (ecs::PROCESS_EXECUTABLE, &["process", "path"]),
-    (ecs::GROUP_NAME, &["group", "name"]),
-    (ecs::GROUP_ID, &["group", "uid"]),
-    (ecs::PICKET_LOG_TYPE, &["metadata", "log_name"]),
-    (ecs::LOG_FILE_PATH, &["metadata", "log_provider"]),
+/// What a place takes.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Address,
+    /// A whole number up to this.
+    Number(i64),
+}
+
+impl Form {
+    fn takes(self, value: &Value) -> bool {
+        match self {
+            Self::Text => value.as_str().is_some_and(|text| !text.is_empty()),
+            Self::Address => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
+            Self::Number(most) => value.as_i64().is_some_and(|number| (0..=most).contains(&number)),
+        }
+    }
+}
+
+const PORT: Form = Form::Number(65_535);
+const ID: Form = Form::Number(u32::MAX as i64);
+
+/// What of an event has a place in every class.
+const EVERYWHERE: &[(&str, &[&str], Form)] = &[
+    (ecs::MESSAGE, &["message"], Form::Text),
+    (ecs::EVENT_ORIGINAL, &["raw_data"], Form::Text),
+    (ecs::EVENT_REASON, &["status_detail"], Form::Text),
+    (ecs::PICKET_LOG_TYPE, &["metadata", "log_name"], Form::Text),
+    (ecs::LOG_FILE_PATH, &["metadata", "log_provider"], Form::Text),
+];
+const DEVICE: &[(&str, &[&str], Form)] = &[
+    (ecs::HOST_NAME, &["device", "hostname"], Form::Text),
+    (ecs::AGENT_ID, &["device", "uid"], Form::Text),
+];
+const USER: &[(&str, &[&str], Form)] = &[
+    (ecs::USER_NAME, &["user", "name"], Form::Text),
+    (ecs::USER_ID, &["user", "uid"], Form::Text),
+];
+const SOURCE: &[(&str, &[&str], Form)] = &[
+    (ecs::SOURCE_IP, &["src_endpoint", "ip"], Form::Address),
+    (ecs::SOURCE_DOMAIN, &["src_endpoint", "hostname"], Form::Text),
+    (ecs::SOURCE_PORT, &["src_endpoint", "port"], PORT),
+];
+const DESTINATION: &[(&str, &[&str], Form)] = &[
+    (ecs::DESTINATION_IP, &["dst_endpoint", "ip"], Form::Address),
+    (ecs::DESTINATION_DOMAIN, &["dst_endpoint", "hostname"], Form::Text),
+    (ecs::DESTINATION_PORT, &["dst_endpoint", "port"], PORT),
+];
+const SERVICE: &[(&str, &[&str], Form)] = &[(ecs::PROCESS_NAME, &["service", "name"], Form::Text)];
+const GROUP: &[(&str, &[&str], Form)] = &[
+    (ecs::GROUP_NAME, &["group", "name"], Form::Text),
+    (ecs::GROUP_ID, &["group", "uid"], Form::Text),
+];
+const PROCESS: &[(&str, &[&str], Form)] = &[
+    (ecs::PROCESS_NAME, &["process", "name"], Form::Text),
+    (ecs::PROCESS_PID, &["process", "pid"], ID),
+    (ecs::PROCESS_COMMAND_LINE, &["process", "cmd_line"], Form::Text),
+    (ecs::USER_NAME, &["actor", "user", "name"], Form::Text),
+    (ecs::USER_ID, &["actor", "user", "uid"], Form::Text),
 ];
 
-/// The event in OCSF.
+/// Objects and the attributes of which each must have one.
+const ONE_OF: [(&[&str], &[&str]); 8] = [
+    (&["device"], &["hostname", "uid"]),
+    (&["user"], &["name", "uid"]),
+    (&["src_endpoint"], &["ip", "hostname"]),
+    (&["dst_endpoint"], &["ip", "hostname"]),
+    (&["service"], &["name"]),
+    (&["group"], &["name", "uid"]),
+    (&["process"], &["pid"]),
+    (&["actor", "user"], &["name", "uid"]),
+];
+
+impl Kind {
+    /// Places beside those that every class has.
+    fn places(self) -> &'static [&'static [(&'static str, &'static [&'static str], Form)]] {
+        match self.class {
+            AUTHENTICATION => &[EVERYWHERE, DEVICE, USER, SOURCE, DESTINATION, SERVICE],
+            ACCOUNT_CHANGE => &[EVERYWHERE, DEVICE, USER, SOURCE],
+            GROUP_MANAGEMENT => &[EVERYWHERE, DEVICE, USER, SOURCE, GROUP],
+            1007 => &[EVERYWHERE, DEVICE, PROCESS],
+            _ => &[EVERYWHERE],
+        }
+    }
+
+    /// Whether what the class must have is there.
+    fn is_complete(self, out: &Map<String, Json>) -> bool {
+        let has = |name: &str| out.contains_key(name);
+        match self.class {
+            AUTHENTICATION => has("user") && (has("service") || has("dst_endpoint")),
+            ACCOUNT_CHANGE => has("user"),
+            GROUP_MANAGEMENT => has("group") && has("user"),
+            1007 => has("process") && has("actor") && has("device"),
+            _ => true,
+        }
+    }
+}
+
+/// The event in OCSF. Where it lacks what its class must have, it is a base event.
 pub(super) fn event(event: &Event) -> Json {
+    let kind = kind(&event.fields);
+    let out = as_kind(event, kind);
+    Json::Object(if kind.is_complete(&out) {
+        out
+    } else {
+        as_kind(event, BASE)
+    })
+}
+
+fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
     let fields = &event.fields;
-    let kind = kind(fields);
     let mut out = Map::new();
     for (name, value) in [
         ("class_uid", json!(kind.class)),
@@ -137,42 +226,69 @@ pub(super) fn event(event: &Event) -> Json {
     );
     let mut unmapped = Map::new();
     for (name, value) in fields.iter() {
-        let place = MAPPED.iter().find(|(field, _)| *field == name).map(|(_, place)| *place);
-        match place {
-            Some([outer]) => {
-                out.insert((*outer).to_owned(), value.to_json());
-            }
-            Some([outer, inner]) => insert(&mut out, outer, inner, value.to_json()),
-            _ => {
+        match place(kind, fields, name, value) {
+            Some(path) => insert(&mut out, path, value.to_json()),
+            None => {
                 unmapped.insert(name.to_owned(), value.to_json());
             }
         }
     }
-    if let Some(os) = fields.str(ecs::HOST_OS_TYPE) {
-        let (type_id, name) = match os.to_ascii_lowercase().as_str() {
-            "windows" => (100, "Windows"),
-            "linux" => (200, "Linux"),
-            "macos" => (300, "macOS"),
-            _ => (0, "Unknown"),
-        };
-        insert(&mut out, "device", "os", json!({ "name": name, "type_id": type_id }));
+    if out.contains_key("device") {
+        insert(&mut out, &["device", "type_id"], json!(0));
+        if let Some(os) = fields.str(ecs::HOST_OS_TYPE) {
+            let (type_id, name) = match os.to_ascii_lowercase().as_str() {
+                "windows" => (100, "Windows"),
+                "linux" => (200, "Linux"),
+                "macos" => (300, "macOS"),
+                _ => (0, "Unknown"),
+            };
+            insert(&mut out, &["device", "os"], json!({ "name": name, "type_id": type_id }));
+        }
+        if kind.category == 3 {
+            // Elsewhere the class itself has the device.
+            insert(&mut out, &["metadata", "profiles"], json!(["host"]));
+        }
     }
-    insert(&mut out, "device", "type_id", json!(0));
     if !unmapped.is_empty() {
         out.insert("unmapped".to_owned(), Json::Object(unmapped));
     }
-    Json::Object(out)
+    out
 }
 
-fn insert(out: &mut Map<String, Json>, outer: &str, inner: &str, value: Json) {
-    let object = out.entry(outer.to_owned()).or_insert_with(|| json!({}));
-    if let Json::Object(object) = object {
-        object.insert(inner.to_owned(), value);
+/// Where a field goes; `None` when its class has no place for it, its value is of another form, or the object would lack
+/// what it must have.
+fn place(kind: Kind, fields: &Fields, name: &str, value: &Value) -> Option<&'static [&'static str]> {
+    let places = || kind.places().iter().copied().flatten();
+    let (_, path, form) = places().find(|(field, ..)| *field == name)?;
+    if !form.takes(value) {
+        return None;
+    }
+    let (_, object) = path.split_last()?;
+    let Some((_, one_of)) = ONE_OF.iter().find(|(other, _)| *other == object) else {
+        return Some(path);
+    };
+    let has_one = places().any(|(field, other, form)| {
+        other
+            .split_last()
+            .is_some_and(|(key, other)| other == object && one_of.contains(key))
+            && fields.get(field).is_some_and(|value| form.takes(value))
+    });
+    has_one.then_some(path)
+}
+
+fn insert(out: &mut Map<String, Json>, path: &[&str], value: Json) {
+    let Some((name, outer)) = path.split_first() else {
+        return;
+    };
+    if outer.is_empty() {
+        out.insert((*name).to_owned(), value);
+    } else if let Json::Object(object) = out.entry((*name).to_owned()).or_insert_with(|| json!({})) {
+        insert(object, outer, value);
     }
 }
 
 fn severity(fields: &Fields) -> (u32, &'static str) {
-    match fields.get(ecs::EVENT_SEVERITY).and_then(model::Value::as_i64) {
+    match fields.get(ecs::EVENT_SEVERITY).and_then(Value::as_i64) {
         Some(1) => (1, "Informational"),
         Some(2) => (2, "Low"),
         Some(3) => (3, "Medium"),
@@ -183,56 +299,4 @@ fn severity(fields: &Fields) -> (u32, &'static str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use model::{Epoch, EventId, SourceId, Timestamp};
-
-    use super::*;
-
-    #[test]
-    fn a_failed_login_is_an_authentication_and_nothing_is_lost() {
-        let mut fields = Fields::new();
-        for (name, value) in [
-            ("message", "Failed password for root"),
-            ("event.original", "<38>sshd: Failed password for root"),
-            ("event.outcome", "failure"),
-            ("picket.event_type", "LOGIN_FAIL"),
-            ("user.name", "root"),
-            ("source.ip", "10.0.0.5"),
-            ("host.name", "web-1"),
-            ("host.os.type", "linux"),
-            ("own.field", "kept"),
-        ] {
-            fields.insert(name, value);
-        }
-        fields.insert("event.severity", 3);
-        let made = event(&Event {
-            id: EventId {
-                source: SourceId::named("t", "t"),
-                epoch: Epoch(1),
-                seq: 1,
-            },
-            timestamp: Timestamp(1_700_000_000_123_456),
-            fields,
-        });
-        for (pointer, expected) in [
-            ("/class_uid", json!(3002)),
-            ("/category_uid", json!(3)),
-            ("/activity_id", json!(1)),
-            ("/type_uid", json!(300_201)),
-            ("/severity_id", json!(3)),
-            ("/status_id", json!(2)),
-            ("/time", json!(1_700_000_000_123_i64)),
-            ("/user/name", json!("root")),
-            ("/src_endpoint/ip", json!("10.0.0.5")),
-            ("/device/hostname", json!("web-1")),
-            ("/device/os/type_id", json!(200)),
-            ("/metadata/version", json!("1.3.0")),
-            ("/metadata/product/name", json!("Picket")),
-            ("/raw_data", json!("<38>sshd: Failed password for root")),
-            ("/unmapped/own.field", json!("kept")),
-            ("/unmapped/event.outcome", json!("failure")),
-        ] {
-            assert_eq!(made.pointer(pointer), Some(&expected), "{pointer}: {made}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,186 @@
+//! Counting a field's values over whole blocks: only its column is fetched, and events are not told apart.
+
+use std::sync::Arc;
+
+use block::DecodeError;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use model::Timestamp;
+use proto::ServiceError;
+use storage::blocks::{self, ColumnOfBlock, Columns, OneColumn};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::Events;
+use super::filter::Prepared;
+use super::pass::{Partial, report};
+use super::sums::{Values, count_values};
+use crate::problem::{from_storage, internal};
+
+/// Columns that are counted in one go.
+const AT_ONCE: usize = 128;
+
+/// What one go comes to.
+struct Counted {
+    values: Values,
+    /// Blocks that have to be read for it.
+    left: Vec<ColumnOfBlock>,
+}
+
+impl Events {
+    /// The field's values in all events of the span.
+    pub(super) async fn tally(
+        &self,
+        prepared: &Arc<Prepared>,
+        field: &str,
+    ) -> Result<(Values, Option<Partial>), ServiceError> {
+        let deadline = Instant::now() + self.limits.time;
+        let span = prepared.plan.span;
+        let found = blocks::columns_of(&self.store, &prepared.tenant, span, field);
+        let found = found.await.map_err(from_storage)?.try_ready_chunks(AT_ONCE);
+        let mut found = std::pin::pin!(found);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut idle: Vec<Values> = (0..threads).map(|_| Values::default()).collect();
+        let mut running: JoinSet<Counted> = JoinSet::new();
+        let mut left = Vec::new();
+        let mut partial = None;
+        let mut bytes = 0_u64;
+        let mut unread = None;
+        let mut take = |counted: Counted, idle: &mut Vec<Values>| {
+            idle.push(counted.values);
+            left.extend(counted.left);
+        };
+        loop {
+            let next = timeout_at(deadline, found.next()).await;
+            let reason = match next {
+                Ok(None) => break,
+                Ok(Some(Err(error))) => return Err(from_storage(error.1)),
+                Ok(Some(Ok(columns))) => {
+                    bytes += columns.iter().map(size).sum::<u64>();
+                    unread = columns.last().map(|column| column.max);
+                    let values = match idle.pop() {
+                        Some(values) => values,
+                        None => {
+                            let counted = joined(running.join_next().await)?;
+                            take(counted, &mut idle);
+                            idle.pop().unwrap_or_default()
+                        }
+                    };
+                    running.spawn_blocking(move || count(values, columns));
+                    if bytes < self.limits.bytes {
+                        continue;
+                    }
+                    "bytes"
+                }
+                Err(_) => "time",
+            };
+            // Days follow each other only roughly in time.
+            partial = Some(cut(reason, span.to.or(unread)));
+            break;
+        }
+        while let Some(counted) = running.join_next().await {
+            take(joined(Some(counted))?, &mut idle);
+        }
+        let mut all = Values::default();
+        idle.into_iter().for_each(|values| all.merge(values));
+        let unreadable = self.read_left(prepared, field, left, &mut all).await?;
+        if unreadable > 0 {
+            partial.get_or_insert(Partial::unreadable()).unreadable_blocks += unreadable;
+        }
+        Ok((all, partial))
+    }
+
+    /// Blocks that the span cuts, or that have the field elsewhere. Answers with how many cannot be read.
+    async fn read_left(
+        &self,
+        prepared: &Arc<Prepared>,
+        field: &str,
+        left: Vec<ColumnOfBlock>,
+        all: &mut Values,
+    ) -> Result<u64, ServiceError> {
+        let mut unreadable = 0;
+        let parts = Columns::Of(vec![field.to_owned()]);
+        for ColumnOfBlock { day, id, .. } in left {
+            for columns in [&parts, &Columns::All] {
+                let found = blocks::find(&self.store, day, id, columns)
+                    .await
+                    .map_err(from_storage)?;
+                // Retention may have removed it meanwhile.
+                let Some(found) = found else { break };
+                let (prepared, field) = (prepared.clone(), field.to_owned());
+                let task = tokio::task::spawn_blocking(move || {
+                    let made = found
+                        .body
+                        .open()
+                        .and_then(|block| count_values(&prepared, &block, &field));
+                    match made {
+                        Ok(values) => Some(Ok(values)),
+                        Err(DecodeError::NotAtHand) => None,
+                        Err(error) => {
+                            report(&found, &error);
+                            Some(Err(error))
+                        }
+                    }
+                });
+                match task.await.map_err(|error| internal("block reader", &error))? {
+                    Some(Ok(values)) => all.merge(values),
+                    Some(Err(_)) => unreadable += 1,
+                    None => continue,
+                }
+                break;
+            }
+        }
+        Ok(unreadable)
+    }
+}
+
+fn joined<T>(task: Option<Result<T, tokio::task::JoinError>>) -> Result<T, ServiceError> {
+    match task {
+        Some(joined) => joined.map_err(|error| internal("column reader", &error)),
+        None => Err(ServiceError::new(proto::ErrorCode::Internal, "no column is being read")),
+    }
+}
+
+fn cut(reason: &'static str, unread_until: Option<Timestamp>) -> Partial {
+    metrics::counter!("picket_gateway_searches_cut_total", "reason" => reason).increment(1);
+    Partial {
+        reason,
+        unread_until,
+        unreadable_blocks: 0,
+    }
+}
+
+fn size(column: &ColumnOfBlock) -> u64 {
+    match &column.column {
+        OneColumn::Here(bytes) => bytes.len() as u64,
+        OneColumn::Absent | OneColumn::Elsewhere => 0,
+    }
+}
+
+fn count(mut values: Values, columns: Vec<ColumnOfBlock>) -> Counted {
+    let mut left = Vec::new();
+    for column in columns {
+        match &column.column {
+            OneColumn::Absent => {
+                values.total += u64::from(column.events);
+                values.missing += u64::from(column.events);
+            }
+            OneColumn::Here(bytes) => match block::values_of(bytes) {
+                Ok(view) => {
+                    let mut counts = vec![0_u64; view.values()];
+                    for row in 0..view.rows() {
+                        if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
+                            *count += 1;
+                        }
+                    }
+                    values.total += u64::from(column.events);
+                    values.missing += u64::from(column.events).saturating_sub(view.rows() as u64);
+                    values.add_view(&view, &counts);
+                }
+                // What is wrong with it, reading the block tells.
+                Err(_) => left.push(column),
+            },
+            OneColumn::Elsewhere => left.push(column),
+        }
+    }
+    Counted { values, left }
+}
