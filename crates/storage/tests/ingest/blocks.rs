@@ -1,12 +1,12 @@
 //! Blocks: stored once, found again, marked done.
 
 use futures_util::TryStreamExt as _;
-use model::{NodeId, Partition, SourceId, Tenant, Timestamp};
+use model::{Fields, NodeId, Partition, SourceId, Tenant, Timestamp, Value};
 use query::{Need, Span};
 use storage::Store;
 use storage::blocks::{
-    BlockId, CountQuery, Day, Inserted, Known, NewBlock, ScanQuery, Writer, count_events, events_per_second,
-    events_total, get, insert, list_days, mark_done, pending, pending_stats, scan,
+    BlockId, Columns, CountQuery, Day, Inserted, Known, NewBlock, OneColumn, ScanQuery, Writer, columns_of,
+    count_events, events_per_second, events_total, get, insert, list_days, mark_done, pending, pending_stats, scan,
 };
 
 use crate::samples::{NOON, SECOND, block, key};
@@ -225,6 +225,157 @@ async fn blocks_are_found_newest_first_by_what_they_may_hold() {
         ..query()
     };
     assert_eq!(found(store, stranger).await, select(&[]));
+}
+
+#[tokio::test]
+async fn the_database_finds_the_blocks_whose_filters_may_have_what_is_needed() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let mut blocks = Vec::new();
+    let mut first = 0;
+    // Filters of many lengths.
+    for (number, words) in [1, 3, 40, 300, 2_000, 9_000].into_iter().enumerate() {
+        let text: String = (0..words).map(|n| format!("word{number}x{n} ")).collect();
+        blocks.push(block(
+            source("a"),
+            first,
+            1,
+            Timestamp(NOON.0 + first.cast_signed()),
+            &format!("{text} from 10.0.0.{number}"),
+        ));
+        first += 1;
+    }
+    // One that may hold anything, and one of a length that is not made any more.
+    for filter in [Vec::new(), vec![7; 1235]] {
+        let mut odd = block(source("a"), first, 1, Timestamp(NOON.0 + first.cast_signed()), "odd");
+        odd.token_filter = filter;
+        odd.ips = None;
+        blocks.push(odd);
+        first += 1;
+    }
+    let ids = store_all(store, &blocks).await;
+    let words = |words: &str| Need::Words(words.to_owned());
+    let address = |ip: &str| Need::Address(ip.parse().unwrap());
+    let network = Need::Network("10.0.0.0/30".parse().unwrap());
+    let mut needs = vec![
+        words("from"),
+        words("absent"),
+        words("word0x0"),
+        words("word3x299 word3x7"),
+        words("word3x299 word2x7"),
+        address("10.0.0.4"),
+        address("10.9.9.9"),
+        network.clone(),
+        Need::All(vec![words("from"), address("10.0.0.2")]),
+        Need::All(vec![words("from"), network]),
+        Need::Any(vec![words("word5x8999"), words("word4x1999"), words("absent")]),
+        Need::Any(vec![words("word5x8999"), Need::Nothing]),
+        // More than is asked for at once.
+        words(&(0..300).map(|n| format!("word3x{n} ")).collect::<String>()),
+    ];
+    needs.extend((0..6).map(|number| words(&format!("word{number}x0"))));
+    for need in needs {
+        let query = ScanQuery {
+            need: need.clone(),
+            ..ScanQuery::default()
+        };
+        let found: Vec<BlockId> = found(store, query).await;
+        for (new, id) in blocks.iter().zip(&ids) {
+            let ips: Option<Vec<_>> = new
+                .ips
+                .as_ref()
+                .map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect());
+            let may = need.may_be_in(&new.token_filter, ips.as_deref());
+            let is_odd = new.token_filter.len() == 1235;
+            assert!(found.contains(id) || !may, "{need:?} is left out");
+            assert!(
+                !found.contains(id) || may || is_odd || need == words_of_many(),
+                "{need:?} is found"
+            );
+        }
+    }
+}
+
+fn words_of_many() -> Need {
+    Need::Words((0..300).map(|n| format!("word3x{n} ")).collect())
+}
+
+#[tokio::test]
+async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let names = [
+        "source.ip",
+        "$where",
+        ".a",
+        "a|b",
+        "|rest",
+        "own field",
+        "nul\0",
+        "é",
+        "message",
+        "event.original",
+    ];
+    let many = (0..600).map(|n| format!("many.{n}"));
+    let fields: Fields = names
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(many)
+        .map(|name| (name.clone().into(), Value::Str(format!("header {name}"))))
+        .collect();
+    let mut new = block(source("a"), 0, 1, NOON, "x");
+    let mut events = block::Block::open(&new.body).unwrap().events().unwrap();
+    events[0].fields = fields;
+    new.body = block::encode(&events).unwrap().bytes;
+    let id = store_all(store, std::slice::from_ref(&new)).await[0];
+    assert_eq!(get(store, new.day, id).await.unwrap().unwrap().body, new.body);
+    for name in names.into_iter().chain(["many.0", "many.599", "absent"]) {
+        let columns = Columns::Of(vec![name.to_owned(), "message".to_owned()]);
+        let part = storage::blocks::find(store, new.day, id, &columns)
+            .await
+            .unwrap()
+            .unwrap();
+        let value = Value::Str(format!("header {name}"));
+        match part.body.open().unwrap().column(name) {
+            Ok(column) => assert_eq!(
+                column.is_some().then_some(&value),
+                column.as_ref().and_then(|column| column.get(0))
+            ),
+            Err(error) => {
+                assert_eq!(error, block::DecodeError::NotAtHand);
+                assert_ne!(name, "source.ip");
+            }
+        }
+        let span = Span::default();
+        let of_blocks: Vec<_> = columns_of(store, &new.tenant, span, name)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        match &of_blocks[0].column {
+            OneColumn::Here(column) => match block::values_of(column) {
+                Ok(view) => assert_eq!(view.text(0).map(str::to_owned), Some(format!("header {name}"))),
+                Err(error) => assert_eq!((name, error), ("event.original", block::DecodeError::NotAtHand)),
+            },
+            OneColumn::Elsewhere => {}
+            OneColumn::Absent => panic!("{name} is said to be absent"),
+        }
+    }
+    let none = Span {
+        to: Some(NOON),
+        from: None,
+    };
+    assert_eq!(
+        columns_of(store, &new.tenant, none, "message")
+            .await
+            .unwrap()
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
