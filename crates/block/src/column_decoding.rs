@@ -69,24 +69,54 @@ impl Data {
     }
 }
 
-/// Which positions of a column somebody wants. In place of others there may be nothing.
+/// Which positions of a column somebody wants. What is read are the values there, in order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a>(Option<&'a [bool]>);
+pub(crate) struct Wanted<'a>(Option<&'a [u32]>);
 
 impl<'a> Wanted<'a> {
     pub(crate) const ALL: Self = Self(None);
 
-    pub(crate) fn only(positions: &'a [bool]) -> Self {
+    /// Positions in order.
+    pub(crate) fn only(positions: &'a [u32]) -> Self {
         Self(Some(positions))
     }
 
-    fn has(self, position: usize) -> bool {
-        self.0
-            .is_none_or(|wanted| wanted.get(position).copied().unwrap_or_default())
+    pub(crate) fn is_nothing(self) -> bool {
+        self.0.is_some_and(<[u32]>::is_empty)
+    }
+
+    /// How many of `count` values.
+    fn count(self, count: usize) -> usize {
+        self.0.map_or(count, <[u32]>::len)
+    }
+
+    /// Whether the next position is wanted; it has to be asked for each in order.
+    fn asker(self) -> impl FnMut() -> bool {
+        let mut next = self.0.map(|positions| positions.iter().copied().peekable());
+        let mut position = 0_u32;
+        move || {
+            let here = position;
+            position = position.saturating_add(1);
+            match &mut next {
+                None => true,
+                Some(next) => next.next_if_eq(&here).is_some(),
+            }
+        }
+    }
+
+    /// Those of all values that are wanted.
+    fn pick<T: Copy>(self, all: Vec<T>) -> Vec<T> {
+        match self.0 {
+            None => all,
+            Some(positions) => positions
+                .iter()
+                .filter_map(|position| all.get(*position as usize).copied())
+                .collect(),
+        }
     }
 }
 
-/// Reads `count` values laid out as `kind`, which is not [`encoding::STRING_PREFIXES`].
+/// Reads values laid out as `kind`, which is not [`encoding::STRING_PREFIXES`]: those of `count` that are wanted.
 pub(crate) fn get(
     kind: u8,
     plain: &[u8],
@@ -98,20 +128,18 @@ pub(crate) fn get(
     let data = match kind {
         encoding::STRINGS => Data::Plain(get_strings(&mut reader, count, wanted, budget)?),
         encoding::STRING_DICTIONARY => {
-            let size = reader.count()?;
-            let indexes = reader.indexes(size, count, budget)?;
-            Data::Dictionary(get_strings(&mut reader, size, Wanted::ALL, budget)?, indexes)
+            let (size, indexes, named) = get_indexes(&mut reader, count, wanted, budget)?;
+            Data::Dictionary(get_strings(&mut reader, size, named.wanted(), budget)?, indexes)
         }
         encoding::INTEGERS => {
-            let numbers = integers::get(&mut reader, count, budget)?;
-            budget.take_items::<Value>(count)?;
+            let numbers = wanted.pick(integers::get(&mut reader, count, budget)?);
+            budget.take_items::<Value>(numbers.len())?;
             Data::Plain(numbers.into_iter().map(Value::Int).collect())
         }
-        encoding::VALUES => Data::Plain(get_values(&mut reader, count, budget)?),
+        encoding::VALUES => Data::Plain(get_values(&mut reader, count, wanted, budget)?),
         encoding::VALUE_DICTIONARY => {
-            let size = reader.count()?;
-            let indexes = reader.indexes(size, count, budget)?;
-            Data::Dictionary(get_values(&mut reader, size, budget)?, indexes)
+            let (size, indexes, named) = get_indexes(&mut reader, count, wanted, budget)?;
+            Data::Dictionary(get_values(&mut reader, size, named.wanted(), budget)?, indexes)
         }
         unknown => return Err(DecodeError::Encoding(unknown)),
     };
@@ -121,31 +149,73 @@ pub(crate) fn get(
     Ok(data)
 }
 
+/// Which values of a dictionary are needed; all when `None`.
+struct Named(Option<Vec<u32>>);
+
+impl Named {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted(self.0.as_deref())
+    }
+}
+
+/// Size of a dictionary, which of its values the wanted positions have, and which of its values are needed for that. The
+/// positions are into the latter.
+fn get_indexes(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: Wanted<'_>,
+    budget: &mut Budget,
+) -> Result<(usize, Vec<u32>, Named), DecodeError> {
+    let size = reader.count()?;
+    let mut indexes = wanted.pick(reader.indexes(size, count, budget)?);
+    if wanted.0.is_none() {
+        return Ok((size, indexes, Named(None)));
+    }
+    let mut named = indexes.clone();
+    named.sort_unstable();
+    named.dedup();
+    for index in &mut indexes {
+        *index = named.binary_search(index).map_err(|_| SHORT)? as u32;
+    }
+    Ok((size, indexes, Named(Some(named))))
+}
+
 fn get_strings(
     reader: &mut Reader<'_>,
     count: usize,
     wanted: Wanted<'_>,
     budget: &mut Budget,
 ) -> Result<Vec<Value>, DecodeError> {
-    budget.take_items::<Value>(count)?;
-    let mut values = Vec::with_capacity(count);
+    let kept = wanted.count(count);
+    budget.take_items::<Value>(kept)?;
+    let mut values = Vec::with_capacity(kept);
+    let mut is_wanted = wanted.asker();
     strings::get(reader, count, |text| {
-        values.push(if wanted.has(values.len()) {
+        if is_wanted() {
             budget.take(text.len())?;
-            Value::Str(text.to_owned())
-        } else {
-            Value::Null
-        });
+            values.push(Value::Str(text.to_owned()));
+        }
         Ok(())
     })?;
     Ok(values)
 }
 
-fn get_values(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) -> Result<Vec<Value>, DecodeError> {
-    budget.take_items::<Value>(count)?;
-    let mut values = Vec::with_capacity(count);
+fn get_values(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: Wanted<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Value>, DecodeError> {
+    let kept = wanted.count(count);
+    budget.take_items::<Value>(kept)?;
+    let mut values = Vec::with_capacity(kept);
+    let mut is_wanted = wanted.asker();
     for _ in 0..count {
-        values.push(values::get(reader, budget)?);
+        if is_wanted() {
+            values.push(values::get(reader, budget)?);
+        } else {
+            values::skip(reader)?;
+        }
     }
     Ok(values)
 }
@@ -155,7 +225,8 @@ pub(crate) fn base_of(plain: &[u8]) -> Result<usize, DecodeError> {
     Reader::new(plain, "column").len()
 }
 
-/// Reads `count` texts laid out as [`encoding::STRING_PREFIXES`]. `bases` gives the base column's value in the same rows.
+/// Reads texts laid out as [`encoding::STRING_PREFIXES`]: those of `count` that are wanted. `bases` gives for each of them
+/// the base column's value in the same row.
 pub(crate) fn get_prefixes<'v>(
     plain: &[u8],
     count: usize,
@@ -166,15 +237,16 @@ pub(crate) fn get_prefixes<'v>(
     let mut reader = Reader::new(plain, "column");
     reader.len()?;
     let mut flags = reader.take(count)?.iter();
-    budget.take_items::<Value>(count)?;
-    let mut values = Vec::with_capacity(count);
+    let kept = wanted.count(count);
+    budget.take_items::<Value>(kept)?;
+    let mut values = Vec::with_capacity(kept);
+    let mut is_wanted = wanted.asker();
     strings::get(&mut reader, count, |prefix| {
-        let base = bases.next().flatten().and_then(Value::as_str);
         let flag = flags.next();
-        if !wanted.has(values.len()) {
-            values.push(Value::Null);
+        if !is_wanted() {
             return Ok(());
         }
+        let base = bases.next().flatten().and_then(Value::as_str);
         let text = match (flag, base) {
             (Some(0), _) => {
                 budget.take(prefix.len())?;

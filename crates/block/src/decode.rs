@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use model::event::FieldName;
-use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp};
+use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
 
 use crate::addresses;
 use crate::budget::Budget;
@@ -375,51 +375,50 @@ impl<'a> Block<'a> {
         known: &[Option<&Data>],
         budget: Budget,
     ) -> Result<Vec<Event>, DecodeError> {
-        if rows.is_empty() {
+        let mut wanted: Vec<usize> = rows.iter().copied().filter(|row| *row < self.count).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
             return Ok(Vec::new());
-        }
-        let mut wanted = vec![false; self.count];
-        for row in rows {
-            if let Some(place) = wanted.get_mut(*row) {
-                *place = true;
-            }
         }
         self.read_events(Some(&wanted), known, budget)
     }
 
     fn read_events(
         &self,
-        wanted: Option<&[bool]>,
+        wanted: Option<&[usize]>,
         known: &[Option<&Data>],
         mut budget: Budget,
     ) -> Result<Vec<Event>, DecodeError> {
         let ids = self.read_ids(&mut budget)?;
         let times = self.read_times(&mut budget)?;
-        let mut columns = self.read_all_columns(wanted, known, &mut budget)?;
+        let positions = match wanted {
+            Some(rows) => Some(self.positions(rows, &mut budget)?),
+            None => None,
+        };
+        let mut columns = self.read_all_columns(wanted, positions.as_deref(), known, &mut budget)?;
         let mut overflow = self.read_overflow_values(&mut budget)?.into_iter();
-        let mut positions = vec![0_usize; columns.len()];
-        let count = wanted.map_or(self.count, |wanted| wanted.iter().filter(|wanted| **wanted).count());
+        // How many values of each column were given.
+        let mut given = vec![0_usize; columns.len()];
+        let count = wanted.map_or(self.count, <[usize]>::len);
         budget.take_items::<Event>(count)?;
         let mut events = Vec::with_capacity(count);
+        let mut next = wanted.map(|rows| rows.iter().peekable());
         for (row, ((id, timestamp), shape)) in ids.into_iter().zip(times).zip(self.shapes.rows()).enumerate() {
-            if wanted.is_some_and(|wanted| !wanted[row]) {
-                for number in shape {
-                    match positions.get_mut(*number as usize) {
-                        Some(position) => *position += 1,
-                        None => drop(overflow.next()),
-                    }
-                }
+            if let Some(next) = &mut next
+                && next.next_if(|wanted| **wanted == row).is_none()
+            {
+                let without_column = shape.iter().filter(|number| **number == OVERFLOW).count();
+                overflow.by_ref().take(without_column).for_each(drop);
                 continue;
             }
             budget.take(shape.len() * FIELD_BYTES)?;
             let mut fields = Fields::with_capacity(shape.len());
             for number in shape {
                 let number = *number as usize;
-                let (Some(values), Some(position), Some(entry)) = (
-                    columns.get_mut(number),
-                    positions.get_mut(number),
-                    self.columns.get(number),
-                ) else {
+                let (Some(values), Some(given), Some(entry)) =
+                    (columns.get_mut(number), given.get_mut(number), self.columns.get(number))
+                else {
                     let (name, value) = overflow.next().ok_or(DecodeError::Truncated("overflow"))?;
                     fields.push_unchecked(name, value);
                     continue;
@@ -428,15 +427,22 @@ impl<'a> Block<'a> {
                     budget.take(name.len())?;
                 }
                 let value = match values {
-                    Values::Read(data) => data.take(*position, &mut budget)?,
+                    Values::Read(data) => data.take(*given, &mut budget)?,
                     Values::Known(data) => {
-                        let value = data.at(*position).ok_or(column_decoding::SHORT)?;
+                        let position = match &positions {
+                            Some(positions) => *positions
+                                .get(number)
+                                .and_then(|positions| positions.get(*given))
+                                .ok_or(column_decoding::SHORT)? as usize,
+                            None => *given,
+                        };
+                        let value = data.at(position).ok_or(column_decoding::SHORT)?;
                         budget.take(heap_bytes(value))?;
                         value.clone()
                     }
                 };
                 fields.push_unchecked(entry.name.clone(), value);
-                *position += 1;
+                *given += 1;
             }
             events.push(Event { id, timestamp, fields });
         }
@@ -477,21 +483,55 @@ impl<'a> Block<'a> {
         Ok(times.into_iter().map(Timestamp).collect())
     }
 
-    /// For each column, which of its positions belong to wanted rows.
-    fn positions(&self, rows: &[bool]) -> Vec<Vec<bool>> {
-        let counts = self.columns.iter().map(|column| Vec::with_capacity(column.count));
-        let mut positions: Vec<Vec<bool>> = counts.collect();
-        for (shape, wanted) in self.shapes.rows().zip(rows) {
-            for number in shape {
-                if let Some(positions) = positions.get_mut(*number as usize) {
-                    positions.push(*wanted);
+    /// For each column, at which of its positions the values of these rows are, which are in order.
+    fn positions(&self, rows: &[usize], budget: &mut Budget) -> Result<Vec<Vec<u32>>, DecodeError> {
+        let of_row = self.shapes.of_row();
+        let fields = rows
+            .iter()
+            .filter_map(|row| of_row.get(*row))
+            .map(|shape| self.shapes.shape(*shape as usize).len());
+        budget.take_items::<u32>(fields.sum())?;
+        let mut positions = vec![Vec::new(); self.columns.len()];
+        let mut wanted = rows.iter().peekable();
+        if rows.len().saturating_mul(self.shapes.len()) > self.count.saturating_mul(4) {
+            let mut before = vec![0_u32; self.columns.len()];
+            for (row, shape) in self.shapes.rows().enumerate() {
+                let is_wanted = wanted.next_if(|wanted| **wanted == row).is_some();
+                for number in shape {
+                    let number = *number as usize;
+                    let (Some(before), Some(positions)) = (before.get_mut(number), positions.get_mut(number)) else {
+                        continue;
+                    };
+                    if is_wanted {
+                        positions.push(*before);
+                    }
+                    *before += 1;
                 }
             }
+            return Ok(positions);
         }
-        positions
+        // Of few rows it costs less to sum up how many rows of which shape were before.
+        let mut seen = vec![0_u32; self.shapes.len()];
+        for (row, shape) in of_row.iter().enumerate() {
+            if wanted.next_if(|wanted| **wanted == row).is_some() {
+                for number in self.shapes.shape(*shape as usize) {
+                    if let Some(positions) = positions.get_mut(*number as usize) {
+                        let with = (0..self.shapes.len()).filter(|shape| self.shapes.shape(*shape).contains(number));
+                        positions.push(with.filter_map(|shape| seen.get(shape)).sum());
+                    }
+                }
+                if wanted.peek().is_none() {
+                    break;
+                }
+            }
+            if let Some(seen) = seen.get_mut(*shape as usize) {
+                *seen += 1;
+            }
+        }
+        Ok(positions)
     }
 
-    /// `base` is the column whose texts complete those of this one. Values that are not wanted may be missing.
+    /// Values of the column, those that are wanted. `base` is the whole column whose texts complete those of this one.
     pub(crate) fn read_column(
         &self,
         number: usize,
@@ -518,25 +558,18 @@ impl<'a> Block<'a> {
         column_decoding::get_prefixes(&opened.plain, entry.count, bases, wanted, budget)
     }
 
+    /// Of each column that is not known, the values of all rows, or of these, in their order.
     fn read_all_columns<'c>(
         &self,
-        rows: Option<&[bool]>,
+        rows: Option<&[usize]>,
+        positions: Option<&[Vec<u32>]>,
         known: &[Option<&'c Data>],
         budget: &mut Budget,
     ) -> Result<Vec<Values<'c>>, DecodeError> {
-        let positions = match rows {
-            Some(rows) => {
-                budget.take(self.columns.iter().map(|column| column.count).sum())?;
-                self.positions(rows)
-            }
-            None => Vec::new(),
+        let wanted = |number: usize| match positions {
+            Some(positions) => Wanted::only(positions.get(number).map(Vec::as_slice).unwrap_or_default()),
+            None => Wanted::ALL,
         };
-        let wanted = |number: usize| {
-            positions
-                .get(number)
-                .map_or(Wanted::ALL, |positions| Wanted::only(positions))
-        };
-        let is_needed = |number: usize| rows.is_none() || positions.get(number).is_some_and(|at| at.contains(&true));
         let mut columns = Vec::with_capacity(self.columns.len());
         let mut halves = Vec::new();
         for number in 0..self.columns.len() {
@@ -544,32 +577,61 @@ impl<'a> Block<'a> {
                 columns.push(Values::Known(data));
                 continue;
             }
-            if !is_needed(number) {
-                columns.push(Values::Read(Data::Plain(Vec::new())));
-                continue;
+            let mut data = Data::Plain(Vec::new());
+            if !wanted(number).is_nothing() {
+                let opened = self.open_column(number, budget)?;
+                if opened.base.is_some() {
+                    halves.push((number, opened));
+                } else {
+                    data = self.read_column(number, &opened, None, wanted(number), budget)?;
+                }
             }
-            let opened = self.open_column(number, budget)?;
-            if opened.base.is_some() {
-                columns.push(Values::Read(Data::Plain(Vec::new())));
-                halves.push((number, opened));
-            } else {
-                columns.push(Values::Read(self.read_column(
-                    number,
-                    &opened,
-                    None,
-                    wanted(number),
-                    budget,
-                )?));
-            }
+            columns.push(Values::Read(data));
         }
         for (number, opened) in halves {
-            let base = opened.base.and_then(|base| columns.get(base)).map(Values::data);
-            let data = self.read_column(number, &opened, base, wanted(number), budget)?;
+            let base_number = opened.base.ok_or(MISSING)?;
+            let base = columns.get(base_number);
+            let data = match (rows, positions, base) {
+                (Some(rows), Some(positions), Some(base)) => {
+                    let bases = self.bases(rows, number, base_number, base, positions);
+                    let count = self.columns.get(number).ok_or(MISSING)?.count;
+                    column_decoding::get_prefixes(&opened.plain, count, bases, wanted(number), budget)?
+                }
+                _ => self.read_column(number, &opened, base.map(Values::data), Wanted::ALL, budget)?,
+            };
             if let Some(place) = columns.get_mut(number) {
                 *place = Values::Read(data);
             }
         }
         Ok(columns)
+    }
+
+    /// The base column's value in each of the rows that have the column.
+    fn bases<'v>(
+        &self,
+        rows: &[usize],
+        number: usize,
+        base_number: usize,
+        base: &'v Values<'_>,
+        positions: &[Vec<u32>],
+    ) -> impl Iterator<Item = Option<&'v Value>> {
+        let mut given = 0_usize;
+        let shapes = rows.iter().filter_map(|row| self.shapes.of_row().get(*row));
+        shapes.filter_map(move |shape| {
+            let shape = self.shapes.shape(*shape as usize);
+            let mut value = None;
+            if shape.contains(&(base_number as u32)) {
+                value = match base {
+                    Values::Read(data) => data.at(given),
+                    Values::Known(data) => positions
+                        .get(base_number)
+                        .and_then(|positions| positions.get(given))
+                        .and_then(|position| data.at(*position as usize)),
+                };
+                given += 1;
+            }
+            shape.contains(&(number as u32)).then_some(value)
+        })
     }
 
     fn read_overflow_values(&self, budget: &mut Budget) -> Result<Vec<(FieldName, model::Value)>, DecodeError> {

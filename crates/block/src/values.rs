@@ -81,3 +81,32 @@ fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Res
         _ => return Err(DecodeError::Malformed("a value's kind is not known")),
     })
 }
+
+/// Passes over one value.
+pub(crate) fn skip(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    skip_nested(reader, 0)
+}
+
+fn skip_nested(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
+    match reader.byte()? {
+        NULL | FALSE | TRUE => {}
+        INT => {
+            reader.varint()?;
+        }
+        FLOAT => {
+            reader.array::<8>()?;
+        }
+        STR => {
+            let len = reader.count()?;
+            reader.take(len)?;
+        }
+        LIST if depth < MAX_NESTING => {
+            for _ in 0..reader.count()? {
+                skip_nested(reader, depth + 1)?;
+            }
+        }
+        LIST => return Err(DecodeError::Malformed("lists nest too deep")),
+        _ => return Err(DecodeError::Malformed("a value's kind is not known")),
+    }
+    Ok(())
+}
