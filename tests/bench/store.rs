@@ -164,6 +164,7 @@ async fn store_block(writer: &Writer, events: Arc<[Event]>, round: u32, number: 
             },
             count: encoded.meta.count,
             hash: [0; 32],
+            link: None,
         }],
         tenant,
         ips: encoded.meta.ips,
