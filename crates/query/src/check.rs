@@ -115,7 +115,14 @@ impl Check {
         match self {
             Self::Address(wanted) => ip == *wanted,
             Self::Network(network) => network.contains(&ip),
-            _ => false,
+            Self::Exists
+            | Self::Has(_)
+            | Self::Is(_)
+            | Self::Number(..)
+            | Self::Regex(_)
+            | Self::Numbers(_)
+            | Self::Times(..)
+            | Self::Addresses(_) => false,
         }
     }
 

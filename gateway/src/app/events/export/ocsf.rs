@@ -101,38 +101,41 @@ impl Form {
 const PORT: Form = Form::Number(65_535);
 const ID: Form = Form::Number(u32::MAX as i64);
 
+/// A field, where it goes, and the form it must have for that.
+type Place = (&'static str, &'static [&'static str], Form);
+
 /// What of an event has a place in every class.
-const EVERYWHERE: &[(&str, &[&str], Form)] = &[
+const EVERYWHERE: &[Place] = &[
     (ecs::MESSAGE, &["message"], Form::Text),
     (ecs::EVENT_ORIGINAL, &["raw_data"], Form::Text),
     (ecs::EVENT_REASON, &["status_detail"], Form::Text),
     (ecs::PICKET_LOG_TYPE, &["metadata", "log_name"], Form::Text),
     (ecs::LOG_FILE_PATH, &["metadata", "log_provider"], Form::Text),
 ];
-const DEVICE: &[(&str, &[&str], Form)] = &[
+const DEVICE: &[Place] = &[
     (ecs::HOST_NAME, &["device", "hostname"], Form::Text),
     (ecs::AGENT_ID, &["device", "uid"], Form::Text),
 ];
-const USER: &[(&str, &[&str], Form)] = &[
+const USER: &[Place] = &[
     (ecs::USER_NAME, &["user", "name"], Form::Text),
     (ecs::USER_ID, &["user", "uid"], Form::Text),
 ];
-const SOURCE: &[(&str, &[&str], Form)] = &[
+const SOURCE: &[Place] = &[
     (ecs::SOURCE_IP, &["src_endpoint", "ip"], Form::Address),
     (ecs::SOURCE_DOMAIN, &["src_endpoint", "hostname"], Form::Text),
     (ecs::SOURCE_PORT, &["src_endpoint", "port"], PORT),
 ];
-const DESTINATION: &[(&str, &[&str], Form)] = &[
+const DESTINATION: &[Place] = &[
     (ecs::DESTINATION_IP, &["dst_endpoint", "ip"], Form::Address),
     (ecs::DESTINATION_DOMAIN, &["dst_endpoint", "hostname"], Form::Text),
     (ecs::DESTINATION_PORT, &["dst_endpoint", "port"], PORT),
 ];
-const SERVICE: &[(&str, &[&str], Form)] = &[(ecs::PROCESS_NAME, &["service", "name"], Form::Text)];
-const GROUP: &[(&str, &[&str], Form)] = &[
+const SERVICE: &[Place] = &[(ecs::PROCESS_NAME, &["service", "name"], Form::Text)];
+const GROUP: &[Place] = &[
     (ecs::GROUP_NAME, &["group", "name"], Form::Text),
     (ecs::GROUP_ID, &["group", "uid"], Form::Text),
 ];
-const PROCESS: &[(&str, &[&str], Form)] = &[
+const PROCESS: &[Place] = &[
     (ecs::PROCESS_NAME, &["process", "name"], Form::Text),
     (ecs::PROCESS_PID, &["process", "pid"], ID),
     (ecs::PROCESS_COMMAND_LINE, &["process", "cmd_line"], Form::Text),
@@ -154,7 +157,7 @@ const ONE_OF: [(&[&str], &[&str]); 8] = [
 
 impl Kind {
     /// Places beside those that every class has.
-    fn places(self) -> &'static [&'static [(&'static str, &'static [&'static str], Form)]] {
+    fn places(self) -> &'static [&'static [Place]] {
         match self.class {
             AUTHENTICATION => &[EVERYWHERE, DEVICE, USER, SOURCE, DESTINATION, SERVICE],
             ACCOUNT_CHANGE => &[EVERYWHERE, DEVICE, USER, SOURCE],
