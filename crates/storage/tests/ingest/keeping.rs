@@ -56,7 +56,7 @@ async fn found(store: &Store) -> Vec<EventId> {
     let stored: Vec<_> = scan(store, ScanQuery::default()).try_collect().await.unwrap();
     let mut ids: Vec<EventId> = stored
         .iter()
-        .flat_map(|stored| block::Block::open(&stored.body).unwrap().events().unwrap())
+        .flat_map(|stored| stored.body.open().unwrap().events().unwrap())
         .map(|event| event.id)
         .collect();
     ids.sort_unstable_by_key(|id| (id.source.to_string(), id.seq));
