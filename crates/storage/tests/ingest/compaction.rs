@@ -8,7 +8,7 @@ use model::{EventId, SourceId, Tenant, Timestamp};
 use query::Span;
 use storage::Store;
 use storage::blocks::{
-    self, BlockId, Cell, CountQuery, Day, Inserted, NewBlock, ScanQuery, Scanner, StoredBlock, Writer, count_events,
+    self, BlockId, Cell, CountQuery, Day, FoundBlock, Inserted, NewBlock, ScanQuery, Scanner, Writer, count_events,
     histogram, insert, mark_done, scan,
 };
 
@@ -66,10 +66,10 @@ async fn merge_cell(store: &Store, writer: &Writer, cell: &Cell) -> u64 {
     originals
 }
 
-fn seqs<'a>(stored: impl IntoIterator<Item = &'a StoredBlock>) -> BTreeMap<u64, u32> {
+fn seqs<'a>(stored: impl IntoIterator<Item = &'a FoundBlock>) -> BTreeMap<u64, u32> {
     let mut seqs = BTreeMap::new();
     for stored in stored {
-        for event in block::Block::open(&stored.body).unwrap().events().unwrap() {
+        for event in stored.body.open().unwrap().events().unwrap() {
             *seqs.entry(event.id.seq).or_default() += 1;
         }
     }
@@ -80,7 +80,7 @@ fn once(events: u64) -> BTreeMap<u64, u32> {
     (0..events).map(|seq| (seq, 1)).collect()
 }
 
-async fn all(store: &Store) -> Vec<StoredBlock> {
+async fn all(store: &Store) -> Vec<FoundBlock> {
     scan(store, ScanQuery::default()).try_collect().await.unwrap()
 }
 
