@@ -175,3 +175,18 @@ fn a_hostile_line_cannot_hold_a_parser_up() {
         assert_eq!(parsed.fields.str("event.original"), Some(line.as_str()));
     }
 }
+
+#[test]
+fn the_documented_example_holds_its_own_tests() {
+    let page = include_str!("../../../docs/reference/parsers.md");
+    let (_, example) = page.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let trials = CustomParser::from_toml(example)
+        .unwrap()
+        .try_out(check::observed())
+        .unwrap();
+    assert!(!trials.is_empty());
+    for trial in trials {
+        assert!(trial.mistakes.is_empty(), "{:?}", trial.mistakes);
+    }
+}
