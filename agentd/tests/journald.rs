@@ -71,13 +71,15 @@ fn entries_come_with_their_cursors_and_what_is_left_out_is_counted_and_shown_at_
     let thread = std::thread::spawn(move || journal.run(&stopping, &pulled));
 
     let mut got = Vec::new();
-    for _ in 0..3 {
+    let mut losses = Vec::new();
+    for _ in 0..5 {
         match inputs.recv_timeout(PATIENCE).unwrap() {
             Input::Note(deltas) => got.push((format!("{deltas:?}"), String::new())),
             Input::Chunk(chunk) => {
-                assert_eq!(
-                    (chunk.origin.kind, chunk.origin.name.as_str()),
-                    ("journald", "ssh.service")
+                let origin = (chunk.origin.kind, chunk.origin.name.as_str());
+                assert!(
+                    [("journald", "ssh.service"), ("agentd", "journal")].contains(&origin),
+                    "{origin:?}"
                 );
                 let [record] = chunk.records.as_slice() else {
                     panic!("expected one record, got {:?}", chunk.records)
@@ -85,6 +87,15 @@ fn entries_come_with_their_cursors_and_what_is_left_out_is_counted_and_shown_at_
                 let (Body::Json(json), Position::Cursor(cursor)) = (&record.body, &record.after) else {
                     panic!("expected JSON and a cursor, got {record:?}")
                 };
+                if chunk.origin.kind == "agentd" {
+                    let loss: serde_json::Value = serde_json::from_slice(json).unwrap();
+                    losses.push((
+                        cursor.clone(),
+                        loss["event.reason"].clone(),
+                        loss["lost.events"].clone(),
+                    ));
+                    continue;
+                }
                 got.push((cursor.clone(), String::from_utf8_lossy(json).into_owned()));
             }
             Input::Nudge => panic!("nobody nudges here"),
@@ -98,6 +109,11 @@ fn entries_come_with_their_cursors_and_what_is_left_out_is_counted_and_shown_at_
     );
     assert_eq!((got[1].0.as_str(), got[2].0.as_str()), ("c1", "c3"));
     assert!(got[2].1.contains("three"));
+
+    // Told where they were, with the place of the last entry that could be read.
+    let told =
+        ["journal_entry_too_long", "journal_entry_unreadable"].map(|reason| ("c1".to_owned(), reason.into(), 1.into()));
+    assert_eq!(losses, told);
 
     let status = status_of(&statuses, |status| status.entries == 2);
     assert!(status.running && status.oversized == 1, "{status:?}");

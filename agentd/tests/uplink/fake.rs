@@ -292,6 +292,7 @@ impl Service {
                         }
                     }
                     stream_request::Body::Drops(report) => self.seen.lock().unwrap().drops = report.drops,
+                    stream_request::Body::Backlog(_) => {}
                     stream_request::Body::Hello(_) => panic!("a second hello"),
                 },
                 _ = tick.tick() => {}

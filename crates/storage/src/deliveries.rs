@@ -313,16 +313,15 @@ fn from_document(document: &Document) -> Result<Delivery, Error> {
 }
 
 fn read_receipt(receipt: &Document) -> Option<Receipt> {
-    let signature = match receipt.get("signature")? {
-        Bson::Binary(signature) => signature.bytes.clone(),
-        _ => return None,
+    let Some(Bson::Binary(signature)) = receipt.get("signature") else {
+        return None;
     };
     Some(Receipt {
         next_seq: receipt.get_i64("next_seq").ok()?.cast_unsigned(),
         issued_at: Timestamp(receipt.get_i64("issued_at").ok()?),
         node: receipt.get_str("node").ok()?.parse().ok()?,
         signer: receipt.get_str("signer").ok()?.to_owned(),
-        signature,
+        signature: signature.bytes.clone(),
     })
 }
 

@@ -60,9 +60,9 @@ pub async fn get(store: &Store, serial: &str) -> Result<Option<Signer>, Error> {
     let wrong = |field: &str, expected: &str| Error::invalid(format!("signers.{field}"), expected);
     let node = found.get_str("node").map_err(|_| wrong("node", "text"))?;
     let chain = found.get_array("chain").map_err(|_| wrong("chain", "a list"))?;
-    let der = |value: &Bson| match value {
-        Bson::Binary(der) => Some(der.bytes.clone()),
-        _ => None,
+    let der = |value: &Bson| {
+        let Bson::Binary(der) = value else { return None };
+        Some(der.bytes.clone())
     };
     Ok(Some(Signer {
         serial: serial.to_owned(),

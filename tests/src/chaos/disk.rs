@@ -8,14 +8,14 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 /// A mounted file system. Unmounted when dropped.
-pub struct Disk {
+pub(super) struct Disk {
     at: PathBuf,
 }
 
 impl Disk {
     /// Whether file systems can be mounted here.
     #[must_use]
-    pub fn is_possible() -> bool {
+    pub(super) fn is_possible() -> bool {
         nix::unistd::geteuid().is_root() && {
             let probe = tempfile::tempdir();
             probe.is_ok_and(|dir| Self::mount(dir.path(), 1).is_ok())
@@ -26,7 +26,7 @@ impl Disk {
     ///
     /// # Errors
     /// When this is not allowed.
-    pub fn mount(at: &Path, mib: u32) -> anyhow::Result<Self> {
+    pub(super) fn mount(at: &Path, mib: u32) -> anyhow::Result<Self> {
         fs::create_dir_all(at).with_context(|| format!("make {}", at.display()))?;
         let output = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=0700"), "tmpfs"])
@@ -45,7 +45,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn fill(&self) -> anyhow::Result<()> {
+    pub(super) fn fill(&self) -> anyhow::Result<()> {
         let mut file = fs::File::create(self.ballast()).context("make the ballast")?;
         let piece = vec![0; 256 << 10];
         loop {
@@ -59,7 +59,7 @@ impl Disk {
     }
 
     /// Gives the room back.
-    pub fn free(&self) {
+    pub(super) fn free(&self) {
         let _ = fs::remove_file(self.ballast());
     }
 

@@ -1,7 +1,6 @@
 //! The network between an endpoint and a collector: it can be cut, and it can stop carrying anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,9 +9,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Passes connections on. Ends when dropped.
-pub struct Proxy {
+pub(super) struct Proxy {
     /// Where to connect.
-    pub addr: String,
+    pub(super) addr: String,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
@@ -22,7 +21,6 @@ struct State {
     /// Connections of an earlier generation are cut.
     generation: watch::Sender<u64>,
     stalled: watch::Sender<bool>,
-    carried: AtomicU64,
 }
 
 impl Proxy {
@@ -31,14 +29,13 @@ impl Proxy {
     /// # Errors
     /// When there is no port.
     #[allow(clippy::disallowed_methods, reason = "a driver needs no service life")]
-    pub async fn start(target: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("bind a proxy")?;
         let addr = listener.local_addr().context("read the proxy's address")?.to_string();
         let state = Arc::new(State {
             target: target.to_owned(),
             generation: watch::channel(0).0,
             stalled: watch::channel(false).0,
-            carried: AtomicU64::new(0),
         });
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -50,19 +47,13 @@ impl Proxy {
     }
 
     /// Cuts every connection.
-    pub fn cut(&self) {
+    pub(super) fn cut(&self) {
         self.state.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Carries nothing, or again everything.
-    pub fn stall(&self, stalled: bool) {
+    pub(super) fn stall(&self, stalled: bool) {
         self.state.stalled.send_replace(stalled);
-    }
-
-    /// Bytes carried so far.
-    #[must_use]
-    pub fn carried(&self) -> u64 {
-        self.state.carried.load(Ordering::Relaxed)
     }
 }
 
@@ -104,7 +95,6 @@ impl State {
             if to.write_all(read).await.is_err() {
                 return;
             }
-            self.carried.fetch_add(read.len() as u64, Ordering::Relaxed);
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Deliveries with and without holes, made for it.
+
 use model::Timestamp;
 use proptest::prelude::*;
 use storage::deliveries::{GivenUp, Receipt, Refused};
