@@ -80,15 +80,11 @@ impl Ours {
     }
 
     /// Matches each line, and says how many matches there were.
-    pub(super) fn run(&self, lines: &[Vec<u8>]) -> usize {
-        let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
+    pub(super) fn run(&self, lines: &[Vec<u8>], scratch: &mut Scratch) -> usize {
+        let (mut hits, mut count) = (Vec::new(), 0);
         for line in lines {
             hits.clear();
-            if self
-                .set
-                .evaluate_json(line, Timestamp(0), &mut scratch, &mut hits)
-                .is_ok()
-            {
+            if self.set.evaluate_json(line, Timestamp(0), scratch, &mut hits).is_ok() {
                 count += hits.len();
             }
         }
@@ -96,11 +92,11 @@ impl Ours {
     }
 
     /// Matches each event, and says how many matches there were.
-    pub(super) fn run_events(&self, events: &[Event]) -> usize {
-        let (mut scratch, mut hits, mut count) = (Scratch::new(), Vec::new(), 0);
+    pub(super) fn run_events(&self, events: &[Event], scratch: &mut Scratch) -> usize {
+        let (mut hits, mut count) = (Vec::new(), 0);
         for event in events {
             hits.clear();
-            self.set.evaluate(event, &mut scratch, &mut hits);
+            self.set.evaluate(event, scratch, &mut hits);
             count += hits.len();
         }
         count
@@ -108,11 +104,11 @@ impl Ours {
 
     /// Matches the events of each block by column, as detectors do it, and says how many matches there were. The columns
     /// that rules ask for are decoded by this.
-    pub(super) fn run_blocks(&self, bodies: &[Vec<u8>]) -> anyhow::Result<usize> {
-        let (mut scratch, mut count) = (Scratch::new(), 0);
+    pub(super) fn run_blocks(&self, bodies: &[Vec<u8>], scratch: &mut Scratch) -> anyhow::Result<usize> {
+        let mut count = 0;
         for body in bodies {
             let block = Block::open(body)?;
-            count += self.run_columns(&columns(&block)?, &mut scratch)?;
+            count += self.run_columns(&columns(&block)?, scratch)?;
         }
         Ok(count)
     }
