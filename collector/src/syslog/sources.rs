@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) struct Sources {
     tenant: Tenant,
     memory: Memory,
+    /// For what tells of losses: that must not be lost for the same reason.
+    own_memory: Memory,
     by_addr: Mutex<HashMap<IpAddr, Source>>,
     full: Notify,
     /// Lost and not told yet, by reason.
@@ -42,6 +44,8 @@ pub(super) struct Sources {
 
 /// Stands for this collector among the senders: it tells what was lost. Nobody can send from there.
 const SELF: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// Memory for accounts of what was lost: several times what one needs, with every reason there is.
+const OWN_MEMORY: usize = 256 << 10;
 /// Time between two accounts of what was lost.
 const TELL: Duration = Duration::from_secs(5);
 
@@ -87,6 +91,7 @@ impl Sources {
         Self {
             tenant,
             memory,
+            own_memory: Memory::new(OWN_MEMORY),
             by_addr: Mutex::default(),
             full: Notify::new(),
             lost: Mutex::default(),
@@ -117,7 +122,7 @@ impl Sources {
                 "message": format!("{messages} syslog messages were lost: {reason}"),
             });
             let message = Bytes::from(event.to_string().into_bytes());
-            match self.memory.try_take_alone(message.len() as u64, 1) {
+            match self.own_memory.try_take_alone(message.len() as u64, 1) {
                 Some(memory) => self.add(SELF, Frame { message, truncated: 0 }, memory),
                 None => self.lost(reason, messages),
             }
@@ -143,7 +148,7 @@ impl Sources {
     fn add(&self, addr: IpAddr, frame: Frame, memory: OwnedSemaphorePermit) {
         let observed = Timestamp::now();
         let mut sources = self.by_addr.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sources.contains_key(&addr) && sources.len() >= MAX_SOURCES && !forget_one(&mut sources) {
+        if addr != SELF && !sources.contains_key(&addr) && sources.len() >= MAX_SOURCES && !forget_one(&mut sources) {
             self.drop_one("syslog_too_many_senders");
             return;
         }
