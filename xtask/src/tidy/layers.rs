@@ -40,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "bootstrap",
             "storage",
             "block",
+            "query",
             "sigma",
             "intel",
             "feeds",
