@@ -8,8 +8,8 @@ use model::{EventId, SourceId, Tenant, Timestamp};
 use query::Span;
 use storage::Store;
 use storage::blocks::{
-    self, BlockId, Cell, Columns, CountQuery, Day, FoundBlock, Inserted, NewBlock, ScanQuery, Scanner, Writer,
-    count_events, histogram, insert, mark_done, scan,
+    self, BlockId, Cell, CountQuery, Day, FoundBlock, Inserted, NewBlock, ScanQuery, Scanner, Writer, count_events,
+    histogram, insert, mark_done, scan,
 };
 
 use crate::samples::{NOON, SECOND, block};
@@ -287,7 +287,7 @@ async fn who_walks_by_id_misses_nothing() {
         }
         pages += 1;
         for terms in page {
-            found.extend(blocks::find(store, day, terms.id, &Columns::All).await.unwrap());
+            found.extend(blocks::get(store, day, terms.id).await.unwrap());
         }
     }
     let events = found.iter().flat_map(|stored| {
