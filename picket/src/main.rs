@@ -111,7 +111,7 @@ enum Command {
 
 /// What runs in this process's own runtime.
 enum Task {
-    Command(Command),
+    Command(Box<Command>),
     Delivery(Box<agent::DeliveryArgs>),
 }
 
@@ -121,18 +121,17 @@ fn main() -> ExitCode {
     if let Command::Node(args) = command {
         return node::run(args);
     }
-    let command = match command {
-        Command::Agent(args) => match args.chosen() {
+    // The signal also comes when a peer closes a connection, which these must survive.
+    let survives = matches!(command, Command::Up(_) | Command::Watch(_) | Command::Send(_));
+    let task = if let Command::Agent(args) = command {
+        match args.chosen() {
             agent::Chosen::Agentd(args) => return node::run_agent(args),
             agent::Chosen::Delivery(args) => Task::Delivery(args),
-        },
-        other => Task::Command(other),
+        }
+    } else {
+        Task::Command(Box::new(command))
     };
-    // The signal also comes when a peer closes a connection, which these must survive.
-    if !matches!(
-        command,
-        Task::Command(Command::Up(_) | Command::Watch(_) | Command::Send(_))
-    ) {
+    if !survives {
         end_quietly_when_nobody_reads();
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -144,8 +143,8 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        let command = match command {
-            Task::Command(command) => command,
+        let command = match task {
+            Task::Command(command) => *command,
             Task::Delivery(args) => return agent::delivery(*args).await,
         };
         match command {

@@ -184,7 +184,7 @@ fn addresses(value: &Value, found: &mut Vec<IpAddr>) {
             }
         }),
         Value::List(values) => values.iter().for_each(|value| addresses(value, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
     }
 }
 

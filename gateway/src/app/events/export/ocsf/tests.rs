@@ -27,9 +27,18 @@ fn text(text: &str) -> Value {
 const BASE_ATTRIBUTES: &str = "activity_id activity_name category_name category_uid class_name class_uid message metadata raw_data \
     severity severity_id status status_detail status_id time type_uid unmapped";
 
+/// Its number, its category's, its activities, attributes, and what must be there.
+type Class = (
+    u64,
+    u64,
+    &'static [u64],
+    &'static str,
+    &'static [&'static [&'static str]],
+);
+
 /// Of the 1.3.0 schema, what concerns the classes that are written: their activities, attributes (beside those of every
 /// event), and what must be there. A list of more than one is of which one must be.
-const CLASSES: [(u64, u64, &[u64], &str, &[&[&str]]); 5] = [
+const CLASSES: [Class; 5] = [
     (0, 0, &[0, 99], "", &[]),
     (
         3001,
