@@ -61,11 +61,24 @@ async fn a_delivery_is_proved_and_every_change_to_it_is_found() -> anyhow::Resul
         .context("a block without batches")?;
     let id = doc! { "_id": whole.get_object_id("_id")? };
 
-    // A byte of the events, of the token filter that search relies on, of a batch's hash; the time; a batch less.
-    for field in ["body", "tf"] {
+    // A byte of what is known of the events, of the token filter that search relies on, of each field of the events, of a
+    // batch's hash; the time; a batch less.
+    for field in ["head", "tf"] {
         let changed = with_flipped_bit(whole, field)?;
         blocks.replace_one(id.clone(), changed).await?;
         expect_broken(&system, &agent, first_seq, field)?;
+    }
+    let columns = whole.get_document("cols")?;
+    ensure!(
+        columns.contains_key("message"),
+        "{:?}",
+        columns.keys().collect::<Vec<_>>()
+    );
+    for column in columns.keys() {
+        let mut changed = whole.clone();
+        changed.insert("cols", with_flipped_bit(columns, column)?);
+        blocks.replace_one(id.clone(), changed).await?;
+        expect_broken(&system, &agent, first_seq, column)?;
     }
     let mut changed = whole.clone();
     let batch = changed.get_array_mut("batches")?.first_mut().context("no batch")?;

@@ -83,7 +83,7 @@ pub fn put_state(state: &WindowState, out: &mut Vec<u8>) {
     }
     put_entries(&state.entries, out);
     if let Some(announced) = &state.announced {
-        // Numbers that JSON does not have are not announced either.
+        // It always has a JSON form: texts, numbers and lists.
         let json = serde_json::to_string(announced).unwrap_or_default();
         put_text(&json, out);
     }
@@ -294,7 +294,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::correlation::state::Announced;
+    use crate::correlation::state::{Announced, Finding};
 
     fn values() -> impl Strategy<Value = Values> {
         prop_oneof![
@@ -308,17 +308,24 @@ mod tests {
         #[test]
         fn entries_survive_packing_and_no_bytes_panic(
             seqs in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), any::<u64>(), any::<bool>(), values()), 0..8),
-            alert in any::<u128>(), cut in 0..200_usize, flip in 0..255_u8,
+            alert in any::<u128>(), cut in 0..200_usize, flip in 0..255_u8, sum in -1e6..1e6, count in 1_u64..1000,
         ) {
             let mut entries: Vec<(Origin, Entry)> = seqs.into_iter().map(|(seq, time, rules, version, gone, values)| {
                 let id = EventId { source: SourceId::named("t", "t"), epoch: Epoch(seq / 2), seq };
                 (Origin::Event(id), Entry { time: Timestamp(time), rules, values, version, gone })
             }).collect();
-            let id = format!("{alert:032x}").parse().unwrap();
-            entries.push((Origin::Alert(id), Entry { time: Timestamp(0), rules: 1, values: Values::None, version: 3, gone: true }));
+            let id: AlertId = format!("{alert:032x}").parse().unwrap();
+            entries.push((Origin::Alert(id.clone()), Entry { time: Timestamp(0), rules: 1, values: Values::None, version: 3, gone: true }));
             let entries = Entries::gathered(entries);
             let mut state = WindowState { group: vec!["a".to_owned(), "\u{fc}".to_owned()], entries, dropped: true, changes: 7, announced: None };
-            state.announced = Some(Announced { version: 3, finding: None, former: vec![Timestamp(4)] });
+            let finding = Finding {
+                trigger: Timestamp(1), trigger_origin: Origin::Alert(id.clone()), first: Timestamp(0), count, at_least: true,
+                // A mean needs every bit.
+                value: sum / count as f64,
+                rules: vec![0], sample: vec![Origin::Alert(id)], values: vec!["x".to_owned()], overflowed: false,
+            };
+            let finding = Some(finding).filter(|_| !count.is_multiple_of(8));
+            state.announced = Some(Announced { version: 3, finding, former: vec![Timestamp(4)] });
             let mut bytes = Vec::new();
             put_state(&state, &mut bytes);
             let read = |bytes: &[u8]| {

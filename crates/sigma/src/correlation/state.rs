@@ -58,6 +58,7 @@ pub struct Finding {
     /// Whether there are more of them than that.
     pub at_least: bool,
     /// The number that met the condition: of events, of different values or rules, or the field's sum, mean, ...
+    #[serde(with = "exact")]
     pub value: f64,
     /// Positions of the rules that matched.
     pub rules: Vec<usize>,
@@ -67,6 +68,22 @@ pub struct Finding {
     pub values: Vec<String>,
     /// Whether a limit was hit that can make the verdict wrong.
     pub overflowed: bool,
+}
+
+/// Numbers as text, which is read back as the very same number. JSON's own are not: a parser may be off by the last bit,
+/// and a finding that differs from the one announced would be announced again and again.
+mod exact {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|_| de::Error::custom(format_args!("expected a number as text, got {text:?}")))
+    }
 }
 
 /// What is to be said of a window.
