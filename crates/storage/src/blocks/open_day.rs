@@ -22,6 +22,8 @@ use crate::{Error, Store};
 const FETCH: u32 = 8;
 /// The same where only parts of them are.
 const FETCH_PARTS: u32 = 32;
+/// The same where the first are likely to be enough.
+const FETCH_FEW: u32 = 2;
 const HOUR_MILLIS: i64 = 3_600_000;
 /// Cursors lost one after the other without a block between them.
 const MAX_LOST: u32 = 5;
@@ -222,6 +224,7 @@ async fn open(
     }
     let collection = store.collection::<RawDocumentBuf>(&day.collection());
     let fetch = match query.columns {
+        _ if query.few => FETCH_FEW,
         Columns::All => FETCH,
         Columns::Of(_) => FETCH_PARTS,
     };

@@ -30,6 +30,9 @@ pub struct ScanQuery {
     pub addresses: Option<Vec<IpAddr>>,
     /// What of the blocks is fetched.
     pub columns: Columns,
+    /// Whether the first blocks are likely to be enough. Fewer are then fetched at once: the database looks at as many
+    /// blocks as it takes to find them.
+    pub few: bool,
     /// How long the database may work on it, all in all; without end when `None`.
     pub max_time: Option<Duration>,
 }
@@ -103,6 +106,11 @@ impl Scanner {
             days: None,
             bytes: 0,
         }
+    }
+
+    /// Sets [`ScanQuery::few`].
+    pub fn expect_few(&mut self) {
+        self.query.few = true;
     }
 
     /// Bytes read so far: blocks, and what is kept beside blocks that were skipped.

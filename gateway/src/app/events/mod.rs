@@ -140,7 +140,8 @@ impl Events {
                     after.is_none_or(|cursor| cursor.is_before(key))
                 })
             },
-        );
+        )
+        .of_few();
         let mut found: Vec<Place> = Vec::new();
         loop {
             let last = found.get(limit).map(|place| place.key.0);

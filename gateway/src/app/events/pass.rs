@@ -121,6 +121,12 @@ impl<T: Send + 'static> Pass<T> {
         }
     }
 
+    /// For whoever is likely to have enough with the first blocks.
+    pub(super) fn of_few(mut self) -> Self {
+        self.scanner.expect_few();
+        self
+    }
+
     /// What the work made of the next block. Blocks that cannot be read are reported and left out: the others are still
     /// worth having.
     pub(super) async fn next(&mut self) -> Result<Option<T>, ServiceError> {
