@@ -79,8 +79,22 @@ fn seconds(text: &str) -> Option<Timestamp> {
     ))
 }
 
+/// The value of a field. Only one without quotes may be hexadecimal: the kernel and libaudit write a value in quotes or
+/// encoded, never both, so `"4755"` is the text 4755.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    text: &'a str,
+    is_quoted: bool,
+}
+
+impl<'a> Written<'a> {
+    const fn bare(text: &'a str) -> Self {
+        Self { text, is_quoted: false }
+    }
+}
+
 /// Splits `a=b c="d e" msg='op=x acct="y"'`; what stands in `msg='…'` counts as fields of the record.
-fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
+fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let mut rest = text;
     // `old auid=700 new auid=0`: the word before makes it another field.
     let mut before = "";
@@ -97,10 +111,10 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
             continue;
         };
         let (value, next) = match after.as_bytes().first() {
-            Some(b'"') => after
-                .get(1..)
-                .and_then(|inner| inner.split_once('"'))
-                .unwrap_or((after, "")),
+            Some(b'"') => match after.get(1..).and_then(|inner| inner.split_once('"')) {
+                Some((text, next)) => (Written { text, is_quoted: true }, next),
+                None => (Written::bare(after), ""),
+            },
             Some(b'\'') => {
                 let inner = after.get(1..).unwrap_or("");
                 let inner = inner.trim_end().strip_suffix('\'').unwrap_or(inner);
@@ -109,7 +123,8 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
             }
             _ => {
                 let end = after.find(' ').unwrap_or(after.len());
-                after.split_at(end)
+                let (text, next) = after.split_at(end);
+                (Written::bare(text), next)
             }
         };
         rest = next;
@@ -124,13 +139,13 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
 }
 
 /// `op=adding group to /etc/group id=1004`: an operation may have spaces, up to the next `word=`.
-fn split_inner<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
+fn split_inner<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("op=")
         && let Some(equals) = rest.find('=')
         && let Some(at) = rest.get(..equals).and_then(|head| head.rfind(' '))
     {
-        into.push(("op", rest.get(..at).unwrap_or("").trim()));
+        into.push(("op", Written::bare(rest.get(..at).unwrap_or("").trim())));
         split(rest.get(at..).unwrap_or(""), into);
         return;
     }
@@ -138,9 +153,11 @@ fn split_inner<'a>(text: &'a str, into: &mut Vec<(&'a str, &'a str)>) {
 }
 
 /// The text of a value that may be hexadecimal.
-fn decoded(value: &str) -> Cow<'_, str> {
+fn decoded(value: Written<'_>) -> Cow<'_, str> {
+    let Written { text: value, is_quoted } = value;
     let bytes = value.as_bytes();
-    if bytes.len() < 4
+    if is_quoted
+        || bytes.len() < 4
         || bytes.len() % 2 == 1
         || !bytes
             .iter()
@@ -193,20 +210,21 @@ fn is_unset(id: &str) -> bool {
     matches!(id, "" | "4294967295" | "-1" | "unset" | "?")
 }
 
-fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
-    let value = |key: &str| {
+fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
+    let written = |key: &str| {
         fields
             .iter()
             .find(|(name, _)| *name == key)
             .map(|(_, value)| *value)
-            .filter(|value| !matches!(*value, "?" | "(null)" | "(none)"))
+            .filter(|value| !matches!(value.text, "?" | "(null)" | "(none)"))
     };
+    let value = |key: &str| written(key).map(|value| value.text);
     for (key, value) in fields {
-        if key.len() <= 64 && !matches!(*value, "?" | "(null)") {
+        if key.len() <= 64 && !matches!(value.text, "?" | "(null)") {
             let text = if is_untrusted(kind, key) {
-                decoded(value)
+                decoded(*value)
             } else {
-                (*value).into()
+                value.text.into()
             };
             draft.set_own((*key).to_owned(), Value::Str(text.into_owned()));
         }
@@ -254,7 +272,7 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
         ("process.tty.name", "tty"),
         ("service.name", "unit"),
     ] {
-        if let Some(text) = value(key) {
+        if let Some(text) = written(key) {
             draft.set_text(name, &decoded(text));
         }
     }
@@ -263,7 +281,7 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
     {
         draft.set_text("process.tty.name", terminal);
     }
-    people(draft, kind, &value);
+    people(draft, kind, &written);
     if let Some(address) = value("addr").or_else(|| value("laddr")) {
         endpoint(draft, SOURCE, address, "");
     }
@@ -274,17 +292,17 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
     match kind {
         "EXECVE" => arguments(draft, fields),
         "PROCTITLE" => {
-            if let Some(title) = value("proctitle") {
+            if let Some(title) = written("proctitle") {
                 draft.set_text(ecs::PROCESS_COMMAND_LINE, &decoded(title));
             }
         }
         "USER_CMD" => {
-            if let Some(command) = value("cmd") {
+            if let Some(command) = written("cmd") {
                 draft.set_text(ecs::PROCESS_COMMAND_LINE, &decoded(command));
             }
         }
         "PATH" => {
-            if let Some(name) = value("name") {
+            if let Some(name) = written("name") {
                 draft.set_text("file.path", &decoded(name));
             }
             for (name, key) in [
@@ -305,7 +323,8 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, &str)]) {
     }
 }
 
-fn people<'a>(draft: &mut Draft, kind: &str, value: &dyn Fn(&str) -> Option<&'a str>) {
+fn people<'a>(draft: &mut Draft, kind: &str, written: &dyn Fn(&str) -> Option<Written<'a>>) {
+    let value = |key: &str| written(key).map(|value| value.text);
     let uid = value("uid").unwrap_or("");
     let auid = value("auid").filter(|id| !is_unset(id));
     draft.set_text(ecs::USER_ID, auid.unwrap_or(uid));
@@ -320,11 +339,11 @@ fn people<'a>(draft: &mut Draft, kind: &str, value: &dyn Fn(&str) -> Option<&'a 
     }
     if kind.contains("GROUP") {
         draft.set_text(ecs::GROUP_ID, value("id").unwrap_or(""));
-        if let Some(name) = value("grp") {
+        if let Some(name) = written("grp") {
             draft.set_text(ecs::GROUP_NAME, &decoded(name));
         }
     }
-    let account = value("acct").map(decoded);
+    let account = written("acct").map(decoded);
     if let Some(account) = account {
         draft.user(&account);
         match kind {
@@ -353,7 +372,7 @@ fn people<'a>(draft: &mut Draft, kind: &str, value: &dyn Fn(&str) -> Option<&'a 
 }
 
 /// `argc=2 a0="ls" a1=2D6C61`, where a long one is `a2[0]=… a2[1]=…`.
-fn arguments(draft: &mut Draft, fields: &[(&str, &str)]) {
+fn arguments(draft: &mut Draft, fields: &[(&str, Written<'_>)]) {
     let mut arguments: Vec<String> = Vec::new();
     for (key, value) in fields {
         let Some(index) = key
@@ -365,7 +384,7 @@ fn arguments(draft: &mut Draft, fields: &[(&str, &str)]) {
         if index.contains("_len") {
             continue;
         }
-        let part = decoded(value);
+        let part = decoded(*value);
         match index.split_once('[') {
             Some((_, piece)) if !piece.starts_with('0') => {
                 if let Some(last) = arguments.last_mut() {
