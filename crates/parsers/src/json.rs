@@ -51,7 +51,7 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
 }
 
 /// Shippers that put the object they ship under one member.
-const SHELLS: [&str; 4] = ["json", "data", "_source", "event"];
+const SHELLS: [&str; 5] = ["json", "data", "_source", "event", "detail"];
 
 /// Whether a log type is that of Windows events.
 fn is_windows(log_type: &str) -> bool {

@@ -1,12 +1,18 @@
-//! Records of the Linux audit daemon. Each line is one record of an event; records of one event share the serial number,
-//! which is kept in `auditd.log.sequence` beside the time, so that searches and correlations can join them.
+//! Records of the Linux audit daemon. Each line is one record of an event; records of one event share time and serial
+//! number. Where logs are read they are put together, and come as one text of several lines ([`event`]); a line that
+//! comes alone is an event by itself, and `auditd.log.sequence` tells what it belongs to.
 //!
 //! Values that users choose are written in hexadecimal when they hold a space, a quote or a control character, so a bare
 //! or quoted value cannot contain another field. Source: `audit(8)` and the kernel's `audit_log_untrustedstring`.
 
+mod event;
+mod meaning;
+
 use std::borrow::Cow;
 
 use model::{Timestamp, Value, ecs};
+
+use meaning::meaning;
 
 use super::{Format, Input};
 use crate::derive::{SOURCE, endpoint};
@@ -32,42 +38,78 @@ fn looks(text: &str) -> bool {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let text = input.text.strip_prefix("audit: ").unwrap_or(input.text);
-    let (head, rest) = match text.split_once("audit(") {
-        Some((head, rest)) if head.len() < 512 => (head, rest),
-        _ => return false,
-    };
-    let Some((stamp, body)) = rest.split_once(')') else {
-        return false;
-    };
-    let Some((time, serial)) = stamp.split_once(':') else {
-        return false;
-    };
-    let Some(time) = seconds(time) else { return false };
-    let mut kind = "";
-    for word in head.split(' ') {
-        match word.split_once('=') {
-            Some(("type", value)) => kind = value,
-            Some(("node", value)) => {
-                draft.set_text(ecs::HOST_NAME, value);
-                draft.set_text("auditd.log.node", value);
-            }
-            _ => {}
-        }
+    if input.text.contains('\n') && event::take(draft, input.text) {
+        return true;
     }
-    draft.timestamp = Some(time);
-    draft.set_int("auditd.log.sequence", serial);
-    draft.set("auditd.log.record_type", kind);
-    draft.set("type", kind);
-    draft.set(ecs::HOST_OS_TYPE, "linux");
-    let body = body.trim_start_matches(':').trim();
-    // auditd appends names it looked up after a group separator when it enriches.
-    let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
-    let mut fields = Vec::new();
-    split(body, &mut fields);
-    split(enriched, &mut fields);
-    describe(draft, kind, &fields);
+    let Some(record) = Record::read(input.text) else {
+        return false;
+    };
+    record.head(draft);
+    draft.set("auditd.log.record_type", record.kind);
+    draft.set("type", record.kind);
+    own(draft, record.kind, &record.fields);
+    describe(draft, record.kind, &record.fields);
     true
+}
+
+/// One line.
+struct Record<'a> {
+    kind: &'a str,
+    node: &'a str,
+    time: Timestamp,
+    serial: &'a str,
+    fields: Vec<(&'a str, Written<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let text = text.strip_prefix("audit: ").unwrap_or(text);
+        let (head, rest) = text.split_once("audit(").filter(|(head, _)| head.len() < 512)?;
+        let (stamp, body) = rest.split_once(')')?;
+        let (time, serial) = stamp.split_once(':')?;
+        let time = seconds(time)?;
+        let (mut kind, mut node) = ("", "");
+        for word in head.split(' ') {
+            match word.split_once('=') {
+                Some(("type", value)) => kind = value,
+                Some(("node", value)) => node = value,
+                _ => {}
+            }
+        }
+        let body = body.trim_start_matches(':').trim();
+        // auditd appends names it looked up after a group separator when it enriches.
+        let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
+        let mut fields = Vec::new();
+        split(body, &mut fields);
+        split(enriched, &mut fields);
+        Some(Self {
+            kind,
+            node,
+            time,
+            serial,
+            fields,
+        })
+    }
+
+    /// Sets what is the same in all records of an event.
+    fn head(&self, draft: &mut Draft) {
+        draft.set_text(ecs::HOST_NAME, self.node);
+        draft.set_text("auditd.log.node", self.node);
+        draft.timestamp = Some(self.time);
+        draft.set_int("auditd.log.sequence", self.serial);
+        draft.set(ecs::HOST_OS_TYPE, "linux");
+    }
+
+    fn written(&self, key: &str) -> Option<Written<'a>> {
+        self.fields
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.written(key).map(|value| value.text)
+    }
 }
 
 /// `1594053514.707`
@@ -210,6 +252,27 @@ fn is_unset(id: &str) -> bool {
     matches!(id, "" | "4294967295" | "-1" | "unset" | "?")
 }
 
+/// The record's fields under their own names.
+fn own(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
+    for (key, value) in fields {
+        if let Some(text) = own_value(kind, key, *value) {
+            draft.set_own((*key).to_owned(), Value::Str(text.into_owned()));
+        }
+    }
+}
+
+/// A field's value as it is kept; `None` when it says nothing.
+fn own_value<'a>(kind: &str, key: &str, value: Written<'a>) -> Option<Cow<'a, str>> {
+    if key.len() > 64 || matches!(value.text, "?" | "(null)") {
+        return None;
+    }
+    Some(if is_untrusted(kind, key) {
+        decoded(value)
+    } else {
+        value.text.into()
+    })
+}
+
 fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     let written = |key: &str| {
         fields
@@ -219,16 +282,6 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
             .filter(|value| !matches!(value.text, "?" | "(null)" | "(none)"))
     };
     let value = |key: &str| written(key).map(|value| value.text);
-    for (key, value) in fields {
-        if key.len() <= 64 && !matches!(value.text, "?" | "(null)") {
-            let text = if is_untrusted(kind, key) {
-                decoded(*value)
-            } else {
-                value.text.into()
-            };
-            draft.set_own((*key).to_owned(), Value::Str(text.into_owned()));
-        }
-    }
     let (action, categories, types) = meaning(kind);
     if kind == "AVC" && value("apparmor").is_some() {
         draft.set(ecs::EVENT_ACTION, "violated-apparmor-policy");
@@ -434,79 +487,5 @@ fn socket_address(draft: &mut Draft, text: &str) {
             draft.set_text("file.path", &path);
         }
         _ => {}
-    }
-}
-
-type Meaning = (&'static str, &'static [&'static str], &'static [&'static str]);
-
-/// What a record's type means, in the words the audit tools of others use.
-fn meaning(kind: &str) -> Meaning {
-    match kind {
-        "SYSCALL" => ("syscall", &["process"], &["info"]),
-        "EXECVE" => ("execve", &["process"], &["start"]),
-        "CONFIG_CHANGE" | "FEATURE_CHANGE" => (
-            "changed-audit-configuration",
-            &["configuration", "process"],
-            &["change"],
-        ),
-        "DAEMON_CONFIG" => (
-            "changed-audit-configuration",
-            &["process", "configuration"],
-            &["change"],
-        ),
-        "DAEMON_START" => ("started-audit", &["process"], &["start"]),
-        "DAEMON_END" => ("shutdown-audit", &["process"], &["stop"]),
-        "DAEMON_ABORT" => ("aborted-auditd-startup", &["process"], &["stop"]),
-        "DAEMON_ACCEPT" => ("remote-audit-connected", &["network"], &["connection", "start"]),
-        "DAEMON_CLOSE" => ("remote-audit-disconnected", &["network"], &["connection", "start"]),
-        "DAEMON_ROTATE" => ("rotated-audit-logs", &["configuration"], &["change"]),
-        "SERVICE_START" => ("started-service", &["process"], &["start"]),
-        "SERVICE_STOP" => ("stopped-service", &["process"], &["stop"]),
-        "CRED_ACQ" => ("acquired-credentials", &["authentication"], &["info"]),
-        "CRED_DISP" => ("disposed-credentials", &["authentication"], &["info"]),
-        "CRED_REFR" => ("refreshed-credentials", &["authentication"], &["info"]),
-        "LOGIN" => ("changed-login-id-to", &["authentication"], &["start"]),
-        "USER_AUTH" => ("authenticated", &["authentication"], &["info"]),
-        "USER_ACCT" => ("was-authorized", &["authentication"], &["info"]),
-        "USER_LOGIN" => ("logged-in", &["authentication"], &["start"]),
-        "USER_LOGOUT" => ("logged-out", &["authentication"], &["end"]),
-        "USER_START" => ("started-session", &["session"], &["start"]),
-        "USER_END" => ("ended-session", &["session"], &["end"]),
-        "USER_ERR" => ("error", &["authentication"], &["info"]),
-        "USER_CMD" => ("ran-command", &["process"], &["start"]),
-        "USER_TTY" => ("typed", &["process"], &["info"]),
-        "USER_CHAUTHTOK" => ("changed-password", &["iam"], &["user", "change"]),
-        "USER_MGMT" => ("modified-user-account", &["iam"], &["user", "change"]),
-        "USER_ROLE_CHANGE" => ("changed-role-to", &["iam"], &["user", "change"]),
-        "ADD_USER" => ("added-user-account", &["iam"], &["user", "creation"]),
-        "DEL_USER" => ("deleted-user-account", &["iam"], &["user", "deletion"]),
-        "ADD_GROUP" => ("added-group-account-to", &["iam"], &["group", "creation"]),
-        "DEL_GROUP" => ("deleted-group-account-from", &["iam"], &["group", "deletion"]),
-        "GRP_MGMT" => ("modified-group-account", &["iam"], &["group", "change"]),
-        "GRP_CHAUTHTOK" => ("changed-group-password", &["iam"], &["group", "change"]),
-        "ACCT_LOCK" => ("locked-account", &["iam"], &["user", "change"]),
-        "ACCT_UNLOCK" => ("unlocked-account", &["iam"], &["user", "change"]),
-        "NETFILTER_CFG" => ("loaded-firewall-rule-to", &["configuration"], &["change"]),
-        "AVC" => ("violated-selinux-policy", &[], &[]),
-        "MAC_STATUS" => ("changed-selinux-enforcement", &["configuration"], &["change"]),
-        "MAC_CONFIG_CHANGE" => ("changed-selinux-boolean", &["configuration"], &["change"]),
-        "MAC_POLICY_LOAD" => ("loaded-selinux-policy", &["configuration"], &["access"]),
-        "SYSTEM_BOOT" => ("booted-system", &["host"], &["info"]),
-        "SYSTEM_SHUTDOWN" => ("shutdown-system", &["host"], &["info"]),
-        "SYSTEM_RUNLEVEL" => ("changed-to-runlevel", &["host"], &["change"]),
-        "VIRT_CONTROL" => ("issued-vm-control", &["host"], &["creation"]),
-        "VIRT_CREATE" => ("created-vm-image", &["host"], &["creation"]),
-        "VIRT_DESTROY" => ("deleted-vm-image", &["host"], &["deletion"]),
-        "VIRT_MACHINE_ID" => ("assigned-vm-id", &["host"], &["creation"]),
-        "VIRT_RESOURCE" => ("assigned-vm-resource", &["host"], &["change"]),
-        "CRYPTO_KEY_USER" => ("negotiated-crypto-key", &["process"], &["info"]),
-        "CRYPTO_SESSION" => ("started-crypto-session", &["process"], &["info"]),
-        "KERN_MODULE" => ("loaded-kernel-module", &["driver"], &["start"]),
-        "ANOM_ABEND" => ("crashed-program", &["process"], &["end"]),
-        "ANOM_PROMISCUOUS" => ("changed-promiscuous-mode-on-device", &["network"], &["change"]),
-        "ANOM_LOGIN_FAILURES" => ("failed-log-in-too-many-times-to", &["authentication"], &["info"]),
-        "SECCOMP" => ("violated-seccomp-policy", &["process"], &["denied"]),
-        "TTY" => ("typed", &["process"], &["info"]),
-        _ => ("", &[], &[]),
     }
 }

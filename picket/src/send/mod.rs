@@ -1,8 +1,11 @@
 //! `picket send FILE`: any log file as events, each line once whatever happens to single requests.
 //!
-//! Lines go to `POST /ingest` in batches. Each batch has an idempotency key derived from the file's content so far, so
+//! A line that holds many records is many events, and the audit daemon's lines of one event are one ([`records`]).
+//! Records go to `POST /ingest` in batches. Each batch has an idempotency key derived from the file's content so far, so
 //! a batch whose answer got lost is not counted twice when it is sent again, and neither is a file whose sending was
 //! interrupted and started over.
+
+mod source;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -13,7 +16,9 @@ use anyhow::{Context as _, bail};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::AsyncRead;
+
+use source::Source;
 
 use crate::client::{Connection, Rest, problem_detail, trouble};
 
@@ -42,6 +47,9 @@ pub(crate) struct Args {
     /// Count the lines anew even if this very file was sent before; always so for standard input
     #[arg(long)]
     again: bool,
+    /// Each line is an event by itself: no array is taken apart, no audit records are joined
+    #[arg(long)]
+    each_line: bool,
     /// One JSON object at the end
     #[arg(long)]
     json: bool,
@@ -62,8 +70,8 @@ struct Totals {
 
 pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let rest = args.connection.target()?.rest()?;
-    let (reader, length): (Box<dyn AsyncBufRead + Unpin + Send>, Option<u64>) = if args.file.as_os_str() == "-" {
-        (Box::new(BufReader::new(tokio::io::stdin())), None)
+    let (reader, length): (Box<dyn AsyncRead + Unpin + Send>, Option<u64>) = if args.file.as_os_str() == "-" {
+        (Box::new(tokio::io::stdin()), None)
     } else {
         // One file, however its path was written.
         args.file = std::fs::canonicalize(&args.file).with_context(|| format!("open {}", args.file.display()))?;
@@ -75,11 +83,12 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
             .await
             .with_context(|| format!("read {}", args.file.display()))?
             .len();
-        (Box::new(BufReader::with_capacity(256 * 1024, file)), Some(length))
+        (Box::new(file), Some(length))
     };
+    let source = Source::new(reader, MAX_LINE_BYTES, args.each_line);
     let progress = progress_bar(length, args.json);
     let started = Instant::now();
-    let sent = send_all(&rest, &args, reader, &progress).await;
+    let sent = send_all(&rest, &args, source, &progress).await;
     progress.finish_and_clear();
     let (totals, failure) = sent;
     report(&args, &totals, started.elapsed());
@@ -99,7 +108,7 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
 async fn send_all(
     rest: &Rest,
     args: &Args,
-    mut reader: Box<dyn AsyncBufRead + Unpin + Send>,
+    mut source: Source,
     progress: &ProgressBar,
 ) -> (Totals, Option<anyhow::Error>) {
     let mut totals = Totals::default();
@@ -108,7 +117,7 @@ async fn send_all(
         chain.update(&rand::random::<[u8; 16]>());
     }
     loop {
-        let batch = match read_batch(&mut reader, args, &mut totals, &mut chain).await {
+        let batch = match read_batch(&mut source, args, &mut totals, &mut chain).await {
             Ok(batch) => batch,
             Err(error) => return (totals, Some(error)),
         };
@@ -131,7 +140,9 @@ async fn send_all(
 fn start_of_chain(args: &Args) -> blake3::Hasher {
     let mut chain = blake3::Hasher::new();
     let path = args.file.to_string_lossy();
-    for part in [Some(path.as_ref()), args.log_type.as_deref(), args.host.as_deref()] {
+    let each_line = args.each_line.then_some("each line");
+    let parts = [Some(path.as_ref()), args.log_type.as_deref(), args.host.as_deref()];
+    for part in parts.into_iter().chain(each_line.map(Some)) {
         let part = part.map(str::as_bytes);
         chain.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
         chain.update(part.unwrap_or_default());
@@ -166,7 +177,7 @@ fn object(line: &[u8], args: &Args) -> Option<Value> {
 }
 
 async fn read_batch(
-    reader: &mut (dyn AsyncBufRead + Unpin + Send),
+    source: &mut Source,
     args: &Args,
     totals: &mut Totals,
     chain: &mut blake3::Hasher,
@@ -174,13 +185,12 @@ async fn read_batch(
     let mut batch = Vec::new();
     let mut bytes = 0;
     while batch.len() < MAX_LINES && bytes < MAX_BYTES {
-        let Some(line) = read_line(reader, totals).await? else {
-            break;
-        };
-        if line.is_empty() {
-            continue;
-        }
+        let record = source.next().await?;
+        totals.bytes = source.read;
+        let Some(record) = record else { break };
+        let line = record.body;
         totals.lines += 1;
+        totals.cut += u64::from(record.cut_bytes > 0);
         bytes += line.len();
         chain.update(&(line.len() as u64).to_le_bytes());
         chain.update(&line);
@@ -203,42 +213,6 @@ async fn read_batch(
         batch.push(event);
     }
     Ok(batch)
-}
-
-/// One line without its end; what is beyond the limit is read and cut. `None` at the end of the file.
-async fn read_line(
-    reader: &mut (dyn AsyncBufRead + Unpin + Send),
-    totals: &mut Totals,
-) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let mut limited = (&mut *reader).take(MAX_LINE_BYTES as u64);
-    let mut read = limited.read_until(b'\n', &mut line).await.context("read the file")?;
-    if read == 0 {
-        return Ok(None);
-    }
-    if !line.ends_with(b"\n") && read == MAX_LINE_BYTES {
-        let mut cut = false;
-        loop {
-            let available = reader.fill_buf().await.context("read the file")?;
-            if available.is_empty() {
-                break;
-            }
-            let end = available.iter().position(|byte| *byte == b'\n');
-            let skip = end.map_or(available.len(), |end| end + 1);
-            cut |= end != Some(0);
-            reader.consume(skip);
-            read += skip;
-            if end.is_some() {
-                break;
-            }
-        }
-        totals.cut += u64::from(cut);
-    }
-    totals.bytes += read as u64;
-    while matches!(line.last(), Some(b'\n' | b'\r')) {
-        line.pop();
-    }
-    Ok(Some(line))
 }
 
 async fn post(rest: &Rest, key: &str, body: &Value, progress: &ProgressBar, is_first: bool) -> anyhow::Result<Value> {
@@ -349,6 +323,7 @@ mod tests {
             key(&["b.log"]),
             key(&["a.log", "--host", "web"]),
             key(&["a.log", "--log-type", "web"]),
+            key(&["a.log", "--each-line"]),
         ];
         for (index, one) in keys.iter().enumerate() {
             assert!(!keys[..index].contains(one), "{index}");
@@ -360,21 +335,5 @@ mod tests {
     struct Wrapper {
         #[command(flatten)]
         args: Args,
-    }
-
-    #[tokio::test]
-    async fn long_lines_are_cut_at_the_limit_and_the_next_line_is_whole() {
-        let mut text = vec![b'a'; MAX_LINE_BYTES + 10];
-        text.extend(b"\r\nnext\r\n\nlast");
-        let mut reader: Box<dyn AsyncBufRead + Unpin + Send> = Box::new(BufReader::new(std::io::Cursor::new(text)));
-        let mut totals = Totals::default();
-        let mut lines = Vec::new();
-        while let Some(line) = read_line(&mut reader, &mut totals).await.unwrap() {
-            lines.push(line);
-        }
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[0].len(), MAX_LINE_BYTES);
-        assert_eq!(&lines[1..], [b"next".to_vec(), b"".to_vec(), b"last".to_vec()]);
-        assert_eq!(totals.cut, 1);
     }
 }

@@ -1,0 +1,12 @@
+//! From what a source wrote to single records, before these are numbered: one line that holds many is taken apart
+//! ([`array`]), and many lines that are one are put together ([`audit`]). [`Unpacker`] does both for a stream of bytes.
+//!
+//! An event's number is given where it is read, once and for all (ADR 4), so what is one record has to be decided there:
+//! by the agent and by `picket send`, never behind them. This crate knows only where records begin and end; what they
+//! say is for `parsers` to read (ADR 3). All of it is pure: no I/O, no clock, memory bounded by the longest record.
+
+pub mod array;
+pub mod audit;
+mod unpack;
+
+pub use unpack::{Record, Unpacker};
