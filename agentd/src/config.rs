@@ -88,6 +88,8 @@ pub struct FilesConfig {
     pub start: Start,
     /// Lines are cut behind this many bytes; how many were cut is told upstream.
     pub max_line_bytes: u64,
+    /// Whether each line is an event by itself: no array is taken apart, no audit records are joined.
+    pub each_line: bool,
 }
 
 impl Default for FilesConfig {
@@ -98,6 +100,7 @@ impl Default for FilesConfig {
             log_type: String::new(),
             start: Start::End,
             max_line_bytes: 256 * KIB,
+            each_line: false,
         }
     }
 }
@@ -253,6 +256,7 @@ impl FilesConfig {
             log_type: self.log_type.clone(),
             start: self.start,
             max_line_bytes: usize::try_from(self.max_line_bytes).unwrap_or(usize::MAX),
+            each_line: self.each_line,
         })
     }
 }

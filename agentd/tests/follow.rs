@@ -67,6 +67,7 @@ impl Rig {
             log_type: String::new(),
             start: self.start,
             max_line_bytes: 1000,
+            each_line: false,
         };
         let stop = CancellationToken::new();
         let checkpoints = self.seen.lock().unwrap().checkpoints.clone();

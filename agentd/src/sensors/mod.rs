@@ -52,6 +52,10 @@ impl Body {
 pub enum Position {
     /// Offset in the chunk's file.
     Offset(u64),
+    /// Offset behind an element of an array in the chunk's file.
+    Element(u64),
+    /// A place in the chunk's file that is more than an offset.
+    Mark(Arc<FileMark>),
     /// Cursor of the journal.
     Cursor(String),
 }
@@ -87,15 +91,18 @@ impl Chunk {
     pub fn delta(&self, position: &Position, last: bool) -> Option<Delta> {
         let change = match (position, &self.mark) {
             (Position::Cursor(cursor), _) => Change::Cursor(cursor.clone()),
-            (Position::Offset(_), Some(mark)) if last => Change::File(mark.clone()),
+            (_, None) => return None,
+            (_, Some(mark)) if last => Change::File(mark.clone()),
+            (Position::Mark(mark), Some(_)) => Change::File(FileMark::clone(mark)),
             // What lies before a place inside the chunk is not at hand, so that part of the check is left out.
-            (Position::Offset(offset), Some(mark)) => Change::File(FileMark {
+            (Position::Offset(offset) | Position::Element(offset), Some(mark)) => Change::File(FileMark {
                 offset: *offset,
                 tail_bytes: 0,
                 tail_hash: 0,
+                within: u32::from(matches!(position, Position::Element(_))),
+                done: Vec::new(),
                 ..mark.clone()
             }),
-            (Position::Offset(_), None) => return None,
         };
         Some(change.into())
     }

@@ -37,6 +37,23 @@ pub struct FileMark {
     /// See [`print_of`].
     #[prost(fixed64, tag = "8")]
     pub tail_hash: u64,
+    /// What `offset` is in: 0 lines, 1 between two elements of an array, 2 behind one.
+    #[prost(uint32, tag = "9")]
+    pub within: u32,
+    /// Audit events that are in the spool although some of their lines are behind `offset`.
+    #[prost(message, repeated, tag = "10")]
+    pub done: Vec<DoneMark>,
+}
+
+/// An audit event that is in the spool.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct DoneMark {
+    /// Its node, time and serial number.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    /// All its lines before this offset were in it.
+    #[prost(uint64, tag = "2")]
+    pub end: u64,
 }
 
 impl FileMark {

@@ -222,8 +222,14 @@ impl Follower {
             self.tails.insert(copy_key, copy);
             unread = 0;
         }
+        let copied = !deltas.is_empty();
         if let Some(tail) = self.tails.get_mut(&key) {
+            // With a copy they are read again there.
+            let waiting = if copied { Vec::new() } else { tail.flush() };
             tail.start_over();
+            if !waiting.is_empty() {
+                self.sink.send(Input::Chunk(tail.chunk(waiting)))?;
+            }
             if unread > 0 {
                 // In one step with the new position, so that it is told once.
                 let lost = lost(&path, "file_truncated", unread);
@@ -240,7 +246,9 @@ impl Follower {
         if open < self.limits.max_open_files {
             return true;
         }
-        let quiet = |tail: &&mut Tail| tail.file.is_some() && tail.rotated.is_none() && tail.offset == tail.size;
+        let quiet = |tail: &&mut Tail| {
+            tail.file.is_some() && tail.rotated.is_none() && tail.offset == tail.size && !tail.is_waiting()
+        };
         match self.tails.values_mut().filter(quiet).min_by_key(|tail| tail.grown_at) {
             Some(tail) => {
                 tail.file = None;
@@ -426,6 +434,10 @@ impl Follower {
                 let unread = tail.size.saturating_sub(tail.offset);
                 tracing::info!(path = %tail.path.display(), unread, "file is gone");
                 let path = tail.path.clone();
+                let waiting = tail.flush();
+                if !waiting.is_empty() {
+                    self.sink.send(Input::Chunk(tail.chunk(waiting)))?;
+                }
                 self.tails.remove(&key);
                 if unread > 0 {
                     let lost = lost(&path, "file_removed", unread);

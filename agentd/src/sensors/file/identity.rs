@@ -84,6 +84,7 @@ impl Prints {
             head_hash: print_of(&self.head),
             tail_bytes: u32::try_from(self.tail.len()).unwrap_or(0),
             tail_hash: print_of(&self.tail),
+            ..FileMark::default()
         }
     }
 }

@@ -3,13 +3,14 @@
 //! A file is known by device and inode, and by hashes of its first bytes and of the bytes right before the offset
 //! ([`identity`]). Renaming changes neither, so a rotated file is read to its end while its successor starts at 0.
 //! Truncation changes them, so reading starts over, and a copy that was made before the truncation is found by the same
-//! hashes. One thread follows all files: [`watch`] wakes it, [`discover`] finds files, [`tail`] reads one of them, and
+//! hashes. What is one record, when it is not a line, [`shape`] tells. One thread follows all files: [`watch`] wakes it, [`discover`] finds files, [`tail`] reads one of them, and
 //! [`follow`] decides.
 
 mod discover;
 mod follow;
 mod generations;
 mod identity;
+mod shape;
 mod tail;
 mod watch;
 
@@ -43,6 +44,8 @@ pub struct Group {
     pub start: Start,
     /// Lines are cut behind this many bytes.
     pub max_line_bytes: usize,
+    /// Whether each line is a record: no array is taken apart, no audit records are joined.
+    pub each_line: bool,
 }
 
 /// Limits of the sensor.

@@ -5,12 +5,16 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use model::Timestamp;
 
+use records::array::{self, Scanner, Start};
+use records::audit::Joiner;
+
 use super::identity::{self, Prints, key_of};
+use super::shape::{self, Shape};
 use super::{FileStatus, Group};
 use crate::sensors::{Body, CHUNK_BYTES, CHUNK_RECORDS, Chunk, Origin, Position, Raw};
 use crate::spool::FileMark;
@@ -42,6 +46,13 @@ pub(super) struct Tail {
     prints: Prints,
     origin: Arc<Origin>,
     max_line_bytes: usize,
+    each_line: bool,
+    shape: Shape,
+    joiner: Joiner,
+    /// When following began: the joiner's clock.
+    since: Instant,
+    /// The file's size when what is behind the offset could be a line or an array.
+    undecided_at: Option<u64>,
 }
 
 /// What a look at a file brought.
@@ -80,6 +91,11 @@ impl Tail {
                 log_type: group.log_type.clone(),
             }),
             max_line_bytes: group.max_line_bytes,
+            each_line: group.each_line,
+            shape: Shape::Lines,
+            joiner: Joiner::new(group.max_line_bytes),
+            since: now,
+            undecided_at: None,
         }
     }
 
@@ -88,6 +104,8 @@ impl Tail {
         let mut tail = Self::new(mark.key(), first_path, mark.offset, group, now);
         tail.path = path.to_path_buf();
         tail.restored = Some(mark.clone());
+        tail.shape = Shape::of(mark);
+        tail.joiner = shape::joiner(mark, group.max_line_bytes);
         tail
     }
 
@@ -95,23 +113,29 @@ impl Tail {
     pub(super) fn copy(&self, key: FileKey, path: &Path, now: Instant) -> Self {
         let mut mark = self.mark();
         (mark.device, mark.inode) = key;
+        let offset = mark.offset;
         Self {
+            shape: Shape::of(&mark),
+            joiner: shape::joiner(&mark, self.max_line_bytes),
             key,
             path: path.to_path_buf(),
             first_path: self.first_path.clone(),
             file: None,
             restored: Some(mark),
-            offset: self.offset,
-            size: self.offset,
+            offset,
+            size: offset,
             unread: 0,
             rotated: Some(now),
             grown_at: now,
             modified: None,
             error: None,
-            scanned: self.offset,
+            scanned: offset,
             prints: Prints::default(),
             origin: Arc::clone(&self.origin),
             max_line_bytes: self.max_line_bytes,
+            each_line: self.each_line,
+            since: now,
+            undecided_at: None,
         }
     }
 
@@ -141,8 +165,37 @@ impl Tail {
     pub(super) fn mark(&self) -> FileMark {
         match &self.restored {
             Some(mark) => mark.clone(),
-            None => self.prints.mark(self.key, &self.first_path, self.offset),
+            None => self.mark_here(),
         }
+    }
+
+    /// Where to go on: at the offset, or at the oldest line of an event that is not whole.
+    fn mark_here(&self) -> FileMark {
+        let place = self.joiner.place(self.offset);
+        let older = (place.at < self.offset).then_some(self.file.as_ref()).flatten();
+        let prints = older.and_then(|file| Prints::load(file, place.at).ok());
+        let mut mark = match prints {
+            Some(prints) => prints.mark(self.key, &self.first_path, place.at),
+            None => self.prints.mark(self.key, &self.first_path, self.offset),
+        };
+        if mark.offset != place.at {
+            (mark.offset, mark.tail_bytes, mark.tail_hash) = (place.at, 0, 0);
+        }
+        mark.within = self.shape.within();
+        mark.done = shape::done(place.done);
+        mark
+    }
+
+    /// Whether lines of the audit daemon wait for others.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.joiner.is_empty()
+    }
+
+    /// Gives what waits for more lines as it is: none will come.
+    pub(super) fn flush(&mut self) -> Vec<Raw> {
+        let mut joined = Vec::new();
+        self.joiner.flush(self.offset, &mut joined);
+        shape::raws(joined, &self.mark_here())
     }
 
     /// Reads from the beginning.
@@ -151,6 +204,9 @@ impl Tail {
         self.scanned = 0;
         self.restored = None;
         self.prints = Prints::default();
+        self.shape = Shape::Lines;
+        self.joiner = Joiner::new(self.max_line_bytes);
+        self.undecided_at = None;
     }
 
     /// Looks once, reading at most [`CHUNK_BYTES`] or one line. The file must be open.
@@ -167,16 +223,17 @@ impl Tail {
         if self.size < self.scanned {
             return Ok(Step::Replaced);
         }
-        if self.size == self.scanned {
+        if self.size == self.scanned || self.undecided_at == Some(self.size) {
             // A file that was truncated and has grown to the very same size gives itself away by its time.
             let modified = metadata.modified().ok();
             if modified != self.modified && !self.prints.hold(file, self.offset)? {
                 return Ok(Step::Replaced);
             }
             self.modified = modified;
-            return Ok(Step::Idle);
+            return Ok(self.settle(now));
         }
         self.grown_at = now;
+        self.undecided_at = None;
         let buffer = buffer.get_mut(..CHUNK_BYTES).unwrap_or_default();
         let length = match file.read_at(buffer, self.scanned) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Step::Partial),
@@ -186,12 +243,36 @@ impl Tail {
         if text.is_empty() {
             return Ok(Step::Idle);
         }
-        let lines = if self.scanned > self.offset {
-            self.long_line(file, text)?
-        } else {
-            self.short_lines(text)
+        let found = match &self.shape {
+            Shape::Inside(scanner) => self.elements(file, text, scanner.clone())?,
+            Shape::Rest => {
+                let (end, over) = array::rest(text);
+                (
+                    Some(Lines::none(self.offset, text, end)),
+                    if over { Shape::Lines } else { Shape::Rest },
+                )
+            }
+            Shape::Lines if self.scanned > self.offset => (self.long_line(file, text)?, Shape::Lines),
+            Shape::Lines => match self.start(text) {
+                Start::Inside(_) if self.is_waiting() => {
+                    // Elements have no events that wait before them.
+                    let records = self.flush();
+                    return Ok(Step::Lines(self.chunk(records)));
+                }
+                Start::Inside(at) => (
+                    Some(Lines::none(self.offset, text, at)),
+                    Shape::Inside(Scanner::default()),
+                ),
+                Start::Undecided if !text.contains(&b'\n') => {
+                    self.undecided_at = Some(self.size);
+                    return Ok(Step::Idle);
+                }
+                Start::Undecided | Start::Line => (self.short_lines(text), Shape::Lines),
+            },
         };
+        let (lines, shape) = found;
         let Some(lines) = lines else {
+            self.shape = shape;
             self.scanned += length as u64;
             return Ok(Step::Partial);
         };
@@ -203,9 +284,42 @@ impl Tail {
             Some(text) => self.prints.extend(self.offset, text),
             None => self.prints = Prints::load(file, lines.end)?,
         }
+        let from = self.offset;
+        let joins = !self.each_line && matches!((&self.shape, &shape), (Shape::Lines, Shape::Lines));
+        self.shape = shape;
         self.offset = lines.end;
         self.scanned = lines.end;
-        Ok(Step::Lines(self.chunk(lines.records)))
+        let records = if joins {
+            let mark = self.prints.mark(self.key, &self.first_path, self.offset);
+            let now = now.saturating_duration_since(self.since);
+            shape::join(&mut self.joiner, lines.records, from, now, &mark)
+        } else {
+            lines.records
+        };
+        Ok(Step::Lines(self.chunk(records)))
+    }
+
+    /// There is nothing to read at present: what is whole, or waited long enough, goes.
+    fn settle(&mut self, now: Instant) -> Step {
+        if !self.is_waiting() {
+            return Step::Idle;
+        }
+        let mut joined = Vec::new();
+        let clock = now.saturating_duration_since(self.since);
+        self.joiner.settle(clock, true, self.offset, &mut joined);
+        if joined.is_empty() {
+            return Step::Idle;
+        }
+        let records = shape::raws(joined, &self.mark_here());
+        Step::Lines(self.chunk(records))
+    }
+
+    fn start(&self, text: &[u8]) -> Start {
+        if self.each_line {
+            Start::Line
+        } else {
+            array::start(text)
+        }
     }
 
     /// What follows the last line end of a file that nobody writes to any more.
@@ -215,15 +329,27 @@ impl Tail {
     pub(super) fn last_line(&mut self) -> io::Result<Option<Chunk>> {
         let Some(file) = &self.file else { return Ok(None) };
         let length = file.metadata()?.len().saturating_sub(self.offset);
-        if length == 0 {
-            return Ok(None);
-        }
         let end = self.offset + length;
-        let record = self.cut(file, length, end)?;
-        self.prints = Prints::load(file, end)?;
-        self.offset = end;
+        let record = if length > 0 {
+            self.cut(file, self.offset, length, Position::Offset(end))?
+        } else {
+            None
+        };
+        if length > 0 {
+            self.prints = Prints::load(file, end)?;
+        }
+        let from = std::mem::replace(&mut self.offset, end);
         self.scanned = end;
-        Ok(Some(self.chunk(record.into_iter().collect())))
+        let mut lines: Vec<Raw> = record.into_iter().collect();
+        if !matches!(std::mem::replace(&mut self.shape, Shape::Lines), Shape::Lines) {
+            let closes = |line: &[u8]| matches!(array::rest(line), (at, _) if at == line.len());
+            lines.retain(|raw| !matches!(&raw.body, Body::Line(line) if closes(line)));
+        } else if !self.each_line {
+            let mark = self.mark_here();
+            lines = shape::join(&mut self.joiner, lines, from, Duration::ZERO, &mark);
+            lines.extend(self.flush());
+        }
+        Ok(Some(self.chunk(lines)))
     }
 
     pub(super) fn status(&self) -> FileStatus {
@@ -237,7 +363,7 @@ impl Tail {
         }
     }
 
-    fn chunk(&self, records: Vec<Raw>) -> Chunk {
+    pub(super) fn chunk(&self, records: Vec<Raw>) -> Chunk {
         Chunk {
             origin: Arc::clone(&self.origin),
             observed_at_micros: Timestamp::now().0,
@@ -259,6 +385,9 @@ impl Tail {
         while records.len() < CHUNK_RECORDS
             && let Some(at) = ends.next()
         {
+            if from > 0 && matches!(self.start(text.get(from..).unwrap_or_default()), Start::Inside(_)) {
+                break;
+            }
             let line = shared.slice(from..at);
             from = at + 1;
             let line = match line.strip_suffix(b"\r") {
@@ -288,7 +417,12 @@ impl Tail {
             return Ok(None);
         };
         let line_end = self.scanned + at as u64;
-        let record = self.cut(file, line_end - self.offset, line_end + 1)?;
+        let record = self.cut(
+            file,
+            self.offset,
+            line_end - self.offset,
+            Position::Offset(line_end + 1),
+        )?;
         Ok(Some(Lines {
             records: record.into_iter().collect(),
             end: line_end + 1,
@@ -296,11 +430,70 @@ impl Tail {
         }))
     }
 
-    /// Reads the line of `length` bytes at the offset, as far as it may go.
-    fn cut(&self, file: &File, length: u64, after: u64) -> io::Result<Option<Raw>> {
+    /// The whole elements in `text`, which lies where the scanner stands, and what comes behind them.
+    fn elements<'a>(
+        &self,
+        file: &File,
+        text: &'a [u8],
+        mut scanner: Scanner,
+    ) -> io::Result<(Option<Lines<'a>>, Shape)> {
+        let found = shape::elements(&mut scanner, text, CHUNK_RECORDS);
+        let mut records = Vec::with_capacity(found.ends.len());
+        let mut from = self.offset;
+        for end in found.ends {
+            let end = self.scanned + end as u64;
+            records.extend(self.element(file, from, end)?);
+            from = end;
+        }
+        let shape = match found.end {
+            Some(end) => {
+                from = self.scanned + end as u64;
+                Shape::Rest
+            }
+            None if found.broken => {
+                from += self.separators(file, from)?;
+                Shape::Lines
+            }
+            None if from == self.offset => return Ok((None, Shape::Inside(scanner))),
+            None => Shape::Inside(Scanner::default()),
+        };
+        let at_hand = usize::try_from(from.saturating_sub(self.scanned))
+            .ok()
+            .filter(|_| self.scanned == self.offset);
+        let lines = Lines {
+            records,
+            end: from,
+            text: at_hand.and_then(|end| text.get(..end)),
+        };
+        Ok((Some(lines), shape))
+    }
+
+    /// The element between two offsets, as far as it may go.
+    fn element(&self, file: &File, from: u64, end: u64) -> io::Result<Option<Raw>> {
+        let from = from + self.separators(file, from)?;
+        self.cut(file, from, end.saturating_sub(from), Position::Element(end))
+    }
+
+    /// How many bytes at an offset only separate elements; 4 KiB at most.
+    fn separators(&self, file: &File, at: u64) -> io::Result<u64> {
+        let mut head = [0; 4096];
+        let mut short = [0; 16];
+        let length = file.read_at(&mut short, at)?;
+        let few = short.get(..length).unwrap_or_default();
+        let count = few.len() - array::trimmed(few).len();
+        if count < few.len() {
+            return Ok(count as u64);
+        }
+        let length = file.read_at(&mut head, at)?;
+        let many = head.get(..length).unwrap_or_default();
+        Ok((many.len() - array::trimmed(many).len()) as u64)
+    }
+
+    /// Reads the line or element of `length` bytes at `at`, as far as it may go.
+    fn cut(&self, file: &File, at: u64, length: u64, after: Position) -> io::Result<Option<Raw>> {
         let kept = usize::try_from(length).unwrap_or(usize::MAX).min(self.max_line_bytes);
         let mut line = vec![0; kept];
-        file.read_exact_at(&mut line, self.offset)?;
+        file.read_exact_at(&mut line, at)?;
         let truncated_bytes = length - kept as u64;
         if truncated_bytes == 0 && line.last() == Some(&b'\r') {
             line.pop();
@@ -308,7 +501,7 @@ impl Tail {
         Ok((!line.is_empty()).then(|| Raw {
             body: Body::Line(Bytes::from(line)),
             truncated_bytes,
-            after: Position::Offset(after),
+            after,
         }))
     }
 }
@@ -318,4 +511,15 @@ struct Lines<'a> {
     end: u64,
     /// Everything up to `end`, when it is at hand.
     text: Option<&'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    /// No records, but a step of `length` bytes of the text at `offset`.
+    fn none(offset: u64, text: &'a [u8], length: usize) -> Self {
+        Self {
+            records: Vec::new(),
+            end: offset + length as u64,
+            text: text.get(..length),
+        }
+    }
 }
