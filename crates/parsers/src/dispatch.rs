@@ -7,6 +7,7 @@ use model::ecs;
 use crate::derive::derive;
 use crate::draft::Draft;
 use crate::formats::{self, Format, Input};
+use crate::network::is_host_name;
 use crate::record::{Body, Parsed, RawRecord, Warning};
 use crate::{json, keyvalue, program, syslog};
 
@@ -84,17 +85,24 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     }
     let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
     let is_wanted = wanted.peek().is_some();
-    let input = |text, program| Input {
+    let input = |text| Input {
         text,
-        program,
+        program: "",
+        is_certain: is_wanted,
         observed: record.observed,
     };
     let envelope = syslog::open(text, record.observed);
     // An ISO time in front may be the format's own; any other header is a syslog envelope.
     if envelope.as_ref().is_none_or(|envelope| envelope.iso) {
+        let behind = envelope
+            .as_ref()
+            .filter(|envelope| syslog::is_bare(envelope))
+            .map(behind);
+        let texts = [text].into_iter().chain(behind.into_iter().flatten());
+        let mut inputs = texts.filter(|text| !text.is_empty()).map(input);
         let found = match is_wanted {
-            true => wanted.find(|format| (format.take)(draft, &input(text, ""))),
-            false => formats::detect(draft, &input(text, "")),
+            true => wanted.find(|format| inputs.clone().any(|input| (format.take)(draft, &input))),
+            false => inputs.find_map(|input| formats::detect(draft, &input)),
         };
         if let Some(format) = found {
             settle(draft, format, record);
@@ -127,6 +135,16 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     }
 }
 
+/// Where a device's own text may begin after a time and no program: at once, or after the device's name.
+fn behind<'a>(envelope: &syslog::Envelope<'a>) -> [&'a str; 2] {
+    const LEVELS: [&str; 9] = [
+        "trace", "debug", "info", "notice", "warn", "warning", "error", "critical", "fatal",
+    ];
+    let host = envelope.hostname;
+    let is_host = is_host_name(host) && !LEVELS.iter().any(|level| host.eq_ignore_ascii_case(level));
+    [envelope.tail, if is_host { envelope.message } else { "" }]
+}
+
 /// Names the format that took a line.
 fn settle(draft: &mut Draft, format: &Format, record: &RawRecord<'_>) {
     draft.set(ecs::PICKET_LOG_TYPE, format.name);
@@ -142,21 +160,25 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     syslog::describe(draft, envelope);
     draft.set(ecs::MESSAGE, envelope.message);
     let name = envelope.program.rsplit('/').next().unwrap_or(envelope.program);
+    let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
+    let is_wanted = wanted.peek().is_some();
     let input = |text| Input {
         text,
         program: name,
+        is_certain: is_wanted,
         observed: record.observed,
     };
-    let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
-    let is_wanted = wanted.peek().is_some();
     let found = wanted
         .find(|format| (format.take)(draft, &input(envelope.message)) || (format.take)(draft, &input(envelope.tail)))
         .or_else(|| {
-            let free = !is_wanted && !program::is_known(name);
-            free.then(|| {
-                formats::detect(draft, &input(envelope.message))
-                    .or_else(|| formats::detect(draft, &input(envelope.tail)))
-            })?
+            if is_wanted || program::is_known(name) {
+                return None;
+            }
+            // What stands before a program's message is a header. Where no program was found, or a mark of Cisco's was
+            // taken for one, it may be the device's own text.
+            let tail = (name.is_empty() || name.starts_with('%')) && envelope.tail != envelope.message;
+            formats::detect(draft, &input(envelope.message))
+                .or_else(|| tail.then(|| formats::detect(draft, &input(envelope.tail)))?)
         });
     if let Some(format) = found {
         settle(draft, format, record);

@@ -255,7 +255,12 @@ fn read_format(draft: &mut Draft, message: &str, record: &RawRecord<'_>) -> bool
     let input = formats::Input {
         text: message.trim_end(),
         program: "",
+        is_certain: false,
         observed: record.observed,
+    };
+    let certain = formats::Input {
+        is_certain: true,
+        ..input
     };
     let time = draft.timestamp;
     let wanted = record
@@ -263,7 +268,7 @@ fn read_format(draft: &mut Draft, message: &str, record: &RawRecord<'_>) -> bool
         .map(formats::named)
         .into_iter()
         .flatten()
-        .find(|format| (format.take)(draft, &input));
+        .find(|format| (format.take)(draft, &certain));
     let Some(format) = wanted.or_else(|| formats::detect(draft, &input)) else {
         return false;
     };

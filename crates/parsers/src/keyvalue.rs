@@ -7,6 +7,7 @@ use model::{Value, ecs};
 use crate::aliases;
 use crate::clock::parse_time;
 use crate::draft::Draft;
+use crate::record::Warning;
 use crate::syslog::take_quoted;
 
 /// Most pairs taken from one line.
@@ -21,42 +22,104 @@ pub(crate) fn take(draft: &mut Draft, text: &str) -> bool {
     let Some(pairs) = split(text, 2) else {
         return false;
     };
-    for (key, value) in pairs {
-        match key {
-            "time" | "ts" | "timestamp" if draft.timestamp.is_none() => draft.timestamp = parse_time(&value),
+    if !pairs.come_first {
+        own(draft, pairs);
+        return true;
+    }
+    for (key, value) in &pairs.known {
+        match *key {
+            "time" | "ts" | "timestamp" if draft.timestamp.is_none() => draft.timestamp = parse_time(value),
             // The kernel's audit log has its time and serial number there.
             "msg" | "message" if !value.starts_with("audit(") => draft.set(ecs::MESSAGE, value.as_ref()),
             _ => {}
         }
-        draft.set_own(key.to_owned(), Value::Str(value.into_owned()));
     }
-    aliases::apply(draft);
+    own(draft, pairs);
     true
 }
 
 /// Adds the pairs of a message that consists of them. What the envelope told stands.
 pub(crate) fn take_embedded(draft: &mut Draft, message: &str) {
-    let Some(pairs) = split(message, 3) else { return };
-    for (key, value) in pairs {
-        draft.set_own(key.to_owned(), Value::Str(value.into_owned()));
+    if let Some(pairs) = split(message, 3) {
+        own(draft, pairs);
     }
-    aliases::apply(draft);
 }
 
-/// The pairs of a line as an object; the first of a name stands.
+/// Sets the pairs under their own names and, where the line begins with them, under those of ECS. Pairs after words
+/// may be in what somebody sent, and say nothing of where it came from.
+fn own(draft: &mut Draft, pairs: Pairs<'_>) {
+    if pairs.is_ambiguous {
+        draft.warn(Warning::Ambiguous);
+    }
+    for (key, value) in pairs.known {
+        if pairs.come_first || !key.contains('.') {
+            draft.set_own(key.to_owned(), Value::Str(value.into_owned()));
+        }
+    }
+    if pairs.come_first {
+        aliases::apply(draft);
+    }
+}
+
+/// The pairs of a line as an object, without names that have two values.
 pub(crate) fn object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     let mut object = serde_json::Map::new();
-    for (key, value) in split(text, 2)? {
-        object
-            .entry(key.to_owned())
-            .or_insert_with(|| value.into_owned().into());
+    for (key, value) in split(text, 2)?.known {
+        object.insert(key.to_owned(), value.into_owned().into());
     }
     Some(object)
 }
 
-fn split(text: &str, least: usize) -> Option<Vec<(&str, Cow<'_, str>)>> {
+/// The pairs of a line.
+struct Pairs<'a> {
+    /// Those whose name has one value. What an unquoted value holds can look like a pair, and then there is no telling
+    /// which of two is the program's.
+    known: Vec<(&'a str, Cow<'a, str>)>,
+    /// Some name has several values.
+    is_ambiguous: bool,
+    /// Nothing but a time or a level stands before them.
+    come_first: bool,
+}
+
+/// Whether a word in front of pairs is the program's: a time, or a level.
+fn is_heading(word: &str) -> bool {
+    let inner = word.trim_matches(['[', ']', ':', '<', '>']);
+    const LEVELS: [&str; 16] = [
+        "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg",
+        "fatal", "panic", "inf", "wrn",
+    ];
+    LEVELS.iter().any(|level| inner.eq_ignore_ascii_case(level))
+        || !inner.is_empty()
+            && inner
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'+' | b'T' | b'Z' | b'/'))
+}
+
+fn split(text: &str, least: usize) -> Option<Pairs<'_>> {
+    let (all, come_first) = split_all(text, least)?;
+    let mut known: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    let mut twice: Vec<&str> = Vec::new();
+    for (key, value) in all {
+        match known.iter().find(|(name, _)| *name == key) {
+            Some((_, first)) if *first != value => twice.push(key),
+            Some(_) => {}
+            None => known.push((key, value)),
+        }
+    }
+    known.retain(|(key, _)| !twice.contains(key));
+    Some(Pairs {
+        known,
+        is_ambiguous: !twice.is_empty(),
+        come_first,
+    })
+}
+
+type All<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
+fn split_all(text: &str, least: usize) -> Option<(All<'_>, bool)> {
     let mut pairs = Vec::new();
     let mut words = 0;
+    let mut come_first = true;
     let mut rest = text.trim_start();
     while !rest.is_empty() && pairs.len() < MAX_PAIRS {
         let key_len = rest.bytes().take_while(|byte| is_key(*byte)).count();
@@ -72,12 +135,14 @@ fn split(text: &str, least: usize) -> Option<Vec<(&str, Cow<'_, str>)>> {
                 if words > 2 * pairs.len() + 4 {
                     return None;
                 }
-                rest = rest.find([' ', ',', '\t']).and_then(|at| rest.get(at..)).unwrap_or("");
+                let (word, after) = rest.split_at(rest.find([' ', ',', '\t']).unwrap_or(rest.len()));
+                come_first &= !pairs.is_empty() || words <= 3 && is_heading(word);
+                rest = after;
             }
         }
         rest = rest.trim_start_matches([' ', ',', '\t', ';']);
     }
-    (pairs.len() >= least && pairs.len() >= words).then_some(pairs)
+    (pairs.len() >= least && pairs.len() >= words).then_some((pairs, come_first))
 }
 
 fn is_key(byte: u8) -> bool {

@@ -57,8 +57,12 @@ const LINES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Nov 21 10:00:00 h evil: x IN=eth0 OUT= SRC=203.0.113.9 SRC=6.6.6.6 DST=10.0.0.1 PROTO=TCP SPT=5 DPT=6",
+        "Nov 21 10:00:00 h kernel: x IN=eth0 OUT= SRC=203.0.113.9 SRC=6.6.6.6 DST=10.0.0.1 PROTO=TCP SPT=5 DPT=6",
         &["source.ip=203.0.113.9"],
+    ),
+    (
+        "Nov 21 10:00:00 h evil: x IN=eth0 OUT= SRC=203.0.113.9 SRC=6.6.6.6 DST=10.0.0.1 PROTO=TCP SPT=5 DPT=6",
+        &["source.ip="],
     ),
     (
         "%ASA-6-113005: AAA user authentication Rejected : reason = Invalid password : server = 10.0.0.1 : user = bob : user IP = 6.6.6.6 : user IP = 203.0.113.9",
@@ -117,7 +121,7 @@ const LINES: &[(&str, &[&str])] = &[
         "Nov 21 10:00:00 g dnsmasq[1]: query[A] a.example from 203.0.113.9 from 6.6.6.6",
         &["source.ip=", "dns.question.name="],
     ),
-    ("/home/x/a: Fake FOUND\u{2028}b: Eicar FOUND", &["rule.name=Eicar"]),
+    ("/home/x/a: Fake FOUND\u{2028}b: Eicar-1 FOUND", &["rule.name=Eicar-1"]),
     (
         "07/11/2026-10:29:32.251216  [**] [1:1:1] x {TCP} 6.6.6.6:1 -> 7.7.7.7:2 [**] [Priority: 2] {TCP} 203.0.113.9:5 -> 10.0.0.1:80",
         &["source.ip=203.0.113.9", "destination.ip=10.0.0.1"],

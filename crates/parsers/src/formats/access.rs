@@ -10,7 +10,7 @@ use super::{Format, Input};
 use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::draft::Draft;
-use crate::network::is_ip;
+use crate::network::{is_host_name, is_ip};
 use crate::scan::{Scan, unescape};
 
 pub(crate) const FORMAT: Format = Format {
@@ -42,7 +42,27 @@ pub(crate) const FORMAT: Format = Format {
 const MAX_HEAD: usize = 4096;
 
 fn looks(text: &str) -> bool {
-    find_time(text).is_some()
+    find_time(text).is_some_and(|(head, ..)| begins_with_client(head, true))
+}
+
+/// Whether a head begins with an address, with a virtual host and one, or with a client's name and its ident. Others'
+/// texts may have a time in brackets and a request after words; so a name without a dot is only a client's where no
+/// program is named that would write one word of its own.
+fn begins_with_client(head: &str, any_name: bool) -> bool {
+    let is_address = |word: &str| {
+        let word = word.trim_matches(['"', ',']);
+        is_ip(word) || is_ip(split_port(word).0)
+    };
+    let mut words = head.split(' ').filter(|word| !word.is_empty());
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let (host, port) = split_port(first.trim_end_matches(','));
+    let is_name =
+        is_host_name(host) && (any_name || host.contains('.') || !port.is_empty() || matches!(host, "localhost" | "_"));
+    let is_list = first.ends_with(',') && head.contains(" - ");
+    first.is_empty()
+        || is_address(first)
+        || matches!(first, "-" | "\"-\"")
+        || is_name && (second == "-" || is_list || is_address(second))
 }
 
 /// Where the head ends, the time, and what follows the bracket and a space.
@@ -67,6 +87,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((head, time, rest)) = find_time(input.text) else {
         return false;
     };
+    if !input.is_certain && !begins_with_client(head, input.program.is_empty()) {
+        return false;
+    }
     let mut scan = Scan::new(rest);
     let mut ssl_client = "";
     if head.is_empty() {

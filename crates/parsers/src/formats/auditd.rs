@@ -31,10 +31,18 @@ pub(crate) const FORMAT: Format = Format {
 /// Most fields of one record.
 const MAX_FIELDS: usize = 256;
 
+/// `[audit: ][node=N ]type=T [msg=]audit(`, or the last alone.
 fn looks(text: &str) -> bool {
-    (text.starts_with("type=") || text.starts_with("node=") || text.starts_with("audit: type="))
-        && text.contains("msg=audit(")
-        || text.starts_with("audit(") && text.contains("): ")
+    let text = text.strip_prefix("audit: ").unwrap_or(text);
+    let after = |text: &'_ str, key: &str| {
+        let rest = text.strip_prefix(key)?;
+        rest.find(' ').filter(|at| *at <= 255).map(|at| key.len() + at + 1)
+    };
+    let at = after(text, "node=").unwrap_or(0);
+    let rest = text.get(at..).unwrap_or("");
+    let typed = after(rest, "type=").and_then(|at| rest.get(at..));
+    let stamp = typed.map_or(rest, |rest| rest.strip_prefix("msg=").unwrap_or(rest));
+    stamp.starts_with("audit(")
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {

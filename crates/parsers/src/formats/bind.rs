@@ -14,14 +14,22 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["named", "bind9"],
     datasets: &["bind.query"],
     programs: &["named"],
-    looks: |text| text.contains("client ") && text.contains('#') && client(text).is_some(),
+    looks: |text| client(text).is_some(),
     take,
 };
 
-/// What follows `client [@0x…] `, at the start or after a time and categories.
+/// What follows `client [@0x…] `, at the start or after a time, a category and a level.
 fn client(text: &str) -> Option<&str> {
-    let at = text.find("client ").filter(|at| *at < 96)?;
-    let rest = text.get(at + 7..)?;
+    let mut rest = take_written(text).map_or(text, |(_, rest)| rest.trim_start());
+    for _ in 0..2 {
+        rest = match rest.get(..rest.floor_char_boundary(32))?.split_once(": ") {
+            Some((word, _)) if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') => {
+                rest.get(word.len() + 2..)?
+            }
+            _ => rest,
+        };
+    }
+    let rest = rest.strip_prefix("client ")?;
     let rest = match rest.strip_prefix('@') {
         Some(after) => after.split_once(' ')?.1,
         None => rest,

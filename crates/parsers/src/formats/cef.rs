@@ -16,7 +16,7 @@ pub(crate) const CEF: Format = Format {
     aliases: &["arcsight"],
     datasets: &["cef.log"],
     programs: &["CEF"],
-    looks: |text| find(text, "CEF:").is_some() || is_bare(text),
+    looks: |text| start(text, "CEF:").is_some() || is_bare(text),
     take: take_cef,
 };
 
@@ -25,23 +25,42 @@ pub(crate) const LEEF: Format = Format {
     aliases: &["qradar"],
     datasets: &["leef.log"],
     programs: &["LEEF"],
-    looks: |text| find(text, "LEEF:").is_some(),
+    looks: |text| start(text, "LEEF:").is_some(),
     take: take_leef,
 };
 
 /// Most pairs of one event.
 const MAX_PAIRS: usize = 256;
 
-/// What follows the mark when that is where a version stands; the mark must be near the start.
-fn find<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
-    let at = text.find(mark).filter(|at| *at < 256)?;
-    let rest = text.get(at + mark.len()..)?;
+/// What follows the mark that a text begins with, when that is where a version stands.
+fn start<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(mark)?;
     rest.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
 }
 
-/// The header without its mark, which some tools take off.
+/// What follows the mark; where the operator or the program says that there is one, an unusual header may come first.
+fn find<'a>(input: &Input<'a>, mark: &str) -> Option<&'a str> {
+    if !input.is_certain {
+        return start(input.text, mark);
+    }
+    let at = input.text.find(mark).filter(|at| *at < 256)?;
+    start(input.text.get(at..)?, mark)
+}
+
+/// The header without its mark, which some tools take off: a severity and pairs tell it from other columns.
 fn is_bare(text: &str) -> bool {
-    (text.starts_with("0|") || text.starts_with("1|")) && text.bytes().filter(|byte| *byte == b'|').count() >= 7
+    if !(text.starts_with("0|") || text.starts_with("1|")) {
+        return false;
+    }
+    let Some((fields, extension)) = header(text, 7) else {
+        return false;
+    };
+    let severity = fields.last().map_or("", String::as_str);
+    let is_severity = severity.parse::<u8>().is_ok_and(|number| number <= 10)
+        || ["unknown", "low", "medium", "high", "very-high"]
+            .iter()
+            .any(|name| severity.eq_ignore_ascii_case(name));
+    is_severity && (extension.trim().is_empty() || extension.contains('='))
 }
 
 /// Splits header fields at unescaped bars; the rest is the extension.
@@ -132,7 +151,7 @@ fn unescape(text: &str) -> String {
 
 fn take_cef(draft: &mut Draft, input: &Input<'_>) -> bool {
     // `0|Vendor|…` is what is left when an envelope took the mark for its program.
-    let text = match find(input.text, "CEF:") {
+    let text = match find(input, "CEF:") {
         Some(text) => text,
         None if input.program == "CEF" || is_bare(input.text) => input.text,
         None => return false,
@@ -165,7 +184,7 @@ fn take_cef(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 fn take_leef(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some(text) = find(input.text, "LEEF:") else {
+    let Some(text) = find(input, "LEEF:") else {
         return false;
     };
     let is_second = text.starts_with("2.");

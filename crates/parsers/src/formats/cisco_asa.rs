@@ -18,13 +18,25 @@ pub(crate) const FORMAT: Format = Format {
     take,
 };
 
-/// The words after `%ASA-` and what stands before.
-fn mark(text: &str) -> Option<(&str, &str)> {
+/// What stands before `%ASA-`, of any form, and what follows.
+fn find(text: &str) -> Option<(&str, &str)> {
     let at = memchr::memchr_iter(b'%', text.as_bytes().get(..256.min(text.len()))?).find(|at| {
         text.get(at + 1..at + 5)
             .is_some_and(|mark| matches!(mark, "ASA-" | "FTD-" | "PIX-"))
     })?;
     Some((text.get(..at)?, text.get(at + 5..)?))
+}
+
+/// The host before `%ASA-`, if any, and what follows: `%ASA-…`, `: %ASA-…`, `host %ASA-…`, `host : %ASA-…`.
+fn mark(text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memchr(b'%', text.as_bytes().get(..256.min(text.len()))?)?;
+    let host = text.get(..at)?.trim().trim_end_matches(':').trim_end();
+    if !host.is_empty() && !crate::network::is_host_name(host) {
+        return None;
+    }
+    find(text.get(at..)?)
+        .filter(|(before, _)| before.is_empty())
+        .map(|(_, rest)| (host, rest))
 }
 
 const LEVELS: [&str; 8] = [
@@ -40,9 +52,19 @@ const LEVELS: [&str; 8] = [
 
 /// `%ASA[-group]-level-id: message`
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((before, rest)) = mark(input.text) else {
+    let found = if input.is_certain {
+        find(input.text)
+    } else {
+        mark(input.text)
+    };
+    let Some((before, rest)) = found else {
         return false;
     };
+    // A host is only in front where the envelope left it there; a program's message has none.
+    let is_message = !input.program.is_empty() && !input.program.starts_with('%');
+    if is_message && !input.is_certain && !before.is_empty() {
+        return false;
+    }
     let Some((ids, message)) = rest.split_once(": ") else {
         return false;
     };

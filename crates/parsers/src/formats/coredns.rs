@@ -13,7 +13,10 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["coredns.log"],
     programs: &["coredns"],
-    looks: |text| text.contains("[INFO] ") && text.contains(" - ") && text.contains('"'),
+    looks: |text| {
+        let begins = text.starts_with("[INFO] ") || text.starts_with(|c: char| c.is_ascii_digit());
+        begins && text.contains("[INFO] ") && text.contains(" - ") && text.contains('"')
+    },
     take,
 };
 

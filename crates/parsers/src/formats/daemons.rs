@@ -14,7 +14,10 @@ pub(crate) const FAIL2BAN: Format = Format {
     aliases: &[],
     datasets: &["fail2ban.log"],
     programs: &["fail2ban", "fail2ban.actions", "fail2ban.filter", "fail2ban-server"],
-    looks: |text| text.contains(" fail2ban."),
+    looks: |text| {
+        let rest = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
+        rest.starts_with("fail2ban.")
+    },
     take: take_fail2ban,
 };
 
@@ -23,7 +26,7 @@ pub(crate) const CLAMAV: Format = Format {
     aliases: &["clamd", "clamscan"],
     datasets: &["clamav.log"],
     programs: &["clamd", "clamscan", "clamav-daemon"],
-    looks: |text| text.ends_with(" FOUND") && text.contains(": "),
+    looks: |text| text.ends_with(" FOUND") && infected(text).is_some_and(is_certainly_infected),
     take: take_clamav,
 };
 
@@ -32,7 +35,7 @@ pub(crate) const VSFTPD: Format = Format {
     aliases: &["ftp"],
     datasets: &["vsftpd.log"],
     programs: &["vsftpd"],
-    looks: |text| text.contains(" [pid ") && text.contains("Client \""),
+    looks: |text| take_written(text).is_some_and(|(_, rest)| rest.starts_with(" [pid ") && rest.contains("Client \"")),
     take: take_vsftpd,
 };
 
@@ -42,16 +45,18 @@ pub(crate) const OPENVPN: Format = Format {
     datasets: &["openvpn.log"],
     programs: &["openvpn", "ovpn-server", "ovpn"],
     looks: |text| {
-        [
-            "TLS Error",
-            "VERIFY ERROR",
-            "Peer Connection Initiated",
-            "AUTH_FAILED",
-            "TLS Auth Error",
-            "client-instance exiting",
-        ]
-        .iter()
-        .any(|words| text.contains(words))
+        openvpn(text).is_some_and(|(_, _, _, message)| {
+            [
+                "TLS Error",
+                "VERIFY ERROR",
+                "Peer Connection Initiated",
+                "AUTH_FAILED",
+                "TLS Auth Error",
+                "client-instance exiting",
+            ]
+            .iter()
+            .any(|words| message.contains(words))
+        })
     },
     take: take_openvpn,
 };
@@ -61,7 +66,7 @@ pub(crate) const WIREGUARD: Format = Format {
     aliases: &["wg"],
     datasets: &["wireguard.log"],
     programs: &[],
-    looks: |text| text.starts_with("wireguard: ") || text.contains("] wireguard: "),
+    looks: |text| wireguard(text).is_some(),
     take: take_wireguard,
 };
 
@@ -133,22 +138,30 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 /// `[time -> ]path: Name FOUND`; the path is free text, the signature the last word before the mark.
-fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let (time, text) = match input.text.split_once(" -> ") {
-        Some((head, rest)) => (take_written(head).map(|(time, _)| time), rest),
-        None => (None, input.text),
-    };
-    let Some((path, signature)) = text
-        .trim_end()
-        .strip_suffix(" FOUND")
-        .and_then(|head| head.rsplit_once(": "))
-    else {
-        return false;
-    };
+fn infected(text: &str) -> Option<(Option<model::Timestamp>, &str, &str)> {
+    let dated = text
+        .split_once(" -> ")
+        .and_then(|(head, rest)| Some((take_written(head).filter(|(_, end)| end.is_empty())?.0, rest)));
+    let (time, text) = dated.map_or((None, text), |(time, rest)| (Some(time), rest));
+    let (path, signature) = text.trim_end().strip_suffix(" FOUND")?.rsplit_once(": ")?;
     let signature = signature.split('(').next().unwrap_or(signature);
-    if signature.is_empty() || signature.contains(' ') {
+    (!signature.is_empty() && !signature.contains(' ')).then_some((time, path, signature))
+}
+
+/// Files have a whole path, and signatures are names of several parts: `/srv/a: NOT FOUND` is somebody's error.
+fn is_certainly_infected((_, path, signature): (Option<model::Timestamp>, &str, &str)) -> bool {
+    let is_drive = path.get(1..3).is_some_and(|mark| matches!(mark, ":\\" | ":/"));
+    (path.starts_with('/') || is_drive)
+        && signature.contains(['.', '-', '_'])
+        && signature
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'))
+}
+
+fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((time, path, signature)) = infected(input.text) else {
         return false;
-    }
+    };
     draft.timestamp = time.or(draft.timestamp);
     draft.set(ecs::EVENT_KIND, "alert");
     draft.classify("malware", &["info"], "malware_found");
@@ -229,24 +242,24 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
-/// `[client/]A:P message`
-fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let text = match take_written(input.text).or_else(|| take_iso_spaced(input.text)) {
-        Some((time, rest)) => {
-            draft.timestamp = Some(time);
-            rest.trim_start()
-        }
-        None => input.text,
+/// `[time ][client/]A:P message`: time, client, address and port, message.
+fn openvpn(text: &str) -> Option<(Option<model::Timestamp>, &str, (&str, &str), &str)> {
+    let (time, text) = match take_written(text).or_else(|| take_iso_spaced(text)) {
+        Some((time, rest)) => (Some(time), rest.trim_start()),
+        None => (None, text),
     };
-    let Some((peer, message)) = text.split_once(' ') else {
-        return false;
-    };
+    let (peer, message) = text.split_once(' ')?;
     let (user, address) = peer.rsplit_once('/').unwrap_or(("", peer));
     let address = address.rsplit_once(']').map_or(address, |(_, address)| address);
     let (host, port) = split_port(address);
-    if !is_ip(host) {
+    is_ip(host).then_some((time, user, (host, port), message))
+}
+
+fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((time, user, (host, port), message)) = openvpn(input.text) else {
         return false;
-    }
+    };
+    draft.timestamp = time.or(draft.timestamp);
     endpoint(draft, SOURCE, host, port);
     draft.set(ecs::NETWORK_PROTOCOL, "openvpn");
     draft.set(ecs::MESSAGE, message);
@@ -279,9 +292,25 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
+/// What follows `wireguard: `, at the start or after the kernel's clock.
+fn wireguard(text: &str) -> Option<&str> {
+    let clocked = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let text = match clocked {
+        Some((clock, rest))
+            if clock
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b' ')) =>
+        {
+            rest
+        }
+        _ => text,
+    };
+    text.strip_prefix("wireguard: ")
+}
+
 /// `wireguard: wg0: Handshake for peer 5 (A:P) did not complete after 20 attempts, giving up`
 fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((_, rest)) = input.text.split_once("wireguard: ") else {
+    let Some(rest) = wireguard(input.text) else {
         return false;
     };
     let Some((interface, message)) = rest.split_once(": ") else {

@@ -23,7 +23,11 @@ pub(crate) const KEA: Format = Format {
     aliases: &["kea-dhcp4", "kea-dhcp6"],
     datasets: &["kea.log"],
     programs: &["kea-dhcp4", "kea-dhcp6"],
-    looks: |text| text.contains("[kea-dhcp"),
+    looks: |text| {
+        let text = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
+        let rest = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
+        rest.len() < text.len() && rest.trim_start().starts_with("[kea-dhcp")
+    },
     take: take_kea,
 };
 

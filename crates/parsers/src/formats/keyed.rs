@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::{Format, Input};
 use crate::draft::Draft;
 use crate::mapping;
+use crate::record::Warning;
 use crate::scan::Scan;
 
 pub(crate) const FORTIGATE: Format = Format {
@@ -13,11 +14,36 @@ pub(crate) const FORTIGATE: Format = Format {
     aliases: &["fortinet", "fortios", "fortinet.firewall"],
     datasets: &["fortinet.firewall"],
     programs: &[],
-    looks: |text| text.contains("logid=") && text.contains("type=") && text.contains("subtype="),
+    looks: |text| {
+        [
+            "date=",
+            "time=",
+            "itime=",
+            "timestamp=",
+            "eventtime=",
+            "logver=",
+            "devname=",
+            "devid=",
+            "tz=",
+            "vd=",
+            "id=",
+            "logid=",
+            "type=",
+        ]
+        .iter()
+        .any(|key| text.starts_with(key))
+            && text.contains("logid=")
+            && text.contains("type=")
+            && text.contains("subtype=")
+    },
     take: |draft, input| {
-        let object = pairs(input.text);
+        let (object, is_ambiguous) = pairs(input.text);
         let is = |name: &str| object.contains_key(name);
-        is("type") && (is("logid") || is("devid") || is("subtype")) && apply(draft, "fortigate", object)
+        let taken = is("type") && (is("logid") || is("devid") || is("subtype")) && apply(draft, "fortigate", object);
+        if taken && is_ambiguous {
+            draft.warn(Warning::Ambiguous);
+        }
+        taken
     },
 };
 
@@ -88,9 +114,11 @@ fn apply(draft: &mut Draft, table: &str, object: Map<String, Json>) -> bool {
 /// Most pairs of one line.
 const MAX_PAIRS: usize = 256;
 
-/// `key=value key="quoted value"`; the first of a name stands.
-fn pairs(text: &str) -> Map<String, Json> {
+/// `key=value key="quoted value"`. A name with two values has none: what a value holds can look like a pair. Also whether
+/// there was such a name.
+fn pairs(text: &str) -> (Map<String, Json>, bool) {
     let mut object = Map::new();
+    let mut twice: Vec<String> = Vec::new();
     let mut scan = Scan::new(text);
     for _ in 0..MAX_PAIRS {
         scan.spaces();
@@ -113,10 +141,17 @@ fn pairs(text: &str) -> Map<String, Json> {
         // A header may stand before the first key.
         let key = key.rsplit('>').next().unwrap_or(key);
         if !key.is_empty() && key.len() <= 64 && !value.is_empty() {
-            object.entry(key.to_owned()).or_insert(Json::String(value));
+            match object.get(key) {
+                Some(Json::String(first)) if *first != value => twice.push(key.to_owned()),
+                Some(_) => {}
+                None => {
+                    object.insert(key.to_owned(), Json::String(value));
+                }
+            }
         }
     }
-    object
+    object.retain(|key, _| !twice.contains(key));
+    (object, !twice.is_empty())
 }
 
 fn named(names: &[&str], values: &[&str]) -> Map<String, Json> {

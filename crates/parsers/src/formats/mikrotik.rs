@@ -12,12 +12,43 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["routeros"],
     datasets: &["mikrotik.log"],
     programs: &[],
-    looks: |text| text.contains("proto ") && text.contains("->") && text.contains("in:") || login(text).is_some(),
+    looks: |text| chain(text).is_some() || login(text).is_some(),
     take,
 };
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    firewall(draft, input.text) || session(draft, input.text)
+    let is_firewall = input.is_certain || chain(input.text).is_some();
+    is_firewall && firewall(draft, input.text) || session(draft, input.text)
+}
+
+/// Splits off the topics that RouterOS writes first, `system,error,critical `.
+fn after_topics(text: &str) -> (&str, &str) {
+    match text.split_once(' ') {
+        Some((topics, rest))
+            if topics.contains(',')
+                && topics
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b',' | b'-' | b'!')) =>
+        {
+            (topics, rest)
+        }
+        _ => ("", text),
+    }
+}
+
+/// The chain of a firewall line. A rule's prefix is one word; a chain of the operator's own is only known by the topics.
+fn chain(text: &str) -> Option<&str> {
+    let (topics, rest) = after_topics(text);
+    let (head, rest) = rest
+        .get(..rest.floor_char_boundary(160))
+        .and_then(|head| head.split_once(": in:"))?;
+    let (prefix, chain) = head.rsplit_once(' ').unwrap_or(("", head));
+    let is_known = matches!(
+        chain,
+        "input" | "forward" | "output" | "prerouting" | "postrouting" | "srcnat" | "dstnat"
+    );
+    let is_ours = topics.split(',').any(|topic| topic == "firewall") || is_known && !prefix.contains(' ');
+    (is_ours && rest.contains(" out:")).then_some(chain)
 }
 
 /// `[topics ][prefix ]chain: in:A out:B, connection-state:new src-mac M, proto TCP (SYN), A:P->B:P, len N`
@@ -89,10 +120,11 @@ fn login(text: &str) -> Option<(bool, bool, &str, &str, &str)> {
     if !is_ip(from) || via.contains(' ') {
         return None;
     }
-    if let Some((_, user)) = head.split_once("login failure for user ") {
+    let (_, head) = after_topics(head);
+    if let Some(user) = head.strip_prefix("login failure for user ") {
         return Some((false, true, user, from, via));
     }
-    let (_, rest) = head.split_once("user ")?;
+    let rest = head.strip_prefix("user ")?;
     let (user, verb) = rest.rsplit_once(" logged ")?;
     matches!(verb, "in" | "out").then_some((true, verb == "in", user, from, via))
 }

@@ -34,6 +34,9 @@ pub(crate) struct Input<'a> {
     pub(crate) text: &'a str,
     /// The program the envelope names; empty when there is no envelope.
     pub(crate) program: &'a str,
+    /// The operator or the program says that the text is of this format. Else only its first characters do, and what
+    /// may stand in front of them is somebody else's text.
+    pub(crate) is_certain: bool,
     /// When the line was seen, for times without a year.
     pub(crate) observed: Timestamp,
 }
@@ -50,7 +53,8 @@ pub(crate) struct Format {
     pub(crate) datasets: &'static [&'static str],
     /// Programs of a syslog envelope whose messages are of this format.
     pub(crate) programs: &'static [&'static str],
-    /// Whether a text begins like this format; cheap, and false for texts of all others.
+    /// Whether a text begins like this format, from its first byte; cheap, and false for texts of all others. Programs
+    /// write what strangers send them, so a mark further on proves nothing.
     pub(crate) looks: fn(&str) -> bool,
     /// Reads a text. False, and the draft as it was, when it is not of this format.
     pub(crate) take: fn(&mut Draft, &Input<'_>) -> bool,
@@ -129,14 +133,22 @@ pub(crate) fn named(log_type: &str) -> impl Iterator<Item = &'static Format> {
         .filter(move |format| format.answers_to(log_type))
 }
 
-/// Reads a text as what it looks like.
+/// Reads a text as what its program writes; the text of a program that no format names, as what it looks like.
 pub(crate) fn detect(draft: &mut Draft, input: &Input<'_>) -> Option<&'static Format> {
-    let by_program = FORMATS
+    let certain = Input {
+        is_certain: true,
+        ..*input
+    };
+    let mut by_program = FORMATS
         .iter()
-        .filter(|format| !input.program.is_empty() && format.programs.contains(&input.program));
-    let by_looks = FORMATS.iter().filter(|format| (format.looks)(input.text));
-    by_program
-        .chain(by_looks)
+        .filter(|format| !input.program.is_empty() && format.programs.contains(&input.program))
+        .peekable();
+    if by_program.peek().is_some() {
+        return by_program.find(|format| (format.take)(draft, &certain)).copied();
+    }
+    FORMATS
+        .iter()
+        .filter(|format| (format.looks)(input.text))
         .find(|format| (format.take)(draft, input))
         .copied()
 }

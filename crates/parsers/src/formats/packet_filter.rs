@@ -5,6 +5,7 @@
 use model::{Value, ecs};
 
 use super::{Format, Input};
+use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 
@@ -20,15 +21,19 @@ pub(crate) const FORMAT: Format = Format {
 /// Most words that are looked at.
 const MAX_WORDS: usize = 96;
 
+/// Longest text that an operator has put before a packet, in bytes.
+const MAX_PREFIX: usize = 320;
+
+/// What programs call themselves that hand on the kernel's messages, whose prefix may be words.
+const HANDS_ON: [&str; 4] = ["kernel", "ulogd", "ulogd2", "pve-firewall"];
+
 fn looks(text: &str) -> bool {
-    text.contains(" SRC=") && text.contains(" DST=") && text.contains("IN=")
+    packet(text).is_some()
 }
 
-fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    if !looks(input.text) {
-        return false;
-    }
-    let text = input.text.trim_start();
+/// The operator's prefix and the packet: `IN=eth0 OUT= …`, as the kernel begins it.
+fn packet(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
     // `[12345.678901] ` of the kernel's own clock.
     let text = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
         Some((clock, rest))
@@ -40,8 +45,49 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
         _ => text,
     };
-    let Some(at) = text.find("IN=") else { return false };
-    let (prefix, body) = text.split_at(at);
+    let at = memchr::memmem::find(text.as_bytes().get(..MAX_PREFIX.min(text.len()))?, b"IN=")?;
+    let (prefix, body) = text.split_at_checked(at)?;
+    let (_, after) = body.split_once(' ')?;
+    (after.starts_with("OUT=") && after.contains(" SRC=") && after.contains(" DST=")).then_some((prefix.trim(), body))
+}
+
+/// Whether a prefix is of a form that tells it from somebody's words: none, one word, or one pair of brackets, which
+/// UniFi describes in quotes.
+fn is_label(prefix: &str) -> bool {
+    let label = match prefix.split_once(" DESCR=\"") {
+        Some((label, description)) if description.ends_with('"') => label,
+        _ => prefix,
+    };
+    match label.strip_prefix('[') {
+        Some(inner) => inner.find(']') == inner.len().checked_sub(1),
+        None => !label.contains(' ') || is_proxmox(label),
+    }
+}
+
+/// Proxmox': `101 1 tap101i0-IN 20/Jun/2022:13:12:46 +0200 policy DROP:`
+fn is_proxmox(label: &str) -> bool {
+    let is_number = |word: Option<&str>| word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    let mut words = label.splitn(4, ' ');
+    let begins = is_number(words.next()) && is_number(words.next()) && words.next().is_some();
+    let policy = words.next().and_then(take_clf).map(|(_, policy)| policy.trim_start());
+    begins && policy.is_some_and(|policy| !policy.strip_prefix("policy ").unwrap_or(policy).contains(' '))
+}
+
+fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((prefix, body)) = packet(input.text) else {
+        return false;
+    };
+    // Some devices write their name twice.
+    let prefix = match draft.str(ecs::HOST_NAME).and_then(|host| prefix.strip_prefix(host)) {
+        Some(rest) if input.program.is_empty() => rest.trim_start(),
+        _ => prefix,
+    };
+    let may_be_words = input.is_certain || HANDS_ON.contains(&input.program);
+    // One word in front of a packet may be anything that a program writes there.
+    let is_bare = input.program.is_empty() || prefix.is_empty() || prefix.starts_with('[');
+    if !may_be_words && !(is_label(prefix) && is_bare) {
+        return false;
+    }
     // UniFi describes the rule between its label and the packet.
     let prefix = match prefix.split_once(" DESCR=\"") {
         Some((label, _)) => label,

@@ -9,6 +9,7 @@ use super::{Format, Input};
 use crate::clock::take_written;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::network::is_host_name;
 use crate::scan::columns;
 
 pub(crate) const FORMAT: Format = Format {
@@ -16,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["paloalto", "palo_alto", "pan"],
     datasets: &["panw.panos"],
     programs: &[],
-    looks: |text| start(text).is_some(),
+    looks: |text| start(text).is_some_and(|(header, _)| is_header(header)),
     take,
 };
 
@@ -31,8 +32,8 @@ const KINDS: [&str; 8] = [
     "HIP-MATCH",
 ];
 
-/// Where the columns begin: `1,2018/11/30 16:09:33,…`, after a header of any form.
-fn start(text: &str) -> Option<&str> {
+/// The header, of any form, and the columns after it: `1,2018/11/30 16:09:33,…`.
+fn start(text: &str) -> Option<(&str, &str)> {
     let mut from = 0;
     while let Some(at) = text.get(from..256.min(text.len()))?.find(',').map(|at| from + at) {
         let rest = text.get(at + 1..)?;
@@ -42,15 +43,27 @@ fn start(text: &str) -> Option<&str> {
                 return None;
             }
             let begin = text.get(..at)?.rfind([' ', '>']).map_or(0, |space| space + 1);
-            return text.get(begin..);
+            return Some((text.get(..begin)?.trim(), text.get(begin..)?));
         }
         from = at + 1;
     }
     None
 }
 
+/// Nothing, a host, or a syslog header behind the length that some receivers leave in front of it.
+fn is_header(text: &str) -> bool {
+    let framed = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    text.is_empty() || is_host_name(text) || framed.starts_with('<') && framed.contains('>')
+}
+
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some(text) = start(input.text) else { return false };
+    let Some((header, text)) = start(input.text) else {
+        return false;
+    };
+    // What a program writes before the columns is no header.
+    if !input.is_certain && !input.program.is_empty() && !header.is_empty() {
+        return false;
+    }
     // Without a host in its header, the envelope took the first column for one.
     if draft.str(ecs::HOST_NAME).is_some_and(|host| host.contains(',')) {
         draft.take(ecs::HOST_NAME);

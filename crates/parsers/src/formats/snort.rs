@@ -12,17 +12,20 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["snort_fast", "suricata_fast", "fast"],
     datasets: &["snort.log", "suricata.fast"],
     programs: &["snort"],
-    looks: |text| text.contains("[**] [") || text.starts_with('[') && text.contains("[Classification: "),
+    looks: |text| {
+        let has_mark = || text.contains("[**] [") || text.contains("[Classification: ");
+        text.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && has_mark()
+    },
     take,
 };
 
 /// `time [**] [gid:sid:rev] message [**] [Classification: C] [Priority: P] {PROTO} A:P -> B:P`
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let mut text = input.text.trim();
-    if let Some((time, rest)) = time(text, input) {
-        draft.timestamp = Some(time);
-        text = rest.trim_start();
-    }
+    let text = input.text.trim();
+    let (time, text) = match time(text, input) {
+        Some((time, rest)) => (Some(time), rest.trim_start()),
+        None => (None, text),
+    };
     let text = text
         .strip_prefix("[Drop] ")
         .or_else(|| text.strip_prefix("[wDrop] "))
@@ -60,6 +63,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let priority = rest
         .split_once("[Priority: ")
         .and_then(|(_, rest)| rest.split_once(']'));
+    draft.timestamp = time.or(draft.timestamp);
     let (host, port) = split_port(from);
     endpoint(draft, SOURCE, host, port);
     let (host, port) = split_port(to);

@@ -13,7 +13,14 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["unbound.query"],
     programs: &["unbound"],
-    looks: |text| text.contains("unbound[") && text.contains(" info: "),
+    looks: |text| {
+        let stamp = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        let text = match stamp {
+            Some((digits, rest)) if digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+            _ => text,
+        };
+        text.starts_with("unbound[") && text.contains(" info: ")
+    },
     take,
 };
 
