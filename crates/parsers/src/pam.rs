@@ -4,6 +4,7 @@ use model::ecs;
 
 use crate::draft::Draft;
 use crate::network::set_source;
+use crate::record::Warning;
 
 /// Reads a message; false when no PAM module wrote it.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -56,11 +57,9 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         draft.user(rest.0);
     } else if name == "pam_succeed_if" && text.starts_with("requirement ") {
         draft.classify("authentication", &["info"], "pam_requirement");
-        draft.outcome(!text.contains(" not met "));
-        let user = text
-            .split_once(" by user \"")
-            .map_or("", |(_, user)| user.trim_end_matches('"'));
-        draft.user(user);
+        let (requirement, user) = text.split_once(" by user \"").unwrap_or((text, ""));
+        draft.outcome(!requirement.ends_with(" not met"));
+        draft.user(user.strip_suffix('"').unwrap_or(user));
     } else {
         draft.classify("authentication", &["info"], "pam_message");
     }
@@ -117,13 +116,20 @@ pub(crate) fn more_failures(draft: &mut Draft, message: &str) -> bool {
 }
 
 /// `; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`: always in this order. The user is the peer's
-/// free text and comes last, so the address is the first one there is and the user is all that follows.
+/// free text and comes last, so after an empty `ruser` the address is the first there is and the user all that follows.
+/// A `ruser` is the peer's text too, and with it a second address leaves no telling which is the program's.
 fn failure_details(draft: &mut Draft, text: &str) {
     let value = |key: &str| {
         let (_, rest) = text.split_once(key)?;
         Some(rest.split(' ').next().unwrap_or(rest))
     };
-    if let Some(host) = value(" rhost=") {
+    let after_ruser = text.split_once(" ruser=").map_or("", |(_, rest)| rest);
+    let is_named = !after_ruser.is_empty() && !after_ruser.starts_with(' ');
+    let hosts = text.match_indices(" rhost=").take(2).count();
+    let is_ambiguous = is_named && hosts > 1;
+    if is_ambiguous {
+        draft.warn(Warning::Ambiguous);
+    } else if let Some(host) = value(" rhost=") {
         set_source(draft, host, None);
     }
     if let Some(tty) = value(" tty=") {
@@ -135,6 +141,7 @@ fn failure_details(draft: &mut Draft, text: &str) {
     let user = text
         .split_once(" rhost=")
         .and_then(|(_, rest)| rest.split_once(" user="))
+        .filter(|_| !is_ambiguous)
         .map_or("", |(_, user)| user);
     draft.user(user);
     if let Some(actor) = actor.filter(|actor| !actor.is_empty()) {

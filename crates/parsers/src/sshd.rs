@@ -254,13 +254,35 @@ fn disconnected(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     notice(draft, "network", "end", "ssh_disconnecting");
-    if let Some((peer, reason)) = rest.rsplit_once(": ") {
-        user_and_peer(draft, peer);
-        if reason.starts_with("Too many authentication failures") {
-            attempts_exceeded(draft);
-        }
+    if peer_and_reason(draft, rest).starts_with("Too many authentication failures") {
+        attempts_exceeded(draft);
     }
     true
+}
+
+/// Sets what `[authenticating |invalid ][user USER ]HOST port PORT: REASON` says of the peer, and gives the reason. USER
+/// is the peer's text and a reason may hold more of it, so no end of it is safe to read from: where several places
+/// read as an address, none is believed.
+fn peer_and_reason<'a>(draft: &mut Draft, text: &'a str) -> &'a str {
+    let mut readings = text.match_indices(" port ").filter_map(|(at, mark)| {
+        let host = text.get(..at)?.rsplit(' ').next()?;
+        let rest = text.get(at + mark.len()..)?;
+        let digits = rest.bytes().take(6).take_while(u8::is_ascii_digit).count();
+        let reason = rest.get(digits..)?.strip_prefix(": ")?;
+        port(rest.get(..digits)?)?;
+        (is_ip(host) || host == "UNKNOWN").then_some((text.get(..at + mark.len() + digits)?, reason))
+    });
+    let Some((peer, reason)) = readings.next() else {
+        return "";
+    };
+    // sshd puts a word before every name, so what begins with an address has none.
+    let is_first = peer.split(' ').next().is_some_and(is_ip);
+    if !is_first && readings.next().is_some() {
+        draft.warn(Warning::Ambiguous);
+        return "";
+    }
+    user_and_peer(draft, peer);
+    reason
 }
 
 fn attempts_exceeded(draft: &mut Draft) {
@@ -351,8 +373,7 @@ fn no_negotiation(draft: &mut Draft, message: &str) -> bool {
     };
     notice(draft, "network", "protocol", "ssh_negotiation_failed");
     // What the peer offers comes last.
-    let (peer, reason) = rest.split_once(": ").unwrap_or((rest, ""));
-    user_and_peer(draft, peer);
+    let reason = peer_and_reason(draft, rest);
     let reason = reason.split_once(". Their offer").map_or(reason, |(reason, _)| reason);
     draft.set_text(ecs::EVENT_REASON, reason);
     true
@@ -419,7 +440,8 @@ fn subsystem(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     notice(draft, "session", "info", "ssh_subsystem_request");
-    let rest = rest.split_once(" failed").map_or(rest, |(rest, _)| rest);
+    // The name is the peer's, and may hold another user.
+    let rest = rest.rsplit_once(" failed, ").map_or(rest, |(rest, _)| rest);
     let (name, user) = rest.rsplit_once(" by user ").unwrap_or((rest, ""));
     draft.set_text(ecs::SSH_SUBSYSTEM, name);
     draft.user(user);
@@ -429,7 +451,7 @@ fn subsystem(draft: &mut Draft, message: &str) -> bool {
 /// `Starting session: KIND[ on TTY] for USER from HOST port PORT id N`, `Close session: user USER from HOST port PORT id N`
 fn session(draft: &mut Draft, message: &str) -> bool {
     let (action, kind, rest) = if let Some(rest) = message.strip_prefix("Starting session: ") {
-        let who = rest.split_once(" for ").map_or("", |(_, who)| who);
+        let who = rest.rsplit_once(" for ").map_or("", |(_, who)| who);
         ("ssh_session_started", "start", who)
     } else if let Some(rest) = message.strip_prefix("Close session: user ") {
         ("ssh_session_closed", "end", rest)
@@ -486,11 +508,12 @@ fn access_denied(draft: &mut Draft, message: &str) -> bool {
 
 fn protocol_error(draft: &mut Draft, message: &str) -> bool {
     notice(draft, "network", "protocol", "ssh_protocol_error");
-    let peer = message
-        .split_once("Connection from ")
-        .map(|(_, rest)| rest.split_once(": ").map_or(rest, |(peer, _)| peer));
-    if let Some(peer) = peer {
-        user_and_peer(draft, peer);
+    // Anything further on may be what the peer sent.
+    let from = ["banner exchange: ", "ssh_dispatch_run_fatal: "]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix)?.strip_prefix("Connection from "));
+    if let Some(from) = from {
+        peer_and_reason(draft, from);
     }
     true
 }

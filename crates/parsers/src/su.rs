@@ -57,6 +57,7 @@ fn attempt(message: &str) -> Option<(bool, &str, &str, &str)> {
         (None, None) => return None,
     };
     let (tty, users) = rest.split_once(' ')?;
-    let (user, target) = users.split_once([':', '-'])?;
+    // Names hold hyphens; some old versions separate with one.
+    let (user, target) = users.split_once(':').or_else(|| users.split_once('-'))?;
     Some((success, target, user, tty))
 }

@@ -18,31 +18,38 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     if user.is_empty() || user.contains(' ') {
         return false;
     }
+    // What did not fit in a line before is the user's text, whatever it looks like.
+    if let Some(command) = rest.strip_prefix("(command continued) ") {
+        draft.classify("process", &["start"], "sudo_command");
+        draft.outcome(true);
+        draft.user(user);
+        draft.set_text(ecs::PROCESS_COMMAND_LINE, command);
+        return true;
+    }
     // The command comes last and is the rest of the line, whatever it holds.
-    let (head, command) = match rest.split_once("COMMAND=") {
+    let (head, command) = match split_command(rest) {
         Some((head, command)) => (head, Some(command)),
         None => (rest, None),
     };
-    let mut reason = None;
-    for part in head.split(" ; ").map(|part| part.trim().trim_end_matches(" ;")) {
-        match part.split_once('=') {
-            Some(("TTY", tty)) => draft.set_text(ecs::PROCESS_TTY, tty),
-            Some(("PWD", directory)) => draft.set_text(ecs::PROCESS_WORKING_DIRECTORY, directory),
-            Some(("USER", target)) => {
-                draft.set_text(ecs::USER_EFFECTIVE_NAME, target);
-            }
-            Some(("GROUP", group)) => draft.set_text(ecs::GROUP_NAME, group),
-            Some(_) => {}
-            None if reason.is_none() && !part.is_empty() && part != ";" => reason = Some(part),
-            None => {}
-        }
-    }
+    let fields = Fields::read(head);
+    let reason = fields.reason;
     if command.is_none() && reason.is_none() {
         return false;
     }
     // Both the directory and the command may hold what looks like another field; the whole text stays in the command.
-    if command.is_some_and(|command| command.contains(" ; COMMAND=")) {
+    let again = command.is_some_and(|command| command.contains(" ; COMMAND="));
+    if again || fields.is_ambiguous {
         draft.warn(Warning::Ambiguous);
+    }
+    draft.set_text(ecs::PROCESS_TTY, fields.terminal);
+    draft.set_text(ecs::PROCESS_WORKING_DIRECTORY, &fields.directory);
+    // With another user further on, the first may be in a directory's name.
+    let other = command.is_some_and(|command| again && command.contains(" ; USER="));
+    if !other && let [target] = fields.targets.as_slice() {
+        draft.set_text(ecs::USER_EFFECTIVE_NAME, target);
+    }
+    if let [group] = fields.groups.as_slice() {
+        draft.set_text(ecs::GROUP_NAME, group);
     }
     draft.user(user);
     if let Some(target) = draft.str(ecs::USER_EFFECTIVE_NAME).map(str::to_owned) {
@@ -50,10 +57,6 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     }
     draft.set_text(ecs::PROCESS_COMMAND_LINE, command.unwrap_or(""));
     match reason {
-        Some("(command continued)") => {
-            draft.classify("process", &["start"], "sudo_command");
-            draft.outcome(true);
-        }
         Some(reason) => refused(draft, reason),
         None => {
             draft.classify("process", &["start"], "sudo_command");
@@ -62,6 +65,56 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         }
     }
     true
+}
+
+/// Splits at the first `COMMAND=` that a separator stands before.
+fn split_command(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("COMMAND=")
+        .map(|command| ("", command))
+        .or_else(|| text.split_once(" ; COMMAND="))
+}
+
+/// What stands before the command: `[REASON ; ]TTY=… ; PWD=… ; USER=…`. Only sudo's reason comes before the first field;
+/// a later part without a name belongs to the directory, whose name its owner chose.
+#[derive(Default)]
+struct Fields<'a> {
+    reason: Option<&'a str>,
+    terminal: &'a str,
+    directory: String,
+    targets: Vec<&'a str>,
+    groups: Vec<&'a str>,
+    is_ambiguous: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut fields = Self::default();
+        let mut begun = false;
+        for part in text.split(" ; ").map(|part| part.trim().trim_end_matches(" ;")) {
+            let named = part
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase()));
+            match named {
+                Some(("TTY", terminal)) if fields.terminal.is_empty() => fields.terminal = terminal,
+                Some(("PWD", directory)) if fields.directory.is_empty() => directory.clone_into(&mut fields.directory),
+                Some(("USER", target)) => fields.targets.push(target),
+                Some(("GROUP", group)) => fields.groups.push(group),
+                Some(_) => {}
+                None if part.is_empty() || part == ";" => {}
+                None if !begun && fields.reason.is_none() => fields.reason = Some(part),
+                None => {
+                    fields.is_ambiguous = true;
+                    if !fields.directory.is_empty() {
+                        fields.directory.push_str(" ; ");
+                        fields.directory.push_str(part);
+                    }
+                }
+            }
+            begun |= named.is_some();
+        }
+        fields.is_ambiguous |= fields.targets.len() > 1 || fields.groups.len() > 1;
+        fields
+    }
 }
 
 fn refused(draft: &mut Draft, reason: &str) {

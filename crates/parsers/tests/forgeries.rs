@@ -402,3 +402,103 @@ fn a_name_with_two_values_is_left_out() {
         ),
     ]);
 }
+
+/// One line for each kind of message, in which whoever chooses one value chose the worst.
+#[test]
+fn programs_of_a_host_say_who_did_it_whatever_names_others_have() {
+    check(&[
+        (
+            r#"Nov 21 10:00:00 m postfix/cleanup[1]: 4AB12: reject: header Subject: hi from a[6.6.6.6]; from=<root@b> to=<c> proto=SMTP helo=<d> from unknown[203.0.113.9]; from=<x> to=<y> proto=ESMTP helo=<z>: 5.7.1 no"#,
+            &["source.ip=", "picket.warnings=ambiguous text", "event.outcome=failure"],
+        ),
+        (
+            r#"Nov 21 10:00:00 m postfix/cleanup[1]: 4AB12: reject: header Subject: hi from a[6.6.6.6] from unknown[203.0.113.9]; from=<x> to=<y> proto=ESMTP helo=<z>: 5.7.1 no"#,
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            r#"Nov 21 10:00:00 m postfix/smtp[1]: 4AB12: to=<"a>, relay=x, delay=0, status=sent (">@b>, relay=c[203.0.113.9]:25, delay=1, dsn=5.0.0, status=bounced (no)"#,
+            &["event.outcome=", "picket.warnings=ambiguous text"],
+        ),
+        (
+            r#"Nov 21 10:00:00 m postfix/smtp[1]: 4AB12: to=<a@b>, relay=c[203.0.113.9]:25, delay=1, dsn=4.0.0, status=deferred (host said: , status=sent (ok))"#,
+            &["event.outcome=failure", "postfix.status=deferred"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: subsystem request for sftp by user root failed, x by user bob failed, subsystem not found",
+            &["user.name=bob"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: Starting session: subsystem 'x for root from 6.6.6.6 port 1' for bob from 203.0.113.9 port 5 id 0",
+            &["user.name=bob", "source.ip=203.0.113.9"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: Unable to negotiate with 203.0.113.9 port 5: no matching host key type found. Their offer: x 6.6.6.6 port 9: y [preauth]",
+            &[
+                "source.ip=203.0.113.9",
+                "source.port=5",
+                "event.reason=no matching host key type found",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: User root from 6.6.6.6 not allowed because x from 203.0.113.9 not allowed because not listed in AllowUsers",
+            &["source.ip=203.0.113.9", "event.reason=not listed in AllowUsers"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: Received disconnect from 203.0.113.9 port 5:11: Connection from 6.6.6.6 port 9: bye",
+            &["source.ip=203.0.113.9", "source.port=5"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: Bad protocol version identification 'x' from 6.6.6.6 port 9' from 203.0.113.9 port 5",
+            &["source.ip=203.0.113.9", "source.port=5"],
+        ),
+        (
+            "Nov 21 10:00:00 h sshd[1]: reverse mapping checking getaddrinfo for a.b [203.0.113.9] failed - POSSIBLE BREAK-IN ATTEMPT!",
+            &["source.ip=203.0.113.9"],
+        ),
+        (
+            r#"Nov 21 10:00:00 h sshd[1]: pam_succeed_if(sshd:auth): requirement "uid >= 1000" was met by user "x not met by user "root""#,
+            &["event.outcome=success", "user.name=x not met by user \"root"],
+        ),
+        (
+            "Nov 21 10:00:00 h sudo[1]: alice : (command continued) ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+            &[
+                "event.outcome=success",
+                "user.effective.name=",
+                "user.name=alice",
+                "picket.event_type=PROCESS_START",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 h sudo[1]: alice : TTY=pts/0 ; PWD=/tmp/COMMAND=/bin/true ; USER=root ; COMMAND=/bin/bash",
+            &["process.command_line=/bin/bash", "user.effective.name=root"],
+        ),
+        (
+            "Nov 21 10:00:00 h su[1]: FAILED SU (to x) root on pts/1) alice on pts/0",
+            &["user.name=alice", "event.outcome=failure", "process.tty.name=pts/0"],
+        ),
+        (
+            "Nov 21 10:00:00 h su[1]: FAILED su for root by bob by alice",
+            &["user.name=alice", "event.outcome=failure"],
+        ),
+        (
+            "Nov 21 10:00:00 h su[1]: - pts/0 jean-luc:root",
+            &["user.name=jean-luc", "user.effective.name=root"],
+        ),
+        (
+            "Nov 21 10:00:00 h CRON[1]: (bob) CMD (true) RELOAD (x) (root) CMD (sh)",
+            &[
+                "user.name=bob",
+                "event.action=cron_command",
+                "process.command_line=true) RELOAD (x) (root) CMD (sh",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 h useradd[1]: new user: name=bob, UID=1001, GID=1001, home=/home/b, UID=0, shell=/bin/sh, from=pts/0",
+            &["user.target.name=bob", "user.target.id=1001"],
+        ),
+        (
+            "Nov 21 10:00:00 h passwd[1]: password for 'bob' changed by 'root'",
+            &["user.target.name=bob", "user.name=root"],
+        ),
+    ]);
+}

@@ -100,14 +100,17 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
             return network(draft);
         }
     }
-    if let Some((_, rest)) = text.split_once("reject: ")
-        && let Some((command, rest)) = rest.split_once(" from ")
-        && let Some((name, address, rest)) = peer(rest)
-    {
-        set_peer(draft, name, address);
+    if let Some(rest) = queued(text).and_then(|(_, rest)| {
+        rest.strip_prefix("reject: ")
+            .or_else(|| rest.strip_prefix("milter-reject: "))
+    }) {
         draft.classify("email", &["denied"], "smtp_reject");
         draft.outcome(false);
         draft.unified("MAIL_REJECT", 2);
+        let Some((command, name, address, rest)) = rejected(draft, rest) else {
+            return network(draft);
+        };
+        set_peer(draft, name, address);
         draft.set_text("postfix.command", command);
         let reason = rest
             .trim_start_matches([':', ' '])
@@ -118,10 +121,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         envelope(draft, rest);
         return network(draft);
     }
-    if let Some((id, rest)) = text.split_once(": ")
-        && id.len() <= 20
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    {
+    if let Some((id, rest)) = queued(text) {
         draft.set("postfix.queue_id", id);
         if let Some((name, address, rest)) = rest.strip_prefix("client=").and_then(peer) {
             set_peer(draft, name, address);
@@ -135,12 +135,16 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
             }
             return network(draft);
         }
-        if let Some(status) = rest.split_once(", status=").map(|(_, status)| status) {
-            let status = status.split(' ').next().unwrap_or("");
+        if rest.contains(", status=") && !rest.starts_with("message-id=") {
             draft.classify("email", &["info"], "smtp_delivery");
-            draft.outcome(status == "sent");
-            draft.set_text("postfix.status", status);
-            envelope(draft, rest);
+            match delivery(rest) {
+                Some((addresses, status)) => {
+                    draft.outcome(status == "sent");
+                    draft.set_text("postfix.status", status);
+                    envelope(draft, addresses);
+                }
+                None => draft.warn(Warning::Ambiguous),
+            }
             return network(draft);
         }
         if rest.starts_with("from=<") || rest.starts_with("message-id=") || rest == "removed" {
@@ -150,6 +154,54 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
     }
     false
+}
+
+/// `4AB12CD: …` or `NOQUEUE: …`
+fn queued(text: &str) -> Option<(&str, &str)> {
+    text.split_once(": ")
+        .filter(|(id, _)| (4..=20).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// `COMMAND from NAME[A]: reason`, or `header TEXT from NAME[A]; from=<…` where the text is the sender's.
+fn rejected<'a>(draft: &mut Draft, text: &'a str) -> Option<(&'a str, &'a str, &'a str, &'a str)> {
+    let (command, rest) = text.split_once(' ')?;
+    if command
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+    {
+        // Of a client without a name, postscreen writes the address alone.
+        let (name, address, rest) = peer(rest.strip_prefix("from ")?)?;
+        return Some((command, name, address, rest));
+    }
+    let mut ends = rest.match_indices("]; from=<");
+    let (end, _) = ends.next()?;
+    if ends.next().is_some() {
+        draft.warn(Warning::Ambiguous);
+        return None;
+    }
+    let (_, name) = rest.get(..end + 1)?.rsplit_once(" from ")?;
+    let (name, address, _) = peer(name)?;
+    Some((command, name, address, rest.get(end + 1..)?))
+}
+
+/// The addresses and the status of `to=<A>, [orig_to=<B>, ]relay=R, …, status=S (reply)` or `from=<A>, status=S, …`. An
+/// address may hold anything in quotes, and the reply is another server's text.
+fn delivery(text: &str) -> Option<(&str, &str)> {
+    let word = |text: &'_ str| text.find([' ', ',']).unwrap_or(text.len());
+    if text.starts_with("from=<") {
+        let (address, status) = text.rsplit_once(">, status=")?;
+        return Some((text.get(..address.len() + 1)?, status.get(..word(status))?));
+    }
+    let mut relays = text.strip_prefix("to=<")?.split(">, relay=");
+    let (address, relay) = (relays.next()?, relays.next()?);
+    if relays.next().is_some() {
+        return None;
+    }
+    let (_, status) = relay.split_once(", status=")?;
+    Some((
+        text.get(.."to=<".len() + address.len() + 1)?,
+        status.get(..word(status))?,
+    ))
 }
 
 fn network(draft: &mut Draft) -> bool {
