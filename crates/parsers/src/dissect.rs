@@ -6,8 +6,8 @@ pub(crate) type Parts<'p, 't> = Vec<(&'p str, &'t str)>;
 /// Most parts of one pattern.
 const MAX_PARTS: usize = 32;
 
-/// Matches a whole text: every `{name}` takes what stands before the words that follow it, the last one the rest. Each
-/// word is looked for once, from left to right, so the time is linear.
+/// Matches a whole text: every `{name}` takes what stands before the words that follow it, the last one the rest but for
+/// the words that end the pattern. Each word is looked for once, from left to right, so the time is linear.
 pub(crate) fn dissect<'p, 't>(pattern: &'p str, text: &'t str) -> Option<Parts<'p, 't>> {
     let mut parts = Vec::new();
     let (head, mut pattern) = pattern.split_once('{').unwrap_or((pattern, ""));
@@ -20,6 +20,8 @@ pub(crate) fn dissect<'p, 't>(pattern: &'p str, text: &'t str) -> Option<Parts<'
         let (words, next) = after.split_once('{').unwrap_or((after, ""));
         let value = if words.is_empty() {
             std::mem::take(&mut text)
+        } else if next.is_empty() {
+            std::mem::take(&mut text).strip_suffix(words)?
         } else {
             let (value, rest) = text.split_once(words)?;
             text = rest;
@@ -45,6 +47,7 @@ mod tests {
         let parts = dissect("Deny {p} src {_}:{ip}/{port} by", "Deny tcp src in:10.0.0.1/80 by").unwrap();
         assert_eq!(parts, [("p", "tcp"), ("ip", "10.0.0.1"), ("port", "80")]);
         assert_eq!(dissect("a {x}", "a b c").unwrap(), [("x", "b c")]);
+        assert_eq!(dissect("a \"{x}\"", "a \"b\" c\"").unwrap(), [("x", "b\" c")]);
         for (pattern, text) in [
             ("a {x} b", "a c"),
             ("a", "a b"),

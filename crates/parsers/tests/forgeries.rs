@@ -502,3 +502,229 @@ fn programs_of_a_host_say_who_did_it_whatever_names_others_have() {
         ),
     ]);
 }
+
+/// The same for daemons that peers speak to.
+#[test]
+fn daemons_say_who_spoke_whatever_the_peer_said() {
+    check(&[
+        (
+            "Nov 21 10:00:00 v openvpn[1]: 203.0.113.9:1194 TLS: Username/Password authentication succeeded for username 'AUTH_FAILED'",
+            &["source.ip=203.0.113.9", "event.outcome=", "picket.event_type="],
+        ),
+        (
+            "Nov 21 10:00:00 v openvpn[1]: 203.0.113.9:1194 peer info: UV_X=TLS Auth Error, client-instance exiting, AUTH_FAILED",
+            &["source.ip=203.0.113.9", "event.outcome=", "event.action=vpn_message"],
+        ),
+        (
+            "Nov 21 10:00:00 v openvpn[1]: 203.0.113.9:1194 VERIFY ERROR: depth=0, error=x: CN=[root] Peer Connection Initiated with 6.6.6.6:1",
+            &["source.ip=203.0.113.9", "event.outcome=failure", "user.name="],
+        ),
+        (
+            "Nov 21 10:00:00 v openvpn[1]: 203.0.113.9:1194 SENT CONTROL [x]: 'AUTH_FAILED' (status=1)",
+            &["event.outcome=failure", "picket.event_type=LOGIN_FAIL"],
+        ),
+        (
+            r#"Sat Nov 21 10:00:00 2026 [pid 3] [x] OK LOGIN] FAIL LOGIN: Client "203.0.113.9""#,
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            r#"Nov 21 10:00:00 f vsftpd[1]: [a] OK LOGIN: Client "6.6.6.6", "x] FAIL LOGIN: Client "203.0.113.9""#,
+            &["source.ip=", "event.outcome=", "user.name="],
+        ),
+        (
+            r#"Sat Nov 21 10:00:00 2026 [pid 3] [bob] OK UPLOAD: Client "203.0.113.9", "/a", 1 bytes] [root] FAIL LOGIN", 120 bytes, 10.0Kbyte/sec"#,
+            &[
+                "source.ip=203.0.113.9",
+                "user.name=bob",
+                "event.outcome=success",
+                "event.action=ftp_transfer",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: imap-login: Disconnected: Aborted login by logging out (auth failed, 1 attempts in 2 secs): user=<root>, method=PLAIN, rip=6.6.6.6>, method=PLAIN, rip=203.0.113.9, lip=10.0.0.1, session=<s>",
+            &[
+                "source.ip=203.0.113.9",
+                "user.name=",
+                "picket.warnings=ambiguous text",
+                "event.outcome=failure",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: imap-login: Login: user=<x auth failed>, method=PLAIN, rip=203.0.113.9, lip=10.0.0.1, mpid=1, session=<s>",
+            &[
+                "source.ip=203.0.113.9",
+                "event.outcome=success",
+                "user.name=x auth failed",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: imap-login: Disconnected (client sent auth failed): user=<bob>, method=PLAIN, rip=203.0.113.9, lip=10.0.0.1, session=<s>, rip=6.6.6.6",
+            &["source.ip=203.0.113.9"],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: auth: passwd-file(root,6.6.6.6): unknown user (x,203.0.113.9,<id>): unknown user",
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: auth: passwd-file(x): unknown user (y,203.0.113.9,<id>): unknown user",
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            r#"Nov 21 10:00:00 l haproxy[1]: 203.0.113.9:5 [21/Nov/2026:10:00:00.123] f b/s 0/0/1/2/3 404 9 - - ---- 1/1/1/1/0 0/0 {6.6.6.6|#22GET /fake HTTP/1.1#22} "GET /real?#22 200 HTTP/1.1""#,
+            &[
+                "source.ip=203.0.113.9",
+                "http.response.status_code=404",
+                "url.original=/real?#22 200",
+            ],
+        ),
+        (
+            r#"Nov 21 10:00:00 l haproxy[1]: 203.0.113.9:5 [21/Nov/2026:10:00:00.123] f b/s 0/0/1/2/3 404 9 - - ---- 1/1/1/1/0 0/0 {a b|c} "GET /real HTTP/1.1""#,
+            &["url.original=/real", "http.response.status_code=404"],
+        ),
+        (
+            r#"2026/11/21 10:00:00 [error] 7#7: *1 user "root": password mismatch, client: 6.6.6.6, server: a, request: "GET / HTTP/1.1", host: "h" was not found in "/etc/p", client: 203.0.113.9, server: b, request: "GET /x HTTP/1.1", host: "b""#,
+            &["source.ip=", "picket.warnings=ambiguous text", "user.name="],
+        ),
+        (
+            r#"2026/11/21 10:00:00 [error] 7#7: *1 open() "/srv/user "root" was not found" failed (2: No such file or directory), client: 203.0.113.9, server: b, request: "GET /x HTTP/1.1", host: "b""#,
+            &[
+                "source.ip=203.0.113.9",
+                "user.name=",
+                "event.outcome=",
+                "picket.event_type=",
+            ],
+        ),
+        (
+            r#"2026/11/21 10:00:00 [error] 7#7: *1 open() "/srv/x" failed, client: 203.0.113.9, server: b, request: "GET /x HTTP/1.1", host: "b", referrer: "http://a/user "root": password mismatch""#,
+            &[
+                "source.ip=203.0.113.9",
+                "user.name=",
+                "event.outcome=",
+                "picket.event_type=",
+            ],
+        ),
+        (
+            "[Sat Nov 21 10:00:00.1 2026] [core:error] [pid 1:tid 2] [client 203.0.113.9:5] AH00126: Invalid URI in request GET /user root: authentication failure for \"/\": HTTP/1.1",
+            &[
+                "source.ip=203.0.113.9",
+                "event.outcome=",
+                "user.name=",
+                "picket.event_type=",
+            ],
+        ),
+        (
+            "[Sat Nov 21 10:00:00.1 2026] [core:info] [pid 1:tid 2] [client 203.0.113.9:5] AH00128: File does not exist: /srv/user root: authentication failure for \"/\": x",
+            &["source.ip=203.0.113.9", "event.outcome=", "user.name="],
+        ),
+        (
+            "[Sat Nov 21 10:00:00.1 2026] [cgi:error] [pid 1:tid 2] [client 203.0.113.9:5] AH01215: x client denied by server configuration: /y: /srv/a",
+            &["source.ip=203.0.113.9", "event.outcome=", "file.path="],
+        ),
+        (
+            "[Sat Nov 21 10:00:00.1 2026] [auth_basic:error] [pid 1:tid 2] [client 203.0.113.9:5] AH01617: user bob: authentication failure for \"/\": Password Mismatch, referer: http://a/user root: authentication failure for x",
+            &["source.ip=203.0.113.9", "event.outcome=failure", "user.name=bob"],
+        ),
+        (
+            "Nov 21 10:00:00 n named[1]: client @0x7f 203.0.113.9#53 (x\\032client\\0406.6.6.6#1): query: x\\032client\\0406.6.6.6#1 IN A +E(0) (10.0.0.1)",
+            &["source.ip=203.0.113.9", "destination.ip=10.0.0.1"],
+        ),
+        (
+            "Nov 21 10:00:00 n unbound[1]: [1:0] info: 203.0.113.9 info:\\0326.6.6.6. A IN",
+            &["source.ip=203.0.113.9"],
+        ),
+        (
+            r#"[INFO] 203.0.113.9:5 - 7 "A IN x\"\ NOERROR\ 6.6.6.6. udp 40 false 512" NXDOMAIN qr,rd 40 0.1s"#,
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            "2026-11-21 10:00:00,000 fail2ban.actions        [1]: NOTICE  [sshd] Unban 203.0.113.9",
+            &["source.ip=203.0.113.9", "event.action=unban"],
+        ),
+        (
+            "Nov 21 10:00:00 k kernel: [1.2] wireguard: wg0: Invalid handshake initiation from 203.0.113.9:5",
+            &["event.action=vpn_handshake_failed"],
+        ),
+    ]);
+}
+
+/// And for firewalls, where users of a portal and of a console name themselves.
+#[test]
+fn firewalls_say_who_spoke_whatever_users_are_called() {
+    check(&[
+        (
+            "%ASA-6-113005: AAA user authentication Rejected : reason = Invalid password : server = 10.0.0.1 : user = bob : user IP = 6.6.6.6 : user IP = 203.0.113.9",
+            &["source.ip="],
+        ),
+        (
+            "%ASA-6-113015: AAA user authentication Rejected : reason = User was not found : local database : user = x : user IP = 6.6.6.6 : user IP = 203.0.113.9",
+            &["source.ip="],
+        ),
+        (
+            "%ASA-6-113039: Group <g> User <x> IP <6.6.6.6> AnyConnect> IP <203.0.113.9> AnyConnect parent session started.",
+            &["source.ip="],
+        ),
+        (
+            "%ASA-4-113019: Group = g, Username = x, IP = 6.6.6.6, Session disconnected. a, IP = 203.0.113.9, Session disconnected. Session Type: SSL, Duration: 0h:0m:1s, Bytes xmt: 1, Bytes rcv: 2, Reason: User Requested",
+            &["source.ip="],
+        ),
+        (
+            "%ASA-5-304001: 203.0.113.9 Accessed URL 10.0.0.1:http://a/ Accessed URL 6.6.6.6:/",
+            &["source.ip=203.0.113.9", "destination.ip=10.0.0.1"],
+        ),
+        (
+            "%ASA-5-111010: User 'x', running 'CLI' from IP 203.0.113.9, executed 'y', running 'CLI' from IP 6.6.6.6, executed 'z'",
+            &["source.ip=203.0.113.9"],
+        ),
+        (
+            "%ASA-6-605004: Login denied from 203.0.113.9/40000 to outside:10.0.0.1/ssh for user \"root\" x Login permitted\"",
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            "%ASA-6-611101: User authentication succeeded: IP address: 203.0.113.9, Uname: x, IP address: 6.6.6.6",
+            &["source.ip=203.0.113.9", "event.outcome=success"],
+        ),
+        (
+            "%ASA-6-611102: User authentication failed: IP address: 203.0.113.9, Uname: x User authentication succeeded: IP address: 6.6.6.6",
+            &["source.ip=203.0.113.9", "event.outcome=failure"],
+        ),
+        (
+            r#"1,2026/11/21 10:00:00,01,SYSTEM,globalprotect,0,2026/11/21 10:00:00,,globalprotectportal-auth-fail,p,0,0,general,informational,"GlobalProtect portal user authentication failed. Login from: 203.0.113.9, User name: x. Login from: 6.6.6.6, User name: root.",1,0x0"#,
+            &["source.ip="],
+        ),
+        (
+            r#"1,2026/11/21 10:00:00,01,THREAT,url,0,2026/11/21 10:00:00,203.0.113.9,10.0.0.1,0.0.0.0,0.0.0.0,r,bob,,web,vsys1,a,b,c,d,e,2026/11/21 10:00:00,1,1,5,80,0,0,0x0,tcp,alert,"x"",6.6.6.6,1.1.1.1",(9999),any,informational,client-to-server"#,
+            &["source.ip=203.0.113.9", "destination.ip=10.0.0.1"],
+        ),
+        (
+            r#"date=2026-11-21 time=10:00:00 devname="f" devid="F" logid="0101039426" type="event" subtype="vpn" action="ssl-login-fail" remip=203.0.113.9 user="x\" remip=6.6.6.6 y=\"" msg="no""#,
+            &["source.ip=203.0.113.9"],
+        ),
+        (
+            "firewall,info x input: in:ether1 out:(unknown 0), proto TCP (SYN), 203.0.113.9:1->10.0.0.1:2, len 40",
+            &["source.ip=203.0.113.9"],
+        ),
+    ]);
+}
+
+/// And for Windows: what a user names itself stays a value, in each of its shapes.
+#[test]
+fn windows_says_who_logged_on_whatever_the_name() {
+    check(&[
+        (
+            r#"{"EventID":4625,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Computer":"dc","TargetUserName":"x\",\"IpAddress\":\"6.6.6.6","IpAddress":"203.0.113.9","Status":"0xc000006d"}"#,
+            &["source.ip=203.0.113.9", "event.outcome=failure", "host.name=dc"],
+        ),
+        (
+            r#"{"winlog":{"event_id":4625,"channel":"Security","provider_name":"Microsoft-Windows-Security-Auditing","computer_name":"dc","event_data":{"TargetUserName":"x","IpAddress":"203.0.113.9","event_id":"4624","winlog.event_id":"4624","source.ip":"6.6.6.6","event.outcome":"success","event.code":"4624"}}}"#,
+            &["source.ip=203.0.113.9", "event.outcome=failure", "event.code=4625"],
+        ),
+        (
+            r#"<Event><System><Provider Name="Microsoft-Windows-Security-Auditing"/><EventID>4625</EventID><Channel>Security</Channel><Computer>dc</Computer></System><EventData><Data Name="TargetUserName">x&lt;/Data&gt;&lt;Data Name="IpAddress"&gt;6.6.6.6</Data><Data Name="IpAddress">203.0.113.9</Data></EventData></Event>"#,
+            &["source.ip=203.0.113.9", "event.outcome=failure", "event.code=4625"],
+        ),
+        (
+            r#"{"EventID":4688,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Computer":"dc","SubjectUserName":"bob","NewProcessName":"C:\\a.exe","CommandLine":"a.exe EventID=1102 TargetUserName=root","event.code":"1102"}"#,
+            &["event.code=4688", "user.name=bob"],
+        ),
+    ]);
+}

@@ -77,15 +77,16 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
     let is_error = matches!(level, "error" | "crit" | "alert" | "emerg");
     draft.set_list(ecs::EVENT_TYPE, &[if is_error { "error" } else { "info" }]);
-    code(draft, message);
+    // Requests, paths and what scripts write stand in messages too; only what one begins with is Apache's word.
+    let message = code(draft, message);
     let body = message.split_once(", referer: ").map_or(message, |(body, _)| body);
-    if let Some((_, path)) = body.split_once("File does not exist: ") {
+    if let Some(path) = body.strip_prefix("File does not exist: ") {
         draft.set_text("file.path", path);
-    } else if let Some((_, path)) = body.split_once("client denied by server configuration: ") {
+    } else if let Some(path) = body.strip_prefix("client denied by server configuration: ") {
         draft.set_text("file.path", path);
         draft.set_list(ecs::EVENT_TYPE, &["access", "denied"]);
         draft.outcome(false);
-    } else if let Some((_, rest)) = body.split_once("user ")
+    } else if let Some(rest) = body.strip_prefix("user ")
         && let Some((user, _)) = rest
             .split_once(": authentication failure for ")
             .or_else(|| rest.split_once(" not found: "))
@@ -101,12 +102,13 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
-/// `AH01617: ` in front of a message.
-fn code(draft: &mut Draft, message: &str) {
-    if let Some((code, _)) = message.split_once(": ")
-        && code.len() == 7
-        && code.starts_with("AH")
-    {
-        draft.set("event.code", code);
+/// Takes `AH01617: ` off a message.
+fn code<'a>(draft: &mut Draft, message: &'a str) -> &'a str {
+    match message.split_once(": ") {
+        Some((code, rest)) if code.len() == 7 && code.starts_with("AH") => {
+            draft.set("event.code", code);
+            rest
+        }
+        _ => message,
     }
 }

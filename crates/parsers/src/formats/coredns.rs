@@ -36,13 +36,19 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((id, rest)) = rest.split_once(" \"") else {
         return false;
     };
-    let Some((question, answer)) = rest.split_once("\" ") else {
+    // A name may hold a quote, the answer has none.
+    let Some((question, answer)) = rest.rsplit_once("\" ") else {
         return false;
     };
-    let words: Vec<&str> = question.split(' ').collect();
-    let [kind, class, name, transport, ..] = words.as_slice() else {
+    let (head, tail) = question.split_at(question.floor_char_boundary(question.len().min(4096)));
+    let words: Vec<&str> = head.split(' ').collect();
+    let [kind, class, name @ .., transport, _, _, _] = words.as_slice() else {
         return false;
     };
+    if !tail.is_empty() {
+        return false;
+    }
+    let name = name.join(" ");
     if !is_ip(host) {
         return false;
     }

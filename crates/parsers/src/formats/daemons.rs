@@ -45,7 +45,7 @@ pub(crate) const OPENVPN: Format = Format {
     datasets: &["openvpn.log"],
     programs: &["openvpn", "ovpn-server", "ovpn"],
     looks: |text| {
-        openvpn(text).is_some_and(|(_, _, _, message)| {
+        openvpn(text).is_some_and(|Tunnel { message, .. }| {
             [
                 "TLS Error",
                 "VERIFY ERROR",
@@ -242,8 +242,16 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
-/// `[time ][client/]A:P message`: time, client, address and port, message.
-fn openvpn(text: &str) -> Option<(Option<model::Timestamp>, &str, (&str, &str), &str)> {
+/// `[time ][client/]A:P message`
+struct Tunnel<'a> {
+    time: Option<model::Timestamp>,
+    user: &'a str,
+    host: &'a str,
+    port: &'a str,
+    message: &'a str,
+}
+
+fn openvpn(text: &str) -> Option<Tunnel<'_>> {
     let (time, text) = match take_written(text).or_else(|| take_iso_spaced(text)) {
         Some((time, rest)) => (Some(time), rest.trim_start()),
         None => (None, text),
@@ -252,13 +260,26 @@ fn openvpn(text: &str) -> Option<(Option<model::Timestamp>, &str, (&str, &str), 
     let (user, address) = peer.rsplit_once('/').unwrap_or(("", peer));
     let address = address.rsplit_once(']').map_or(address, |(_, address)| address);
     let (host, port) = split_port(address);
-    is_ip(host).then_some((time, user, (host, port), message))
+    is_ip(host).then_some(Tunnel {
+        time,
+        user,
+        host,
+        port,
+        message,
+    })
 }
 
 fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((time, user, (host, port), message)) = openvpn(input.text) else {
+    let Some(tunnel) = openvpn(input.text) else {
         return false;
     };
+    let Tunnel {
+        time,
+        user,
+        host,
+        port,
+        message,
+    } = tunnel;
     draft.timestamp = time.or(draft.timestamp);
     endpoint(draft, SOURCE, host, port);
     draft.set(ecs::NETWORK_PROTOCOL, "openvpn");
@@ -274,9 +295,17 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
         return true;
     }
     draft.user(user);
-    if message.contains("AUTH_FAILED")
-        || message.contains("TLS Auth Error")
-        || message.contains("Auth Username/Password verification failed")
+    // Names and what a peer says of itself stand further on; OpenVPN's own words come first.
+    let refused = |rest: &str| rest.contains("AUTH_FAILED");
+    if message.starts_with("TLS Auth Error")
+        || message.starts_with("AUTH_FAILED")
+        || message.strip_prefix("SENT CONTROL [").is_some_and(refused)
+        || message
+            .strip_prefix("AUTH: Received control message: ")
+            .is_some_and(refused)
+        || message
+            .strip_prefix("PUSH: Received control message: ")
+            .is_some_and(refused)
     {
         draft.classify("authentication", &["start"], "vpn_login");
         draft.outcome(false);
@@ -284,7 +313,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     } else if message.starts_with("TLS Error") || message.starts_with("VERIFY ERROR") {
         draft.classify("network", &["connection", "error"], "vpn_handshake_failed");
         draft.outcome(false);
-    } else if message.contains("client-instance exiting") || message.contains("SIGTERM[soft") {
+    } else if message.starts_with("SIG") && (message.contains("client-instance exiting") || message.contains("[soft")) {
         draft.classify("session", &["end"], "vpn_disconnected");
     } else {
         draft.classify("network", &["info"], "vpn_message");

@@ -57,12 +57,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
     let is_error = matches!(level, "error" | "crit" | "alert" | "emerg");
     draft.set_list(ecs::EVENT_TYPE, &[if is_error { "error" } else { "info" }]);
-    peer(draft, message);
-    if let Some((_, rest)) = message.split_once("user \"")
-        && let Some((user, rest)) = rest.split_once('"')
-        && (rest.starts_with(": password mismatch") || rest.starts_with(" was not found"))
-    {
-        draft.user(user);
+    let is_clear = peer(draft, message);
+    if let Some(user) = refused_user(message) {
+        // The name may hold a quote, and with it all that follows nginx's own.
+        if is_clear {
+            draft.user(user);
+        }
         draft.classify("authentication", &["start"], "web_login");
         draft.outcome(false);
         draft.unified("LOGIN_FAIL", 3);
@@ -70,20 +70,29 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
-fn peer(draft: &mut Draft, message: &str) {
+/// `user "U": password mismatch, client: …` and `user "U" was not found in "FILE", client: …`
+fn refused_user(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("user \"")?;
+    let rest = rest.rsplit_once(", client: ").map_or(rest, |(rest, _)| rest);
+    rest.strip_suffix("\": password mismatch")
+        .or_else(|| Some(rest.rsplit_once("\" was not found in \"")?.0))
+}
+
+/// Sets the client and its request; false when there is no telling which client is nginx's.
+fn peer(draft: &mut Draft, message: &str) -> bool {
     let mut clients = message.split(", client: ").skip(1);
-    let Some(first) = clients.next() else { return };
+    let Some(first) = clients.next() else { return true };
     if clients.next().is_some() {
         draft.warn(Warning::Ambiguous);
-        return;
+        return false;
     }
     let (client, rest) = first.split_once(", ").unwrap_or((first, ""));
     if !is_ip(client) && !client.starts_with("unix:") {
-        return;
+        return true;
     }
     endpoint(draft, SOURCE, client, "");
     let Some(rest) = rest.strip_prefix("server: ") else {
-        return;
+        return true;
     };
     let (server, rest) = rest.split_once(", ").unwrap_or((rest, ""));
     draft.set_known("server.domain", server);
@@ -95,4 +104,5 @@ fn peer(draft: &mut Draft, message: &str) {
             draft.set_known(ecs::URL_DOMAIN, crate::derive::split_port(host).0);
         }
     }
+    true
 }

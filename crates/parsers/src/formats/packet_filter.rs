@@ -85,7 +85,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let may_be_words = input.is_certain || HANDS_ON.contains(&input.program);
     // One word in front of a packet may be anything that a program writes there.
     let is_bare = input.program.is_empty() || prefix.is_empty() || prefix.starts_with('[');
-    if !may_be_words && !(is_label(prefix) && is_bare) {
+    if !(may_be_words || is_label(prefix) && is_bare) {
         return false;
     }
     // UniFi describes the rule between its label and the packet.

@@ -94,7 +94,12 @@ fn describe(draft: &mut Draft, event: &Event) {
                     Value::Str(value.to_string())
                 }
             };
-            draft.set_own(name.clone(), value);
+            // Names with a dot are those of ECS and ours; an event's data has none that say what the event is.
+            if name.contains('.') {
+                draft.set_own(format!("winlog.event_data.{name}"), value);
+            } else {
+                draft.set_own(name.clone(), value);
+            }
         }
     }
     let channel = event.channel.as_str();

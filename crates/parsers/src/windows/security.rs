@@ -575,6 +575,12 @@ fn member(draft: &mut Draft, name: &str, id: &str) {
 
 fn logon(draft: &mut Draft, event: &Event) {
     let get = |name| event.get(name);
+    // Collectors that leave the keywords out leave the outcome to the number.
+    match event.id {
+        4624 => draft.set_default(ecs::EVENT_OUTCOME, "success"),
+        4625 => draft.set_default(ecs::EVENT_OUTCOME, "failure"),
+        _ => {}
+    }
     let id = if get("TargetLogonId").is_empty() {
         get("SubjectLogonId")
     } else {
