@@ -22,7 +22,7 @@ const COLLECTION: &str = "holds";
 pub const MAX_NAMED: usize = 10_000;
 /// Longest reason, in bytes.
 pub const MAX_REASON: usize = 500;
-/// How long placing a hold waits until retention has ended a pass.
+/// How long placing or releasing a hold waits until retention has ended a pass.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a hold covers: the union of all it names.
@@ -145,27 +145,48 @@ pub fn parse_block(text: &str) -> Result<(Day, BlockId), Error> {
 /// widened: it then covers the events and sources of both.
 ///
 /// # Errors
-/// When the scope is empty or too large, the reason is missing or too long, retention did not end its pass in time, or
-/// the database is away; the hold then comes into force with the next pass of retention if it is listed.
+/// When the scope is empty or too large, or the reason is missing or too long; when retention did not end its pass in
+/// time, then nothing was placed; or when the database is away: then the hold comes into force with the next pass of
+/// retention if it is listed.
 pub async fn place(store: &Store, new: NewHold) -> Result<Placed, Error> {
     new.scope.check()?;
     if new.reason.is_empty() || new.reason.len() > MAX_REASON {
         return Err(Error::invalid("reason", format!("1 to {MAX_REASON} bytes")));
     }
-    let hold = match &new.scope.incident {
-        Some(incident) => match of_incident(store, &new.tenant, incident).await? {
-            Some(known) => widen(store, known, &new.scope).await?,
-            None => insert(store, new).await?,
-        },
+    let mut duty = take_duty(store, &new.by).await?;
+    let placed = place_under_duty(store, new, &mut duty).await;
+    // Otherwise it ends by itself.
+    let _ = duty.release().await;
+    placed
+}
+
+/// Holds are changed under the duty of retention: neither a pass that has read them before nor another change of them goes on
+/// meanwhile.
+async fn take_duty(store: &Store, by: &str) -> Result<duties::Held, Error> {
+    // A name of its own: two that change holds at once are not one that died.
+    let owner = format!("{by}/{}", Uuid::new_v4());
+    let held = duties::take_soon(store, Duty::Retention, &owner, PATIENCE).await?;
+    held.ok_or_else(|| Error::invalid("retention", "to end its pass soon; nothing was changed, try again"))
+}
+
+async fn keep(duty: &mut duties::Held) -> Result<(), Error> {
+    if duty.keep().await? {
+        return Ok(());
+    }
+    let expected = "to wait until the hold was changed everywhere; it was not, do it again";
+    Err(Error::invalid("retention", expected))
+}
+
+async fn place_under_duty(store: &Store, new: NewHold, duty: &mut duties::Held) -> Result<Placed, Error> {
+    let known = match &new.scope.incident {
+        Some(incident) => of_incident(store, &new.tenant, incident).await?,
+        None => None,
+    };
+    let hold = match known {
+        Some(known) => widen(store, known, &new.scope).await?,
         None => insert(store, new).await?,
     };
-    // A name of its own: two that place holds at once are not one that died.
-    let owner = format!("{}/{}", hold.by, Uuid::new_v4());
-    let held = duties::take_soon(store, Duty::Retention, &owner, PATIENCE).await?;
-    let held = held.ok_or_else(|| Error::invalid("retention", "to end its pass soon"))?;
-    let applied = apply_everywhere(store, &hold).await;
-    held.release().await?;
-    let blocks = applied?;
+    let blocks = apply_everywhere(store, &hold, duty).await?;
     Ok(Placed {
         hold: Hold { applied: true, ..hold },
         blocks,
@@ -216,10 +237,14 @@ async fn widen(store: &Store, mut known: Hold, scope: &Scope) -> Result<Hold, Er
     }
     known.scope.check()?;
     known.applied = false;
-    store
+    let in_force = doc! { "_id": &known.id, "released_at": { "$exists": false } };
+    let replaced = store
         .collection::<Hold>(COLLECTION)
-        .replace_one(doc! { "_id": &known.id }, &known)
+        .replace_one(in_force, &known)
         .await?;
+    if replaced.matched_count == 0 {
+        return Err(Error::invalid("incident", "one whose hold is not released meanwhile"));
+    }
     Ok(known)
 }
 
@@ -234,9 +259,10 @@ pub async fn of_incident(store: &Store, tenant: &Tenant, incident: &str) -> Resu
     Ok(store.collection::<Hold>(COLLECTION).find_one(filter).await?)
 }
 
-async fn apply_everywhere(store: &Store, hold: &Hold) -> Result<u64, Error> {
+async fn apply_everywhere(store: &Store, hold: &Hold, duty: &mut duties::Held) -> Result<u64, Error> {
     let mut count = 0;
     for day in blocks::list_days(store).await? {
+        keep(duty).await?;
         count += apply(store, hold, day).await?;
     }
     note_applied(store, hold).await?;
@@ -280,8 +306,23 @@ pub async fn apply(store: &Store, hold: &Hold, day: Day) -> Result<u64, Error> {
 /// before; otherwise the hold and how many blocks it had held.
 ///
 /// # Errors
-/// When the database is away; then release it again.
+/// When retention did not end its pass in time, then nothing was released; or when the database is away: then release it
+/// again.
 pub async fn release(store: &Store, tenant: &Tenant, id: &str, by: &str) -> Result<Option<Placed>, Error> {
+    let mut duty = take_duty(store, by).await?;
+    let released = release_under_duty(store, tenant, id, by, &mut duty).await;
+    // Otherwise it ends by itself.
+    let _ = duty.release().await;
+    released
+}
+
+async fn release_under_duty(
+    store: &Store,
+    tenant: &Tenant,
+    id: &str,
+    by: &str,
+    duty: &mut duties::Held,
+) -> Result<Option<Placed>, Error> {
     let collection = store.collection::<Hold>(COLLECTION);
     let filter = doc! { "_id": id, "tenant": tenant.as_str(), "released_at": { "$exists": false } };
     let Some(hold) = collection.find_one(filter.clone()).await? else {
@@ -289,6 +330,7 @@ pub async fn release(store: &Store, tenant: &Tenant, id: &str, by: &str) -> Resu
     };
     let mut count = 0;
     for day in blocks::list_days(store).await? {
+        keep(duty).await?;
         count += blocks::release(store, tenant, day, id).await?;
     }
     let released = Hold {

@@ -1,8 +1,14 @@
 //! Marks on blocks that must stay, whatever their age.
 
-use bson::{Document, doc};
+use std::collections::BTreeSet;
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt as _;
 use model::{EventId, Partition, SourceId, Tenant, Timestamp};
 
+use mongodb::options::ReadConcern;
+
+use super::snapshot::patiently;
 use super::{BlockId, Day, event};
 use crate::{Error, Store};
 
@@ -12,6 +18,8 @@ pub(super) const HELD: &str = "held";
 pub(super) const RESTORED: &str = "restored";
 /// Events looked for in one query.
 const EVENTS_AT_ONCE: usize = 50;
+/// Blocks named in one query.
+const BLOCKS_AT_ONCE: usize = 1000;
 
 /// Which blocks are to be held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,68 +41,83 @@ pub struct Wanted<'a> {
 /// # Errors
 /// When the database is away.
 pub async fn hold(store: &Store, tenant: &Tenant, day: Day, hold: &str, wanted: &Wanted<'_>) -> Result<u64, Error> {
-    let mut count = 0;
-    let named: Vec<BlockId> = wanted
-        .blocks
-        .iter()
-        .filter(|(of, _)| *of == day)
-        .map(|(_, id)| *id)
-        .collect();
-    let mut ids = successors(store, day, named).await?;
+    let named = wanted.blocks.iter().filter(|(of, _)| *of == day);
+    let mut found: BTreeSet<BlockId> = named.map(|(_, id)| *id).collect();
     for events in wanted.events.chunks(EVENTS_AT_ONCE) {
-        ids.extend(event::blocks_of(store, tenant, day, events).await?);
-    }
-    if !ids.is_empty() {
-        let ids: Vec<_> = ids.iter().map(|id| id.object_id()).collect();
-        count += mark(
-            store,
-            day,
-            doc! { "tenant": tenant.as_str(), "_id": { "$in": ids } },
-            hold,
-        )
-        .await?;
+        found.extend(event::blocks_of(store, tenant, day, events).await?);
     }
     if !wanted.sources.is_empty() {
-        let parts = wanted.sources.iter().map(|source| Partition::of(tenant, source));
-        let parts: Vec<i32> = parts.map(|part| i32::from(part.number())).collect();
-        let sources: Vec<String> = wanted.sources.iter().map(SourceId::to_string).collect();
-        let mut filter = doc! { "tenant": tenant.as_str(), "part": { "$in": parts }, "srcs": { "$in": sources } };
-        let date = |time: Timestamp| bson::DateTime::from_millis(time.as_millis());
-        if let Some(from) = wanted.from {
-            filter.insert("max", doc! { "$gte": date(from) });
+        found.extend(blocks_of_sources(store, tenant, day, wanted).await?);
+    }
+    mark(store, tenant, day, hold, found).await
+}
+
+/// As they are at one moment: whatever is merged meanwhile is among them, or what it was made of is.
+async fn blocks_of_sources(
+    store: &Store,
+    tenant: &Tenant,
+    day: Day,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<BlockId>, Error> {
+    let parts = wanted.sources.iter().map(|source| Partition::of(tenant, source));
+    let parts: Vec<i32> = parts.map(|part| i32::from(part.number())).collect();
+    let sources: Vec<String> = wanted.sources.iter().map(SourceId::to_string).collect();
+    let mut filter = doc! { "tenant": tenant.as_str(), "part": { "$in": parts }, "srcs": { "$in": sources } };
+    let date = |time: Timestamp| bson::DateTime::from_millis(time.as_millis());
+    if let Some(from) = wanted.from {
+        filter.insert("max", doc! { "$gte": date(from) });
+    }
+    if let Some(to) = wanted.to {
+        filter.insert("min", doc! { "$lte": date(to) });
+    }
+    let cursor = patiently!(
+        super::collection(store, day)
+            .find(filter.clone())
+            .projection(doc! { "_id": 1 })
+            .read_concern(ReadConcern::snapshot())
+    )?;
+    let found: Vec<Document> = cursor.try_collect().await?;
+    let ids = found.iter().filter_map(|block| block.get_object_id("_id").ok());
+    Ok(ids.map(|id| BlockId(id.bytes())).collect())
+}
+
+/// Marks blocks, and those that took their places: a merge that came before the mark is seen after it, and one that comes
+/// later finds the mark and does not happen.
+async fn mark(
+    store: &Store,
+    tenant: &Tenant,
+    day: Day,
+    hold: &str,
+    mut blocks: BTreeSet<BlockId>,
+) -> Result<u64, Error> {
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    while !blocks.is_empty() {
+        let mut next = BTreeSet::new();
+        let all: Vec<Bson> = blocks.iter().map(|id| Bson::ObjectId(id.object_id())).collect();
+        for some in all.chunks(BLOCKS_AT_ONCE) {
+            let filter = doc! { "tenant": tenant.as_str(), "_id": { "$in": some }, "holds": { "$ne": hold } };
+            let update = doc! { "$addToSet": { "marks": HELD, "holds": hold } };
+            let marked = super::collection(store, day).update_many(filter, update).await?;
+            count += marked.modified_count;
+            next.extend(successors(store, day, some).await?);
         }
-        if let Some(to) = wanted.to {
-            filter.insert("min", doc! { "$lte": date(to) });
-        }
-        count += mark(store, day, filter, hold).await?;
+        seen.append(&mut blocks);
+        blocks = next.difference(&seen).copied().collect();
     }
     Ok(count)
 }
 
-/// The blocks themselves, or those their events went into.
-async fn successors(store: &Store, day: Day, mut ids: Vec<BlockId>) -> Result<Vec<BlockId>, Error> {
-    let mut found = Vec::new();
-    while let Some(id) = ids.pop() {
-        let block = super::collection(store, day)
-            .find_one(doc! { "_id": id.object_id() })
-            .projection(doc! { "was.by": 1 })
-            .await?;
-        let Some(block) = block else { continue };
-        match block.get_document("was").and_then(|was| was.get_object_id("by")) {
-            Ok(by) => ids.push(BlockId(by.bytes())),
-            Err(_) => found.push(id),
-        }
-    }
-    Ok(found)
-}
-
-async fn mark(store: &Store, day: Day, mut filter: Document, hold: &str) -> Result<u64, Error> {
-    filter.insert("holds", doc! { "$ne": hold });
-    let update = doc! { "$addToSet": { "marks": HELD, "holds": hold } };
-    Ok(super::collection(store, day)
-        .update_many(filter, update)
+/// What those of the blocks that were merged became.
+async fn successors(store: &Store, day: Day, ids: &[Bson]) -> Result<Vec<BlockId>, Error> {
+    let merged: Vec<Document> = super::collection(store, day)
+        .find(doc! { "_id": { "$in": ids }, "was.by": { "$exists": true } })
+        .projection(doc! { "was.by": 1 })
         .await?
-        .modified_count)
+        .try_collect()
+        .await?;
+    let by = |block: &Document| block.get_document("was").ok()?.get_object_id("by").ok();
+    Ok(merged.iter().filter_map(by).map(|id| BlockId(id.bytes())).collect())
 }
 
 /// Takes a hold off the blocks of a day; those that nothing else holds may be removed again. Answers with how many

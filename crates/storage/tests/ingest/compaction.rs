@@ -169,6 +169,59 @@ async fn what_waits_for_a_detector_or_is_held_is_not_merged() {
 }
 
 #[tokio::test]
+async fn what_is_held_while_it_is_merged_is_held_afterwards() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let day = quiet(1)[0].day;
+    let later = Timestamp(store.now().await.unwrap().0 + 86_400 * SECOND);
+    for round in 0..24_u32 {
+        let source = SourceId::named("test", &format!("held {round}"));
+        let new: Vec<NewBlock> = (0..6)
+            .map(|n| block(source, n * 3, 3, Timestamp(NOON.0 + 61 * SECOND), "some"))
+            .collect();
+        store_done(store, &new).await;
+        let event = EventId {
+            source,
+            epoch: model::Epoch(1),
+            seq: 7,
+        };
+        let (events, sources) = ([event], [source]);
+        let wanted = if round % 2 == 0 {
+            blocks::Wanted {
+                events: &events,
+                ..blocks::Wanted::default()
+            }
+        } else {
+            blocks::Wanted {
+                sources: &sources,
+                ..blocks::Wanted::default()
+            }
+        };
+        let hold = format!("hold {round}");
+        let writer = Writer::new(store.clone());
+        let (tenant, partition) = (Tenant::default(), new[0].partition);
+        let cells = blocks::cells(store, day, SMALL, later).await.unwrap();
+        let cell = cells.iter().find(|cell| cell.partition == partition).unwrap();
+        let (held, _) = tokio::join!(
+            async {
+                tokio::time::sleep(std::time::Duration::from_micros(u64::from(round) * 400)).await;
+                blocks::hold(store, &tenant, day, &hold, &wanted).await
+            },
+            // It fails when the hold comes first.
+            async {
+                let small = blocks::small(store, cell, SMALL, later).await.unwrap();
+                for group in blocks::plan(&small) {
+                    let _ = blocks::merge(&writer, cell, &group).await;
+                }
+            },
+        );
+        held.unwrap();
+        let held = blocks::count_by_hold(store, &tenant, day, &hold).await.unwrap();
+        assert!(held > 0, "round {round}: nothing is held");
+    }
+}
+
+#[tokio::test]
 async fn a_block_that_changed_meanwhile_stops_the_merge() {
     let database = testkit::mongo().await;
     let store = database.store();

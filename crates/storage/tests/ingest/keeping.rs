@@ -1,6 +1,7 @@
 //! What is removed, what is held, and what is refused all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use model::{Epoch, Event, EventId, Fields, SourceId, Tenant, Timestamp, Value, ecs};
@@ -244,6 +245,40 @@ async fn a_second_hold_for_an_incident_widens_the_first() {
     assert_eq!(holds::count_blocks(&store, &second.hold).await.unwrap(), 2);
     let none = Scope::default();
     assert!(holds::place(&store, NewHold { scope: none, ..of(0) }).await.is_err());
+}
+
+#[tokio::test]
+async fn a_released_hold_is_not_put_on_again_by_a_pass_that_has_read_it() {
+    let database = testkit::mongo().await;
+    let store = database.store_with_indexes().await;
+    let a = source("a");
+    let new = batch(a, 0, 4, &["web"]);
+    done(&store, &new).await;
+    let hold = NewHold {
+        tenant: Tenant::default(),
+        reason: "a case".to_owned(),
+        by: "user:ann".to_owned(),
+        scope: Scope {
+            sources: vec![a],
+            ..Scope::default()
+        },
+    };
+    let placed = holds::place(&store, hold).await.unwrap();
+    let duty = duties::take(&store, Duty::Retention, "collector-1")
+        .await
+        .unwrap()
+        .unwrap();
+    let read = holds::open_ended(&store).await.unwrap();
+    let (releasing, id) = (store.clone(), placed.hold.id.clone());
+    let mut releasing =
+        tokio::spawn(async move { holds::release(&releasing, &Tenant::default(), &id, "user:bob").await });
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut releasing).await;
+    assert!(early.is_err(), "released while retention is at work: {early:?}");
+    holds::apply(&store, &read[0], new.day).await.unwrap();
+    duty.release().await.unwrap();
+    assert_eq!(releasing.await.unwrap().unwrap().unwrap().blocks, 1);
+    assert_eq!(blocks::count_held(&store, new.day).await.unwrap(), 0);
+    assert!(blocks::nothing_stays(&store, new.day).await.unwrap());
 }
 
 #[tokio::test]
