@@ -14,15 +14,16 @@ use super::Keeper;
 const SMALL: u32 = 2000;
 /// How long the originals of a merged block stay for those who read it before, in microseconds.
 const ORIGINALS_STAY: i64 = 86_400_000_000;
-/// Blocks that could not be read and are not tried again until this process ends.
-const MAX_UNREADABLE: usize = 10_000;
+/// Blocks that could not be merged and are not tried again until this process ends.
+const MAX_LEFT_ALONE: usize = 10_000;
 
 /// What is known from earlier passes.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Days that are over, with nothing left to merge.
     finished: HashSet<Day>,
-    unreadable: HashSet<BlockId>,
+    /// Blocks that could not be read, or are too heavy to be merged.
+    left_alone: HashSet<BlockId>,
 }
 
 /// Merges what can be merged. Ends early when another node took the duty over.
@@ -71,7 +72,7 @@ async fn of_day(
     let mut sum = Merged::default();
     for cell in blocks::cells(store, day, SMALL, settled).await? {
         let mut small = blocks::small(store, &cell, SMALL, settled).await?;
-        small.retain(|block| !memory.unreadable.contains(&block.id));
+        small.retain(|block| !memory.left_alone.contains(&block.id));
         for group in blocks::plan(&small) {
             if keeper.shutdown.is_cancelled() || !duty.keep().await? {
                 return Ok(None);
@@ -91,8 +92,20 @@ async fn of_day(
     Ok(Some(sum))
 }
 
+impl Memory {
+    fn leave_alone(&mut self, blocks: impl IntoIterator<Item = BlockId>) {
+        if self.left_alone.len() < MAX_LEFT_ALONE {
+            self.left_alone.extend(blocks);
+        }
+    }
+}
+
 async fn merge(keeper: &Keeper, memory: &mut Memory, cell: &Cell, group: &[Small]) -> Result<Merged, storage::Error> {
-    match blocks::merge(&keeper.writer, cell, group).await {
+    let done = blocks::merge(&keeper.writer, cell, group).await;
+    if let Ok(merge) = &done {
+        memory.leave_alone(merge.too_heavy.iter().copied());
+    }
+    match done {
         Ok(merge) if merge.originals == 0 => Ok(Merged::default()),
         Ok(merge) => {
             metrics::counter!("picket_collector_compaction_blocks_merged_total").increment(merge.originals);
@@ -111,9 +124,7 @@ async fn merge(keeper: &Keeper, memory: &mut Memory, cell: &Cell, group: &[Small
         Err(error @ storage::Error::Invalid { .. }) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(day = %cell.day, blocks = group.len(), error, "block not readable, it and those beside it are not merged");
-            if memory.unreadable.len() < MAX_UNREADABLE {
-                memory.unreadable.extend(group.iter().map(|block| block.id));
-            }
+            memory.leave_alone(group.iter().map(|block| block.id));
             Ok(Merged {
                 blocks_unreadable: 1,
                 ..Merged::default()

@@ -48,10 +48,12 @@ pub struct Small {
 }
 
 /// What merging did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merge {
     /// Blocks that became one; none when they were changed meanwhile or are too large together.
     pub originals: u64,
+    /// Blocks that are so heavy that they stay as they are.
+    pub too_heavy: Vec<BlockId>,
     /// Events in them.
     pub events: u64,
     /// Their bytes, as documents.
@@ -174,24 +176,29 @@ pub fn plan(small: &[Small]) -> Vec<Vec<Small>> {
 /// When the database is away, or a block is not readable: then it is named, and nothing happened.
 pub async fn merge(writer: &Writer, cell: &Cell, blocks: &[Small]) -> Result<Merge, Error> {
     let store = writer.store();
-    let mut originals = Vec::with_capacity(blocks.len());
+    let mut fitting = Fitting::new(MAX_STORED);
     let collection = store.collection::<RawDocumentBuf>(&cell.day.collection());
-    let mut bytes = 0;
     for block in blocks {
         let Some(raw) = collection.find_one(doc! { "_id": block.id.object_id() }).await? else {
             return Ok(Merge::default());
         };
-        bytes += raw.as_bytes().len();
-        if bytes > MAX_STORED {
+        if !fitting.add(raw.as_bytes().len(), (block.id, raw)) {
             break;
         }
-        originals.push(raw);
     }
+    let Fitting { taken, aside, .. } = fitting;
+    let mut too_heavy: Vec<BlockId> = aside.into_iter().map(|(id, _)| id).collect();
+    let originals = taken.into_iter().map(|(_, (_, raw))| raw).collect();
     let (day, id) = (cell.day, BlockId::generate());
     let signing = writer.clone();
-    let made = tokio::task::spawn_blocking(move || make(&signing, day, id, originals))
+    let (made, aside) = tokio::task::spawn_blocking(move || make(&signing, day, id, originals))
         .await
         .map_err(|error| Error::invalid("blocks.body", format!("a block ({error})")))??;
+    too_heavy.extend(aside);
+    let nothing = |too_heavy| Merge {
+        too_heavy,
+        ..Merge::default()
+    };
     let Some(Made {
         document,
         originals,
@@ -199,22 +206,64 @@ pub async fn merge(writer: &Writer, cell: &Cell, blocks: &[Small]) -> Result<Mer
         bytes_before,
     }) = made
     else {
-        return Ok(Merge::default());
+        return Ok(nothing(too_heavy));
     };
     // Readers that go by id must come to it after its originals.
     if originals.iter().any(|(original, _)| *original >= id) {
-        return Ok(Merge::default());
+        return Ok(nothing(too_heavy));
     }
     let bytes_after = document.as_bytes().len() as u64;
     if !replace(store, cell, id, &originals, document).await? {
-        return Ok(Merge::default());
+        return Ok(nothing(too_heavy));
     }
     Ok(Merge {
         originals: originals.len() as u64,
+        too_heavy,
         events,
         bytes_before,
         bytes_after,
     })
+}
+
+/// What fits together, in its order. Of two that do not even fit with each other the heavier one is set aside, so that it
+/// does not keep those behind it from being merged.
+struct Fitting<T> {
+    max: usize,
+    taken: Vec<(usize, T)>,
+    aside: Vec<T>,
+}
+
+impl<T> Fitting<T> {
+    fn new(max: usize) -> Self {
+        Self {
+            max,
+            taken: Vec::new(),
+            aside: Vec::new(),
+        }
+    }
+
+    /// False when no more fits.
+    fn add(&mut self, weight: usize, item: T) -> bool {
+        let together = self.taken.iter().map(|(weight, _)| weight).sum::<usize>() + weight;
+        if together <= self.max || self.taken.is_empty() {
+            self.taken.push((weight, item));
+            return true;
+        }
+        if self.taken.len() > 1 {
+            return false;
+        }
+        match self.taken.pop() {
+            Some((lighter, first)) if lighter < weight => {
+                self.taken.push((lighter, first));
+                self.aside.push(item);
+            }
+            first => {
+                self.aside.extend(first.map(|(_, first)| first));
+                self.taken.push((weight, item));
+            }
+        }
+        true
+    }
 }
 
 struct Made {
@@ -225,30 +274,41 @@ struct Made {
     bytes_before: u64,
 }
 
-/// The merged document of as many of the originals as fit; `None` when that is one.
-fn make(writer: &Writer, day: Day, id: BlockId, mut raws: Vec<RawDocumentBuf>) -> Result<Option<Made>, Error> {
-    let mut events: Vec<Event> = Vec::new();
-    let mut originals = Vec::new();
-    let mut weight = 0;
-    for raw in &raws {
-        let stored = document::read(raw, day)?;
+/// The merged document of as many of the originals as fit, `None` when that is one; and those that are too heavy.
+fn make(
+    writer: &Writer,
+    day: Day,
+    id: BlockId,
+    raws: Vec<RawDocumentBuf>,
+) -> Result<(Option<Made>, Vec<BlockId>), Error> {
+    let mut fitting = Fitting::new(MAX_WEIGHT);
+    for raw in raws {
+        let stored = document::read(&raw, day)?;
         let unreadable = |error: block::DecodeError| {
             Error::invalid(format!("blocks.body of {}", stored.id), format!("a block ({error})"))
         };
-        let theirs = block::Block::open(&stored.body)
+        let events = block::Block::open(&stored.body)
             .and_then(|block| block.events())
             .map_err(unreadable)?;
-        weight += theirs.iter().map(block::weight).sum::<usize>();
-        if weight > MAX_WEIGHT {
+        let weight = events.iter().map(block::weight).sum();
+        if !fitting.add(weight, (stored.id, raw, events)) {
             break;
         }
+    }
+    let mut too_heavy: Vec<BlockId> = fitting.aside.into_iter().map(|(id, ..)| id).collect();
+    if fitting.taken.len() < 2 {
+        return Ok((None, too_heavy));
+    }
+    let heaviest = fitting.taken.iter().max_by_key(|(weight, _)| *weight);
+    let heaviest = heaviest.map(|(_, (id, ..))| *id);
+    let mut events: Vec<Event> = Vec::new();
+    let (mut originals, mut raws) = (Vec::new(), Vec::new());
+    for (_, (original, raw, theirs)) in fitting.taken {
+        let count = raw.get_i32("n").ok().and_then(|n| u32::try_from(n).ok());
+        originals.push((original, count.unwrap_or_default()));
+        raws.push(raw);
         events.extend(theirs);
-        originals.push((stored.id, stored.events));
     }
-    if originals.len() < 2 {
-        return Ok(None);
-    }
-    raws.truncate(originals.len());
     let mut document = rebuild::rebuild(writer, day, id, &raws, &events)?;
     let mut of = RawArrayBuf::new();
     for (original, _) in &originals {
@@ -259,14 +319,16 @@ fn make(writer: &Writer, day: Day, id: BlockId, mut raws: Vec<RawDocumentBuf>) -
     merged.append(cstr!("of"), of);
     document.append(cstr!("merged"), merged);
     if document.as_bytes().len() > MAX_STORED {
-        return Ok(None);
+        too_heavy.extend(heaviest);
+        return Ok((None, too_heavy));
     }
-    Ok(Some(Made {
+    let made = Made {
         document,
         events: events.len() as u64,
         bytes_before: raws.iter().map(|raw| raw.as_bytes().len() as u64).sum(),
         originals,
-    }))
+    };
+    Ok((Some(made), too_heavy))
 }
 
 /// False when an original is not as it was read; then nothing changed.
@@ -364,6 +426,26 @@ mod tests {
         assert_eq!(sizes(&many).iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
     }
 
+    #[test]
+    fn what_is_too_heavy_does_not_stall_those_behind_it() {
+        let fit = |weights: &[usize]| {
+            let mut fitting = Fitting::new(10);
+            for weight in weights {
+                if !fitting.add(*weight, *weight) {
+                    break;
+                }
+            }
+            let taken: Vec<usize> = fitting.taken.into_iter().map(|(_, item)| item).collect();
+            (taken, fitting.aside)
+        };
+        assert_eq!(fit(&[1, 2, 3]), (vec![1, 2, 3], vec![]));
+        assert_eq!(fit(&[9, 2, 3, 4, 5]), (vec![2, 3, 4], vec![9]));
+        assert_eq!(fit(&[2, 9, 3]), (vec![2, 3], vec![9]));
+        assert_eq!(fit(&[30, 40, 3, 3]), (vec![3, 3], vec![40, 30]));
+        assert_eq!(fit(&[2, 3, 9, 1]), (vec![2, 3], vec![]));
+        assert_eq!(fit(&[30]), (vec![30], vec![]));
+    }
+
     const DAY: i64 = 20_000;
 
     /// A block of some batches, each of some events.
@@ -441,7 +523,9 @@ mod tests {
             let raws: Vec<_> = originals.iter().map(|(raw, _)| raw.clone()).collect();
             let events: Vec<Event> = originals.iter().flat_map(|(_, events)| events.clone()).collect();
             let day = Day::from_number(DAY).unwrap();
-            let made = make(&writer, day, BlockId([200; 12]), raws.clone()).unwrap().unwrap();
+            let (made, too_heavy) = make(&writer, day, BlockId([200; 12]), raws.clone()).unwrap();
+            let made = made.unwrap();
+            prop_assert_eq!(too_heavy, Vec::new());
             let stored = document::read(&made.document, day).unwrap();
             prop_assert_eq!(block::Block::open(&stored.body).unwrap().events().unwrap(), events.clone());
             prop_assert_eq!(stored.events as usize, events.len());
