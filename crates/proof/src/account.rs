@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::chain::{self, Link};
 use model::{Epoch, Timestamp};
-use storage::deliveries::Delivery;
+use storage::deliveries::{Delivery, Refused};
 
 use crate::report::{EpochReport, Gap, MAX_LISTED, Problem, Span};
 
@@ -52,6 +52,9 @@ impl Spans {
 
     /// Cuts `[first, end)` into runs with a name and without.
     fn explain(&self, first: u64, end: u64, mut found: impl FnMut(u64, u64, Option<&str>)) {
+        if first >= end {
+            return;
+        }
         let mut at = first;
         for (from, (to, reason)) in self.0.range(..end) {
             let (from, to) = ((*from).max(at), (*to).min(end));
@@ -102,6 +105,16 @@ pub fn account(
     books.close()
 }
 
+/// What was refused, by the first number of the batch and how many it has.
+fn refused_by_batch(delivery: Option<&Delivery>) -> BTreeMap<(u64, u32), Vec<&Refused>> {
+    let mut batches: BTreeMap<_, Vec<&Refused>> = BTreeMap::new();
+    for refused in delivery.into_iter().flat_map(|delivery| &delivery.refused) {
+        let of = batches.entry((refused.first_seq, refused.count)).or_default();
+        of.push(refused);
+    }
+    batches
+}
+
 struct Books<'a> {
     report: EpochReport,
     problems: Vec<Problem>,
@@ -118,10 +131,19 @@ struct Books<'a> {
 impl<'a> Books<'a> {
     fn open(epoch: Epoch, delivery: Option<&'a Delivery>, expired: Expired) -> Self {
         let mut reasons = Spans::default();
-        for refused in delivery.into_iter().flat_map(|delivery| &delivery.refused) {
-            if refused.events == refused.count {
-                let end = refused.first_seq.saturating_add(u64::from(refused.count));
-                reasons.add(refused.first_seq, end, &refused.reason);
+        for ((first_seq, count), refused) in refused_by_batch(delivery) {
+            let sum: u64 = refused.iter().map(|refused| u64::from(refused.events)).sum();
+            if sum < u64::from(count) {
+                // The others are stored, so the batch is there to be compared with.
+                continue;
+            }
+            let end = first_seq.saturating_add(u64::from(count));
+            let mut at = first_seq;
+            // Which of its events had which reason is not on record, only how many.
+            for refused in refused {
+                let next = at.saturating_add(u64::from(refused.events)).min(end);
+                reasons.add(at, next, &refused.reason);
+                at = next;
             }
         }
         for given_up in delivery.into_iter().flat_map(|delivery| &delivery.given_up) {
@@ -221,6 +243,9 @@ impl<'a> Books<'a> {
             self.problem(first, format!("{events} events are stored of {numbers}"));
         }
         let mut left = numbers.saturating_sub(events);
+        if left == 0 {
+            return;
+        }
         for refused in self.delivery.into_iter().flat_map(|delivery| &delivery.refused) {
             let explained = u64::from(refused.events).min(left);
             if refused.first_seq == start && explained > 0 {

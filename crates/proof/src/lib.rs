@@ -6,8 +6,10 @@
 //! from the database. [`account`] is the pure part.
 
 mod account;
+mod check;
 mod read;
 mod report;
+mod stored;
 mod witness;
 
 pub use account::{Expired, Piece, Spans, account};

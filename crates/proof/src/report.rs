@@ -44,7 +44,8 @@ pub struct Span {
 /// Numbers without a stored event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The first number; of the batch, when the gap is somewhere within one.
+    /// The first number; of the batch, when the gap is somewhere within one. Where a whole batch was refused for several
+    /// reasons these stand one behind the other, as only how many events had each is known.
     pub first_seq: u64,
     /// How many.
     pub count: u64,

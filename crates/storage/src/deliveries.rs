@@ -112,6 +112,8 @@ pub struct Delivery {
     pub refused_left_out: u64,
     /// What the endpoint gave up.
     pub given_up: Vec<GivenUp>,
+    /// Reports of runs beyond what is kept; a run that is reported again counts again.
+    pub given_up_left_out: u64,
     /// Batches that came again and were stored already.
     pub repeated_batches: u64,
     /// Their events.
@@ -218,7 +220,8 @@ pub async fn refuse(store: &Store, numbering: &Numbering, refused: &Refused) -> 
     update(store, numbering, set).await
 }
 
-/// Records numbers that an endpoint gave up. What is recorded of a run only grows.
+/// Records numbers that an endpoint gave up. What is recorded of a run only grows. Runs beyond those that are kept are
+/// counted, each time they are reported.
 ///
 /// # Errors
 /// When the database is away.
@@ -227,8 +230,13 @@ pub async fn give_up(store: &Store, numbering: &Numbering, given_up: &GivenUp) -
     let known = doc! { "$ifNull": [format!("${field}"), 0_i64] };
     let entries = doc! { "$size": { "$objectToArray": { "$ifNull": ["$given_up", {}] } } };
     let keep = doc! { "$or": [{ "$lt": [entries, MAX_ENTRIES] }, { "$gt": [&known, 0_i64] }] };
+    let left_out = doc! { "$ifNull": ["$given_up_left_out", 0_i64] };
     let grown = doc! { "$max": [known, i64::try_from(given_up.count).unwrap_or(i64::MAX)] };
     let mut set = numbering.set();
+    set.insert(
+        "given_up_left_out",
+        doc! { "$cond": [&keep, &left_out, { "$add": [&left_out, 1_i64] }] },
+    );
     set.insert(field, doc! { "$cond": [keep, grown, "$$REMOVE"] });
     update(store, numbering, set).await
 }
@@ -247,17 +255,12 @@ pub async fn break_chain(store: &Store, numbering: &Numbering, first_seq: u64) -
 }
 
 async fn update(store: &Store, numbering: &Numbering, set: Document) -> Result<(), Error> {
-    let updated = store
+    store
         .collection::<Document>(COLLECTION)
         .update_one(numbering.id(), vec![doc! { "$set": set }])
         .upsert(true)
-        .await
-        .map_err(Error::from);
-    match updated {
-        Ok(_) => Ok(()),
-        // Two first updates at once: the other one's is there, and this one comes with the next note.
-        Err(error) => Err(error),
-    }
+        .await?;
+    Ok(())
 }
 
 /// A source's epochs, the earliest first.
@@ -306,6 +309,7 @@ fn from_document(document: &Document) -> Result<Delivery, Error> {
             .flatten()
             .map(|(key, count)| read_given_up(key, count).ok_or_else(|| wrong("given_up", "runs of numbers")))
             .collect::<Result<_, _>>()?,
+        given_up_left_out: count("given_up_left_out"),
         repeated_batches: count("repeated_batches"),
         repeated_events: count("repeated_events"),
         chain_breaks: breaks.filter_map(Bson::as_i64).map(i64::cast_unsigned).collect(),

@@ -56,6 +56,7 @@ fn delivery(next_seq: u64) -> Delivery {
         refused: Vec::new(),
         refused_left_out: 0,
         given_up: Vec::new(),
+        given_up_left_out: 0,
         repeated_batches: 0,
         repeated_events: 0,
         chain_breaks: Vec::new(),
@@ -144,6 +145,25 @@ fn what_was_refused_or_given_up_is_no_gap_without_a_reason() {
     assert_eq!(gaps(&pieces, &delivery), expected.map(|(a, b, c)| (a, b, c.to_owned())));
     delivery.given_up.clear();
     assert_eq!(problems(&pieces, &delivery)[0].0, 20);
+}
+
+#[test]
+fn a_batch_that_was_refused_for_two_reasons_is_not_missing() {
+    let mut pieces = chained(&[10, 10, 10]);
+    pieces.remove(1);
+    let refused = |events, reason: &str| Refused {
+        first_seq: 10,
+        count: 10,
+        events,
+        reason: reason.to_owned(),
+    };
+    let mut delivery = delivery(30);
+    delivery.refused = vec![refused(7, "record_kind"), refused(3, "record_origin")];
+    assert_eq!(problems(&pieces, &delivery), []);
+    let expected = [(10, 7, "record_kind"), (17, 3, "record_origin")];
+    assert_eq!(gaps(&pieces, &delivery), expected.map(|(a, b, c)| (a, b, c.to_owned())));
+    delivery.refused[1].events = 2;
+    assert_eq!(problems(&pieces, &delivery)[0].0, 10, "one of them is not told of");
 }
 
 #[test]

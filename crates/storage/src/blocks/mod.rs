@@ -61,7 +61,7 @@ pub use retain::{
     Group, REPEATS_DAYS, drop_day, forget_batches, groups, list, nothing_stays, prepare, remove, remove_blocks, trim,
 };
 pub use scan::{ScanQuery, Scanner, scan};
-pub use seal::{Reading, Seal, SealedBlock, Sealer, gone_of_source, of_source};
+pub use seal::{BatchesOfBlock, Seal, SealedBlock, Sealer, batches_of_source, sealed};
 pub use terms::{BlockTerms, count_blocks, terms};
 pub use values::{ColumnOfBlock, columns_of};
 pub use write::{Inserted, Known, Writer, insert};

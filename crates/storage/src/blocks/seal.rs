@@ -4,11 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bson::{Document, RawDocumentBuf, doc};
-use futures_util::{Stream, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 use model::{SourceId, Tenant};
+use mongodb::options::ReadConcern;
 
-use super::{BlockBatch, StoredBlock, document, list_days};
+use super::snapshot::{is_lost, patiently};
+use super::{BlockBatch, BlockId, Day, StoredBlock, document};
 use crate::{Error, Store};
+
+/// How often a moment is chosen anew that the database did not keep for long enough.
+const MAX_LOST: u32 = 3;
 
 /// A signature over what a stored block is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,25 +50,27 @@ impl fmt::Debug for Sealer {
 /// A block with its signature, as it was found.
 #[derive(Clone, Debug)]
 pub struct SealedBlock {
-    /// The block; `body` is empty when it was not asked for.
+    /// The block.
     pub block: StoredBlock,
     /// What it says about its batches.
     pub batches: Vec<BlockBatch>,
-    /// Over what was found, to be compared with the signature; `None` when bodies were not asked for.
-    pub digest: Option<[u8; 32]>,
+    /// Over what was found, to be compared with the signature.
+    pub digest: [u8; 32],
     /// The signature; `None` when there is none that could be read.
     pub seal: Option<Seal>,
     /// Events that retention took out of it.
     pub trimmed: u64,
 }
 
-/// How much of each block is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// All of it.
-    Whole,
-    /// What it says about its batches.
-    Batches,
+/// What a block, or what is left of one, says about a source's batches.
+#[derive(Clone, Debug)]
+pub struct BatchesOfBlock {
+    /// Which block.
+    pub id: BlockId,
+    /// The source's batches in it.
+    pub batches: Vec<BlockBatch>,
+    /// Whether retention removed the block, and its batches are only remembered.
+    pub gone: bool,
 }
 
 /// By the unique index: the keys of a source's batches begin alike.
@@ -72,88 +79,113 @@ fn with_batches_of(tenant: &Tenant, source: SourceId) -> Document {
     doc! { "batches": { "$elemMatch": { "k": keys } } }
 }
 
-/// A source's batches of blocks that retention removed, as long as they are remembered, with the day and name of the block.
+/// A source's batches of one day as they are at one moment, so that each is there once, whatever is merged or removed
+/// meanwhile. Ends behind the block with which there are more than `limit`. What a block says that cannot be read is an
+/// error of its own, with the block's name.
 ///
 /// # Errors
-/// When the database is away or a record is not readable.
-pub async fn gone_of_source(
+/// When the database is away, or took minutes.
+pub async fn batches_of_source(
     store: &Store,
     tenant: &Tenant,
     source: SourceId,
-) -> Result<Vec<(String, BlockBatch)>, Error> {
-    let mut gone = Vec::new();
-    let mut filter = with_batches_of(tenant, source);
-    filter.insert("gone.tenant", tenant.as_str());
-    for day in list_days(store).await? {
-        let collection = store.collection::<RawDocumentBuf>(&day.collection());
-        let mut left = collection.find(filter.clone()).await?;
-        while let Some(raw) = left.try_next().await? {
-            let id = raw.get_object_id("_id").map(|id| id.to_string()).unwrap_or_default();
-            let batches = document::batches(&raw, tenant)?;
-            let own = batches.into_iter().filter(|batch| batch.key.source == source);
-            gone.extend(own.map(|batch| (format!("{day}/{id}"), batch)));
+    day: Day,
+    limit: usize,
+) -> Result<Vec<Result<BatchesOfBlock, Error>>, Error> {
+    let mut lost = 0;
+    loop {
+        match batches_at_a_moment(store, tenant, source, day, limit).await {
+            Err(Error::Unavailable(error) | Error::Other(error)) if is_lost(&error) && lost < MAX_LOST => lost += 1,
+            done => return done,
         }
     }
-    Ok(gone)
 }
 
-/// The blocks with batches of a source, the oldest day first. A block that cannot be read is an error of its own, with its
-/// name, and the stream goes on behind it.
-pub fn of_source(
+async fn batches_at_a_moment(
     store: &Store,
     tenant: &Tenant,
     source: SourceId,
-    reading: Reading,
-) -> impl Stream<Item = Result<SealedBlock, Error>> + Send + use<> {
-    let (store, tenant) = (store.clone(), tenant.clone());
-    let days = {
-        let store = store.clone();
-        async move {
-            let mut days = list_days(&store).await?;
-            days.reverse();
-            Ok::<_, Error>(stream::iter(days.into_iter().map(Ok::<_, Error>)))
+    day: Day,
+    limit: usize,
+) -> Result<Vec<Result<BatchesOfBlock, Error>>, Error> {
+    let collection = store.collection::<RawDocumentBuf>(&day.collection());
+    let mut cursor = patiently!(
+        collection
+            .find(with_batches_of(tenant, source))
+            .projection(doc! { "tenant": 1, "gone.tenant": 1, "batches": 1 })
+            .batch_size(256)
+            .read_concern(ReadConcern::snapshot())
+    )?;
+    let mut found = Vec::new();
+    let mut count = 0;
+    while let Some(raw) = cursor.try_next().await? {
+        let gone = raw.get_document("gone").is_ok();
+        let of = match raw.get_document("gone") {
+            Ok(gone) => gone.get_str("tenant"),
+            Err(_) => raw.get_str("tenant"),
+        };
+        if of.ok() != Some(tenant.as_str()) {
+            continue;
         }
-    };
-    stream::once(days)
-        .try_flatten()
-        .and_then(move |day| {
-            let store = store.clone();
-            let mut filter = with_batches_of(&tenant, source);
-            filter.insert("tenant", tenant.as_str());
-            async move {
-                let collection = store.collection::<RawDocumentBuf>(&day.collection());
-                let mut find = collection.find(filter).batch_size(8);
-                if reading == Reading::Batches {
-                    find = find
-                        .projection(doc! { "tf": 0, "body": 0, "head": 0, "cols": 0, "ips": 0, "minutes": 0 })
-                        .batch_size(256);
-                }
-                let cursor = find.await?;
-                Ok(cursor
-                    .map_err(Error::from)
-                    .and_then(move |raw| async move { read(&raw, day, reading) }))
-            }
-        })
-        .try_flatten()
+        let read = raw
+            .get_object_id("_id")
+            .map_err(|_| Error::invalid("blocks._id", "an object id"))
+            .and_then(|id| {
+                Ok(BatchesOfBlock {
+                    id: BlockId(id.bytes()),
+                    batches: document::batches(&raw, tenant)?
+                        .into_iter()
+                        .filter(|batch| batch.key.source == source)
+                        .collect(),
+                    gone,
+                })
+            })
+            .map_err(|error| unreadable(&raw, day, &error));
+        count += read.as_ref().map_or(1, |read| read.batches.len());
+        found.push(read);
+        if count > limit {
+            break;
+        }
+    }
+    Ok(found)
 }
 
-fn read(raw: &RawDocumentBuf, day: super::Day, reading: Reading) -> Result<SealedBlock, Error> {
-    let unreadable = |error: Error| {
-        let id = raw.get_object_id("_id").map(|id| id.to_string()).unwrap_or_default();
-        Error::invalid(format!("block {id} of {day}"), format!("a readable block ({error})"))
-    };
-    let block = match reading {
-        Reading::Whole => document::read(raw, day),
-        Reading::Batches => document::read_without_body(raw, day),
-    };
-    let block = block.map_err(unreadable)?;
+/// Blocks by name, with what it takes to check them; those that are not there any more, or were merged into others, are left
+/// out. One that cannot be read is an error of its own.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sealed(
+    store: &Store,
+    tenant: &Tenant,
+    day: Day,
+    ids: &[BlockId],
+) -> Result<Vec<(BlockId, Result<SealedBlock, Error>)>, Error> {
+    let ids: Vec<_> = ids.iter().map(|id| id.object_id()).collect();
+    let raws: Vec<RawDocumentBuf> = store
+        .collection::<RawDocumentBuf>(&day.collection())
+        .find(doc! { "_id": { "$in": ids }, "tenant": tenant.as_str() })
+        .await?
+        .try_collect()
+        .await?;
+    let blocks = raws.iter().filter_map(|raw| {
+        let id = BlockId(raw.get_object_id("_id").ok()?.bytes());
+        Some((id, read(raw, day).map_err(|error| unreadable(raw, day, &error))))
+    });
+    Ok(blocks.collect())
+}
+
+fn unreadable(raw: &RawDocumentBuf, day: Day, error: &Error) -> Error {
+    let id = raw.get_object_id("_id").map(|id| id.to_string()).unwrap_or_default();
+    Error::invalid(format!("block {id} of {day}"), format!("a readable block ({error})"))
+}
+
+fn read(raw: &RawDocumentBuf, day: Day) -> Result<SealedBlock, Error> {
+    let block = document::read(raw, day)?;
     Ok(SealedBlock {
-        batches: document::batches(raw, &block.tenant).map_err(unreadable)?,
+        batches: document::batches(raw, &block.tenant)?,
         block,
-        digest: match reading {
-            Reading::Whole => Some(document::digest(raw).map_err(unreadable)?),
-            Reading::Batches => None,
-        },
+        digest: document::digest(raw)?,
         seal: document::seal(raw),
         trimmed: raw
             .get_i64("trimmed")
