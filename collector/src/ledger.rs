@@ -203,6 +203,14 @@ pub(crate) struct Taken {
     new: bool,
 }
 
+/// Notes that may not have been written.
+#[derive(Debug)]
+pub(crate) struct Unnoted {
+    /// See [`Notes::unsure`].
+    pub(crate) heard: BTreeSet<Origin>,
+    pub(crate) error: Error,
+}
+
 impl Notes {
     pub(crate) fn receipt(&mut self, epoch: Epoch, receipt: Receipt) {
         self.epochs.entry(epoch).or_default().receipt = Some(receipt);
@@ -221,6 +229,13 @@ impl Notes {
                 self.heard.insert(origin);
             }
         }
+    }
+
+    /// What was taken could not be written for sure: who was heard is written again, as if for the first time.
+    pub(crate) fn unsure(&mut self, heard: BTreeSet<Origin>) {
+        self.known.clear();
+        self.heard_noted_at = None;
+        self.heard(heard.into_iter().collect());
     }
 
     /// Takes what is to be written; who was heard not more often than every ten seconds, unless it is the last time.
@@ -245,14 +260,21 @@ impl Notes {
 }
 
 impl Taken {
-    /// Writes them down. What cannot be written is lost: the next receipt says as much, and repetitions are counted in the
-    /// metrics too.
-    pub(crate) async fn write(self, ledger: &Ledger) -> Result<(), Error> {
-        for (epoch, progress) in self.epochs {
-            ledger.note(epoch, &progress).await?;
-        }
-        let (store, tenant, agent) = (&ledger.0.store, &ledger.0.tenant, ledger.0.agent);
-        heard::note(store, tenant, agent, &self.heard, self.new).await
+    /// Writes them down. What cannot be written is lost, but for who was heard, which comes back with the error: the next
+    /// receipt says as much, and repetitions are counted in the metrics too.
+    pub(crate) async fn write(self, ledger: &Ledger) -> Result<(), Unnoted> {
+        let noted = async {
+            for (epoch, progress) in &self.epochs {
+                ledger.note(*epoch, progress).await?;
+            }
+            let (store, tenant, agent) = (&ledger.0.store, &ledger.0.tenant, ledger.0.agent);
+            heard::note(store, tenant, agent, &self.heard, self.new).await
+        };
+        let noted = noted.await;
+        noted.map_err(|error| Unnoted {
+            heard: self.heard,
+            error,
+        })
     }
 }
 
@@ -275,5 +297,34 @@ fn metric(reason: &'static str) -> &'static str {
         "sensor_overflow" => "agent_sensor_overflow",
         "spool_corrupt" => "agent_spool_corrupt",
         _ => "agent_unspecified",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(name: &str) -> Origin {
+        Origin {
+            kind: "file".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn who_was_heard_is_put_on_record_though_the_first_note_failed() {
+        let mut notes = Notes::default();
+        notes.heard(vec![origin("a")]);
+        let first = notes.take(false);
+        assert!(first.new && first.heard.contains(&origin("a")));
+        // The database was away. Nothing more comes from it: it would never be missed.
+        notes.unsure(first.heard);
+        let again = notes.take(false);
+        assert!(again.new && again.heard.contains(&origin("a")), "{again:?}");
+        notes.heard(vec![origin("a")]);
+        assert!(!notes.take(true).new, "on record by then");
+        notes.unsure(BTreeSet::new());
+        notes.heard(vec![origin("a")]);
+        assert!(notes.take(true).new, "nobody knows whether it is");
     }
 }

@@ -33,7 +33,7 @@ use super::standing::Standing;
 use crate::batch::{MAX_PAYLOAD, MAX_UNCOMPRESSED};
 use crate::delivery::Delivery;
 use crate::intake::{GaveUp, Settled};
-use crate::ledger::{Ledger, Notes, Unrecorded};
+use crate::ledger::{Ledger, Notes, Unnoted, Unrecorded};
 use crate::normalize::Sender;
 
 /// How long an endpoint may take to say Hello.
@@ -53,8 +53,14 @@ const MAX_HOST_TEXT: usize = 255;
 
 type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = (BatchId, Result<Settled, Unsettled>)> + Send>>>;
 type Admission = Pin<Box<dyn Future<Output = (Batch, Arc<OwnedSemaphorePermit>)> + Send>>;
-type Touch = Pin<Box<dyn Future<Output = Result<agents::Standing, storage::Error>> + Send>>;
+type Touch = Pin<Box<dyn Future<Output = Touched> + Send>>;
 type Recording = AbortOnDropHandle<Result<(), Unrecorded>>;
+
+/// What noting that the endpoint is there came to.
+struct Touched {
+    standing: Result<agents::Standing, storage::Error>,
+    noted: Result<(), Unnoted>,
+}
 
 #[derive(Clone, Copy)]
 struct BatchId {
@@ -151,7 +157,7 @@ impl Session {
         let (store, tenant) = (&self.shared.store, &self.peer.id.tenant);
         let notes = self.notes.take(true);
         let close = async {
-            notes.write(&self.ledger).await?;
+            notes.write(&self.ledger).await.map_err(|unnoted| unnoted.error)?;
             agents::close_stream(store, tenant, self.agent, self.stream).await
         };
         let closed = tokio::time::timeout(CHECK, close).await;
@@ -440,13 +446,20 @@ impl Session {
             ..backlog
         });
         Box::pin(async move {
-            notes.write(&ledger).await?;
-            agents::touch(&store, &tenant, agent, stream, delivered, backlog.as_ref()).await
+            let standing = agents::touch(&store, &tenant, agent, stream, delivered, backlog.as_ref()).await;
+            Touched {
+                standing,
+                noted: notes.write(&ledger).await,
+            }
         })
     }
 
-    fn touched(&mut self, standing: Result<agents::Standing, storage::Error>) -> Result<(), End> {
-        match standing {
+    fn touched(&mut self, touched: Touched) -> Result<(), End> {
+        if let Err(Unnoted { heard, error }) = touched.noted {
+            tracing::debug!(agent.id = %self.agent, error = &error as &dyn std::error::Error, "cannot note who was heard");
+            self.notes.unsure(heard);
+        }
+        match touched.standing {
             Ok(standing) if !standing.allowed => {
                 tracing::warn!(agent.id = %self.agent, reason = "agent is revoked", "closing stream");
                 Err(End(Status::unauthenticated("agent is revoked")))
