@@ -112,3 +112,6 @@ fn report(error: &storage::Error, message: &'static str, failing: &mut bool) {
     }
     *failing = true;
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,17 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Blocks whose names are fetched at once.
 const PAGE: u32 = 500;
 
+/// Why a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It looked at all days.
+    Done,
+    /// This process is being stopped.
+    Stopped,
+    /// Another node took the duty over.
+    Lost,
+}
+
 /// Removes what is over by now. Ends early, and says so in the log, when another node took the duty over.
 pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage::Error> {
     let store = &keeper.store;
@@ -23,10 +34,8 @@ pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage
     let open_ended = holds::open_ended(store).await?;
     let mut removed = Removed::default();
     let mut held = 0;
+    let mut end = End::Done;
     for day in blocks::list_days(store).await?.into_iter().rev() {
-        if keeper.shutdown.is_cancelled() || !duty.keep().await? {
-            return Ok(());
-        }
         let mut of_day = OfDay {
             keeper,
             duty,
@@ -34,23 +43,33 @@ pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage
             day,
             removed: Removed::default(),
         };
-        if of_day.may_be_over() {
-            of_day.run(&open_ended).await?;
-        }
+        end = of_day.run(&open_ended).await?;
         let done = of_day.removed;
         if !done.is_nothing() {
             note(day, done);
         }
-        add(&mut removed, done);
-        if !blocks::list_days(store).await?.contains(&day) {
-            continue;
+        removed = removed.plus(done);
+        if end != End::Done {
+            break;
         }
-        held += blocks::count_held(store, day).await?;
+        if done.days_dropped == 0 {
+            held += blocks::count_held(store, day).await?;
+        }
     }
-    for hold in open_ended.iter().filter(|hold| !hold.applied) {
-        holds::note_applied(store, hold).await?;
-    }
-    metrics::gauge!("picket_collector_blocks_held").set(held as f64);
+    let held = match end {
+        End::Lost => {
+            tracing::info!("another node took retention over before the pass was at its end");
+            return Ok(());
+        }
+        End::Stopped => None,
+        End::Done => {
+            for hold in open_ended.iter().filter(|hold| !hold.applied) {
+                holds::note_applied(store, hold).await?;
+            }
+            metrics::gauge!("picket_collector_blocks_held").set(held as f64);
+            Some(held)
+        }
+    };
     keeping::note_retention(store, &keeper.policy, keeper.node.as_str(), removed, held).await
 }
 
@@ -67,14 +86,6 @@ fn note(day: Day, done: Removed) {
     metrics::counter!("picket_collector_retention_blocks_removed_total").increment(done.blocks_removed);
     metrics::counter!("picket_collector_retention_blocks_trimmed_total").increment(done.blocks_trimmed);
     metrics::counter!("picket_collector_retention_events_trimmed_total").increment(done.events_trimmed);
-}
-
-fn add(sum: &mut Removed, more: Removed) {
-    sum.days_dropped += more.days_dropped;
-    sum.blocks_removed += more.blocks_removed;
-    sum.blocks_trimmed += more.blocks_trimmed;
-    sum.events_trimmed += more.events_trimmed;
-    sum.blocks_unreadable += more.blocks_unreadable;
 }
 
 /// Whether all events of a day that are kept for `days` are over: that many days after the day's end.
@@ -101,7 +112,22 @@ impl OfDay<'_> {
         self.day == Day::MISDATED || is_over(self.day, self.keeper.policy.shortest(), self.now)
     }
 
-    async fn run(&mut self, open_ended: &[Hold]) -> Result<(), storage::Error> {
+    /// Whether to go on. To be asked before each change.
+    async fn goes_on(&mut self) -> Result<End, storage::Error> {
+        Ok(if self.keeper.shutdown.is_cancelled() {
+            End::Stopped
+        } else if self.duty.keep().await? {
+            End::Done
+        } else {
+            End::Lost
+        })
+    }
+
+    async fn run(&mut self, open_ended: &[Hold]) -> Result<End, storage::Error> {
+        let end = self.goes_on().await?;
+        if end != End::Done || !self.may_be_over() {
+            return Ok(end);
+        }
         let store = &self.keeper.store;
         blocks::prepare(store, self.day).await?;
         for hold in open_ended {
@@ -117,28 +143,35 @@ impl OfDay<'_> {
             return self.drop_day(&groups).await;
         }
         for group in &groups {
+            let end = self.goes_on().await?;
+            if end != End::Done {
+                return Ok(end);
+            }
             if self.is_over(group) {
                 let leave = may_repeat(self.day, self.now);
                 self.removed.blocks_removed += blocks::remove(store, self.day, group, None, leave).await?;
             } else {
-                self.trim(group).await?;
+                let end = self.trim(group).await?;
+                if end != End::Done {
+                    return Ok(end);
+                }
             }
         }
         if !may_repeat(self.day, self.now) {
             blocks::forget_batches(store, self.day, self.now).await?;
         }
-        Ok(())
+        Ok(End::Done)
     }
 
-    async fn drop_day(&mut self, groups: &[Group]) -> Result<(), storage::Error> {
+    async fn drop_day(&mut self, groups: &[Group]) -> Result<End, storage::Error> {
         // Holds are placed under the same duty: while it is ours there are no others than those just looked for.
         if !self.duty.renew().await? {
-            return Ok(());
+            return Ok(End::Lost);
         }
         blocks::drop_day(&self.keeper.store, self.day).await?;
         self.removed.days_dropped += 1;
         self.removed.blocks_removed += groups.iter().map(|group| group.blocks).sum::<u64>();
-        Ok(())
+        Ok(End::Done)
     }
 
     fn keep(&self, group: &Group) -> &Keep {
@@ -156,19 +189,24 @@ impl OfDay<'_> {
     }
 
     /// Their date says nothing, so it counts when they were stored. They are removed as a whole.
-    async fn misdated(&mut self, groups: &[Group]) -> Result<(), storage::Error> {
+    async fn misdated(&mut self, groups: &[Group]) -> Result<End, storage::Error> {
         let store = &self.keeper.store;
-        let ago = |days: i64| Timestamp(self.now.0.saturating_sub(days.saturating_mul(DAY_MICROS)));
+        let now = self.now;
+        let ago = |days: i64| Timestamp(now.0.saturating_sub(days.saturating_mul(DAY_MICROS)));
         for group in groups {
+            let end = self.goes_on().await?;
+            if end != End::Done {
+                return Ok(end);
+            }
             let before = ago(i64::from(self.longest(group)));
             self.removed.blocks_removed += blocks::remove(store, self.day, group, Some(before), true).await?;
         }
         blocks::forget_batches(store, self.day, ago(REPEATS_DAYS)).await?;
-        Ok(())
+        Ok(End::Done)
     }
 
     /// Takes out of the blocks of a group the events of those classes that are over.
-    async fn trim(&mut self, group: &Group) -> Result<(), storage::Error> {
+    async fn trim(&mut self, group: &Group) -> Result<End, storage::Error> {
         let keep = self.keep(group);
         let over: BTreeSet<String> = group
             .classes()
@@ -176,18 +214,21 @@ impl OfDay<'_> {
             .map(str::to_owned)
             .collect();
         if over.is_empty() {
-            return Ok(());
+            return Ok(End::Done);
         }
         let over: Arc<dyn Fn(&str) -> bool + Send + Sync> = Arc::new(move |class: &str| over.contains(class));
         let store = self.keeper.store.clone();
         let mut after: Option<BlockId> = None;
         loop {
             let ids = blocks::list(&store, self.day, group, after, PAGE).await?;
-            let Some(last) = ids.last() else { return Ok(()) };
+            let Some(last) = ids.last() else {
+                return Ok(End::Done);
+            };
             after = Some(*last);
             for id in ids {
-                if self.keeper.shutdown.is_cancelled() || !self.duty.keep().await? {
-                    return Ok(());
+                let end = self.goes_on().await?;
+                if end != End::Done {
+                    return Ok(end);
                 }
                 match blocks::trim(&self.keeper.writer, self.day, id, Arc::clone(&over)).await {
                     Ok(0) => {}

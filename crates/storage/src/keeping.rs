@@ -33,7 +33,9 @@ impl Removed {
         *self == Self::default()
     }
 
-    fn plus(self, other: Self) -> Self {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         Self {
             days_dropped: self.days_dropped + other.days_dropped,
             blocks_removed: self.blocks_removed + other.blocks_removed,
@@ -123,12 +125,20 @@ pub async fn compaction(store: &Store) -> Result<Option<CompactionState>, Error>
     Ok(collection.find_one(doc! { "_id": COMPACTION }).await?)
 }
 
-/// Notes a pass of retention.
+/// Notes a pass of retention. `held` is `None` when it did not come to its end: as many as before.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_retention(store: &Store, policy: &Policy, by: &str, last: Removed, held: u64) -> Result<(), Error> {
-    let before = retention(store).await?.map(|state| state.total).unwrap_or_default();
+pub async fn note_retention(
+    store: &Store,
+    policy: &Policy,
+    by: &str,
+    last: Removed,
+    held: Option<u64>,
+) -> Result<(), Error> {
+    let before = retention(store).await?;
+    let held = held.unwrap_or_else(|| before.as_ref().map_or(0, |state| state.held));
+    let before = before.map(|state| state.total).unwrap_or_default();
     let state = RetentionState {
         policy: policy.clone(),
         last_at: store.now().await?,
