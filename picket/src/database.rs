@@ -43,3 +43,22 @@ impl Database {
             .context("open the database")
     }
 }
+
+/// What commands take that read the database and print.
+#[derive(clap::Args)]
+pub(crate) struct Common {
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub database: Database,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+impl Common {
+    /// Opens the database.
+    pub(crate) async fn store(&self) -> anyhow::Result<Store> {
+        self.database.store(&self.connection).await
+    }
+}

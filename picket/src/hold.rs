@@ -8,8 +8,7 @@ use serde_json::json;
 use storage::audit::{self, NewEntry};
 use storage::holds::{self, Hold, NewHold, Scope};
 
-use crate::client::Connection;
-use crate::database::Database;
+use crate::database::Common;
 use crate::table::{Cell, Style, Table};
 
 #[derive(clap::Subcommand)]
@@ -69,17 +68,6 @@ pub(crate) struct ReleaseArgs {
     common: Common,
 }
 
-#[derive(clap::Args)]
-struct Common {
-    /// JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    database: Database,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 /// Who does it, for the audit log. Whoever has the database's password is believed.
 pub(crate) fn actor() -> String {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
@@ -98,7 +86,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.database.store(&args.common.connection).await?;
+    let store = args.common.store().await?;
     let new = NewHold {
         tenant: args.common.database.tenant.clone(),
         reason: args.reason,
@@ -131,7 +119,7 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.database.store(&args.common.connection).await?;
+    let store = args.common.store().await?;
     let found = holds::list(&store, &args.common.database.tenant, args.all)
         .await
         .context("read the holds")?;
@@ -184,7 +172,7 @@ fn covers(hold: &Hold) -> String {
 }
 
 async fn release(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.database.store(&args.common.connection).await?;
+    let store = args.common.store().await?;
     let (tenant, by) = (&args.common.database.tenant, actor());
     let id = if args.incident {
         let hold = holds::of_incident(&store, tenant, &args.id)

@@ -7,29 +7,17 @@ use model::retention::Keep;
 use serde_json::json;
 use storage::keeping;
 
-use crate::client::Connection;
-use crate::database::Database;
+use crate::database::Common;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Show how long events are kept, what was removed, what is held, and what was merged
-    Status(Args),
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// One JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    database: Database,
-    #[command(flatten)]
-    connection: Connection,
+    Status(Common),
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Status(args) = command;
-    let store = args.database.store(&args.connection).await?;
+    let store = args.store().await?;
     let retention = keeping::retention(&store).await.context("read how retention stands")?;
     let compaction = keeping::compaction(&store)
         .await

@@ -109,6 +109,8 @@ pub(super) struct Reader {
     all: blake3::Hasher,
     pub(super) header: Header,
     found: End,
+    bytes: u64,
+    checksum: Option<String>,
 }
 
 impl Reader {
@@ -126,6 +128,8 @@ impl Reader {
                 partition: 0,
             },
             found: End::default(),
+            bytes: 0,
+            checksum: None,
         };
         let start = reader.take(5).with_context(|| format!("{name}: no archive"))?;
         ensure!(start.starts_with(MAGIC), "{name}: no archive of Picket");
@@ -149,6 +153,7 @@ impl Reader {
             "the file is cut off"
         );
         self.all.update(&bytes);
+        self.bytes += bytes.len() as u64;
         Ok(bytes)
     }
 
@@ -162,6 +167,11 @@ impl Reader {
         let len = self.take_len()?;
         ensure!(len <= max, "a length of {len} bytes is above {max}");
         self.take(len)
+    }
+
+    /// What a file that was read to its end came to: bytes, and the checksum it ends with.
+    pub(super) fn sum(&self) -> (u64, Option<&str>) {
+        (self.bytes, self.checksum.as_deref())
     }
 
     /// The next record; `None` at the end, when the whole file was found right.
@@ -204,6 +214,7 @@ impl Reader {
             computed.as_slice() == checksum,
             "{name}: checksum of the file does not match, it is corrupt"
         );
+        self.checksum = Some(blake3::Hash::from(computed).to_hex().to_string());
         let mut rest = [0];
         ensure!(self.input.read(&mut rest)? == 0, "{name}: bytes behind the end");
         let found = self.found;

@@ -1,6 +1,6 @@
 //! Bringing an archive back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -131,13 +131,13 @@ async fn walk(
 ) -> anyhow::Result<Sum> {
     let mut sum = Sum::default();
     for file in &manifest.companions {
-        let (mut reader, kind) = open(args, file)?;
+        let (mut reader, kind) = open(&args.dir, file)?;
         ensure!(
             COMPANIONS.contains(&kind.as_str()),
             "{}: holds {kind}, which is not known here",
             file.path
         );
-        tokio::task::block_in_place(|| check(args, file))?;
+        tokio::task::block_in_place(|| check(&args.dir, file))?;
         while let Some(record) = reader.next()? {
             if let Some((store, ..)) = &into {
                 portable::restore_companion(store, &kind, &record)
@@ -154,8 +154,8 @@ async fn walk(
         }
         for file in &chunk.files {
             // To its end before its first block is stored: of a corrupt file nothing is.
-            tokio::task::block_in_place(|| check(args, file))?;
-            let (mut reader, kind) = open(args, file)?;
+            tokio::task::block_in_place(|| check(&args.dir, file))?;
+            let (mut reader, kind) = open(&args.dir, file)?;
             let same = kind == "blocks"
                 && reader.header.day == chunk.day
                 && reader.header.tenant == chunk.tenant
@@ -197,15 +197,15 @@ async fn walk(
     Ok(sum)
 }
 
-fn open(args: &Args, file: &Entry) -> anyhow::Result<(Reader, String)> {
-    let reader = Reader::open(&args.dir.join(&file.path))?;
+fn open(dir: &Path, file: &Entry) -> anyhow::Result<(Reader, String)> {
+    let reader = Reader::open(&dir.join(&file.path))?;
     let kind = reader.header.kind.clone();
     Ok((reader, kind))
 }
 
 /// Reads a file to its end, and compares it with the manifest.
-fn check(args: &Args, file: &Entry) -> anyhow::Result<()> {
-    let (mut reader, kind) = open(args, file)?;
+fn check(dir: &Path, file: &Entry) -> anyhow::Result<()> {
+    let (mut reader, kind) = open(dir, file)?;
     let day = Day::parse(&reader.header.day);
     let mut number = 0_u64;
     while let Some(record) = reader.next()? {
@@ -223,5 +223,50 @@ fn check(args: &Args, file: &Entry) -> anyhow::Result<()> {
         file.path,
         file.end.records
     );
+    ensure!(
+        reader.sum() == (file.bytes, Some(file.blake3.as_str())),
+        "{}: is not the file the manifest means: its size and checksum are others",
+        file.path
+    );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::{Header, Writer};
+    use super::*;
+
+    #[test]
+    fn files_that_changed_places_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, record: &[u8]| {
+            let header = Header {
+                kind: "signers".to_owned(),
+                day: String::new(),
+                tenant: String::new(),
+                partition: 0,
+            };
+            let mut writer = Writer::create(&dir.path().join(path), &header).unwrap();
+            writer.record(record, 0, 0).unwrap();
+            let (bytes, blake3, end) = writer.finish().unwrap();
+            Entry {
+                path: path.to_owned(),
+                bytes,
+                blake3,
+                end,
+            }
+        };
+        let (first, second) = (write("a.pkta", b"one"), write("b.pkta", b"two"));
+        assert_eq!(first.bytes, second.bytes);
+        check(dir.path(), &first).unwrap();
+        check(dir.path(), &second).unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::rename(path("a.pkta"), path("c.pkta")).unwrap();
+        std::fs::rename(path("b.pkta"), path("a.pkta")).unwrap();
+        std::fs::rename(path("c.pkta"), path("b.pkta")).unwrap();
+        for entry in [&first, &second] {
+            let error = check(dir.path(), entry).unwrap_err().to_string();
+            assert!(error.contains(&entry.path) && error.contains("checksum"), "{error}");
+        }
+    }
 }
