@@ -42,12 +42,25 @@ async fn stored(store: &Store, source: SourceId, days_ago: i64, categories: &[&s
             fields,
         });
     }
-    let encoded = block::encode(&events)?;
+    // As it was filed on that day.
+    insert(store, source, first_seq, Day::of_batch(start, start), &events).await?;
+    Ok(events.iter().map(|event| event.id).collect())
+}
+
+/// Stores a batch in a block of its own.
+async fn insert(
+    store: &Store,
+    source: SourceId,
+    first_seq: u64,
+    day: Day,
+    events: &[Event],
+) -> anyhow::Result<NewBlock> {
+    let encoded = block::encode(events)?;
+    let epoch = events.first().context("no events")?.id.epoch;
     let new = NewBlock {
         tenant: Tenant::default(),
         partition: Partition::of(&Tenant::default(), &source),
-        // As it was filed on that day.
-        day: Day::of_batch(start, start),
+        day,
         min: encoded.meta.min_time,
         max: encoded.meta.max_time,
         events: encoded.meta.count,
@@ -55,7 +68,7 @@ async fn stored(store: &Store, source: SourceId, days_ago: i64, categories: &[&s
             key: BatchKey {
                 tenant: Tenant::default(),
                 source,
-                epoch: Epoch(1),
+                epoch,
                 first_seq,
             },
             count: encoded.meta.count,
@@ -67,12 +80,12 @@ async fn stored(store: &Store, source: SourceId, days_ago: i64, categories: &[&s
         token_filter: encoded.meta.token_filter,
         body: encoded.bytes,
         node: "collector-1".parse()?,
-        at: now,
+        at: store.now().await?,
     };
     let Inserted::Stored(_) = blocks::insert(store, &new).await? else {
         bail!("stored before");
     };
-    Ok(events.iter().map(|event| event.id).collect())
+    Ok(new)
 }
 
 async fn count(system: &System, query: &str) -> anyhow::Result<u64> {
@@ -169,35 +182,7 @@ async fn trickled(store: &Store, source: SourceId, blocks: u64) -> anyhow::Resul
                 fields,
             });
         }
-        let encoded = block::encode(&events)?;
-        let new = NewBlock {
-            tenant: Tenant::default(),
-            partition: Partition::of(&Tenant::default(), &source),
-            day: Day::of_batch(start, now),
-            min: encoded.meta.min_time,
-            max: encoded.meta.max_time,
-            events: encoded.meta.count,
-            batches: vec![BlockBatch {
-                key: BatchKey {
-                    tenant: Tenant::default(),
-                    source,
-                    epoch: Epoch(2),
-                    first_seq: n * 3,
-                },
-                count: encoded.meta.count,
-                hash: [2; 32],
-                link: None,
-            }],
-            ips: encoded.meta.ips,
-            minutes: encoded.meta.minutes,
-            token_filter: encoded.meta.token_filter,
-            body: encoded.bytes,
-            node: "collector-1".parse()?,
-            at: now,
-        };
-        let Inserted::Stored(_) = blocks::insert(store, &new).await? else {
-            bail!("stored before");
-        };
+        let new = insert(store, source, n * 3, Day::of_batch(start, now), &events).await?;
         stored.push(new);
     }
     Ok(stored)

@@ -77,11 +77,17 @@ pub async fn get(store: &Store, tenant: &Tenant, id: AgentId) -> Result<Option<A
 /// # Errors
 /// When the database is away or a record is not readable.
 pub async fn list(store: &Store, tenant: &Tenant, limit: u32) -> Result<Vec<Agent>, Error> {
+    let filter = doc! { "tenant": tenant.as_str() };
+    find(store, filter, "last_seen_at", limit.min(10_000)).await
+}
+
+/// What matches, the greatest `by` first.
+async fn find(store: &Store, filter: Document, by: &str, limit: u32) -> Result<Vec<Agent>, Error> {
     let documents: Vec<Document> = store
         .collection::<Document>(COLLECTION)
-        .find(doc! { "tenant": tenant.as_str() })
-        .sort(doc! { "last_seen_at": -1 })
-        .limit(i64::from(limit.min(10_000)))
+        .find(filter)
+        .sort(doc! { by: -1 })
+        .limit(i64::from(limit))
         .await?
         .try_collect()
         .await?;
@@ -102,15 +108,7 @@ pub async fn last_seen_between(
     let filter = doc! {
         "last_seen_at": { "$gt": date(after), "$lt": date(before) }, "revoked_at": { "$exists": false },
     };
-    let documents: Vec<Document> = store
-        .collection::<Document>(COLLECTION)
-        .find(filter)
-        .sort(doc! { "last_seen_at": -1 })
-        .limit(i64::from(limit.min(10_000)))
-        .await?
-        .try_collect()
-        .await?;
-    documents.iter().map(from_document).collect()
+    find(store, filter, "last_seen_at", limit.min(10_000)).await
 }
 
 /// How many endpoints of a tenant are enrolled and not revoked.
@@ -273,15 +271,7 @@ pub async fn backlogs(store: &Store, tenant: &Tenant, limit: u32) -> Result<Vec<
     let filter = doc! {
         "tenant": tenant.as_str(), "backlog.events": { "$gt": 0_i64 }, "revoked_at": { "$exists": false },
     };
-    let documents: Vec<Document> = store
-        .collection::<Document>(COLLECTION)
-        .find(filter)
-        .sort(doc! { "backlog.spool_bytes": -1 })
-        .limit(i64::from(limit.min(1000)))
-        .await?
-        .try_collect()
-        .await?;
-    documents.iter().map(from_document).collect()
+    find(store, filter, "backlog.spool_bytes", limit.min(1000)).await
 }
 
 /// Forgets the endpoint's latest stream, if it still is `stream`.

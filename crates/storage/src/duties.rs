@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use bson::{Bson, DateTime, Document, doc};
-use mongodb::options::ReturnDocument;
+use bson::{DateTime, Document, doc};
 
+use crate::fenced::{self, Claim, millis};
 use crate::{Error, Store};
 
 const COLLECTION: &str = "duties";
@@ -54,33 +54,17 @@ pub struct Held {
 /// # Errors
 /// When the database is away.
 pub async fn take(store: &Store, duty: Duty, owner: &str) -> Result<Option<Held>, Error> {
-    let free = doc! { "$or": [
-        { "$lte": ["$until", "$$NOW"] },
-        { "$eq": ["$owner", { "$literal": owner }] },
-        { "$eq": [{ "$type": "$fence" }, "missing"] },
-    ] };
-    let taken_or = |taken: Bson, kept: &str| doc! { "$cond": [free.clone(), taken, kept] };
-    let update = vec![doc! { "$set": {
-        "fence": taken_or(doc! { "$add": [{ "$ifNull": ["$fence", 0_i64] }, 1_i64] }.into(), "$fence"),
-        "until": taken_or(doc! { "$add": ["$$NOW", millis(TTL)] }.into(), "$until"),
-        "owner": taken_or(doc! { "$literal": owner }.into(), "$owner"),
-    } }];
     let renewed = Instant::now();
-    let after = store
-        .collection::<Document>(COLLECTION)
-        .find_one_and_update(doc! { "_id": duty.name() }, update)
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .await
-        .map_err(Error::from);
-    let after = match after {
-        Ok(after) => after,
-        // Another one created the record at the same moment, and with it has the duty.
-        Err(Error::Duplicate(_)) => None,
-        Err(error) => return Err(error),
+    let claim = Claim {
+        collection: COLLECTION,
+        id: duty.name().into(),
+        owner,
+        ttl: TTL,
+        until: "until",
     };
-    let mine = after.filter(|after| after.get_str("owner").ok() == Some(owner));
-    let Some(mine) = mine else { return Ok(None) };
+    let Some(mine) = fenced::take(store, claim).await? else {
+        return Ok(None);
+    };
     let fence = mine
         .get_i64("fence")
         .map_err(|_| Error::invalid("duties.fence", "a 64-bit number"))?;
@@ -155,8 +139,4 @@ impl Held {
     fn filter(&self) -> Document {
         doc! { "_id": self.duty.name(), "fence": self.fence, "owner": &self.owner }
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{DateTime, Document, doc};
 use futures_util::TryStreamExt as _;
 use model::{NodeId, PARTITIONS, Partition};
-use mongodb::options::ReturnDocument;
 
+use crate::fenced::{self, Claim, millis};
 use crate::{Error, Store};
 
 const COLLECTION: &str = "leases";
@@ -36,38 +36,15 @@ pub(crate) async fn ensure_indexes(_store: &Store) -> Result<(), Error> {
 /// # Errors
 /// When the database is away.
 pub async fn acquire(store: &Store, partition: Partition, node: &NodeId, ttl: Duration) -> Result<Option<u64>, Error> {
-    // One pipeline decides and writes on the server, so no two callers can both find the lease free. Every field is
-    // computed from the record as it was before.
-    let mine = doc! { "$eq": ["$owner", { "$literal": node.as_str() }] };
-    let ended = doc! { "$lte": ["$expires", "$$NOW"] };
-    let free = doc! { "$or": [mine, ended, { "$eq": [{ "$type": "$fence" }, "missing"] }] };
-    let taken_or = |taken: Bson, kept: &str| doc! { "$cond": [free.clone(), taken, kept] };
-    let next_fence = doc! { "$add": [{ "$ifNull": ["$fence", 0_i64] }, 1_i64] };
-    let update = vec![doc! { "$set": {
-        "fence": taken_or(next_fence.into(), "$fence"),
-        "expires": taken_or(doc! { "$add": ["$$NOW", millis(ttl)] }.into(), "$expires"),
-        "owner": taken_or(doc! { "$literal": node.as_str() }.into(), "$owner"),
-        "taken_at": taken_or("$$NOW".into(), "$taken_at"),
-    } }];
-    let after = store
-        .collection::<Document>(COLLECTION)
-        .find_one_and_update(doc! { "_id": i32::from(partition.number()) }, update)
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .await
-        .map_err(Error::from);
-    let after = match after {
-        Ok(after) => after,
-        // Another node created the record at the same moment, and with it holds the lease.
-        Err(Error::Duplicate(_)) => None,
-        Err(error) => return Err(error),
+    let claim = Claim {
+        collection: COLLECTION,
+        id: i32::from(partition.number()).into(),
+        owner: node.as_str(),
+        ttl,
+        until: "expires",
     };
-    let Some(after) = after else { return Ok(None) };
-    // Whoever asks for what is their own gets it anew, so the owner alone tells.
-    if after.get_str("owner").ok() != Some(node.as_str()) {
-        return Ok(None);
-    }
-    fence(&after).map(Some)
+    let taken = fenced::take(store, claim).await?;
+    taken.as_ref().map(fence).transpose()
 }
 
 /// Extends leases by `ttl` from now and says which of them are still held under their fence. One that has ended and
@@ -145,10 +122,6 @@ fn filter(node: &NodeId, held: &[Held]) -> Document {
         .map(|held| doc! { "_id": i32::from(held.partition.number()), "fence": held.fence.cast_signed() })
         .collect();
     doc! { "owner": node.as_str(), "$or": any }
-}
-
-fn millis(ttl: Duration) -> i64 {
-    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn fence(document: &Document) -> Result<u64, Error> {

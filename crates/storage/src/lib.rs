@@ -16,6 +16,7 @@ pub mod enrolment_tokens;
 mod error;
 pub mod exceptions;
 pub mod feeds;
+mod fenced;
 pub mod heard;
 pub mod holds;
 pub mod hunts;
