@@ -127,6 +127,15 @@ pub enum Number {
 }
 
 impl Pattern {
+    /// Its length in bytes, a wildcard counting as one.
+    pub(crate) fn bytes(&self) -> usize {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Any | Piece::One => 1,
+        };
+        self.0.iter().map(piece).sum()
+    }
+
     /// Text without wildcards.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {

@@ -181,15 +181,7 @@ fn automaton(regex: Option<Regex>, text: &str) -> Check {
 
 fn written(pattern: &Pattern, as_a_whole: bool) -> Check {
     let Some(text) = pattern.as_text() else {
-        let expression = wildcards(pattern, as_a_whole);
-        return automaton(
-            RegexBuilder::new(&expression)
-                .case_insensitive(true)
-                .size_limit(REGEX_BYTES * 4)
-                .build()
-                .ok(),
-            &expression,
-        );
+        return automaton(wildcards(pattern, as_a_whole).ok(), &pattern.to_string());
     };
     let check = if as_a_whole {
         Check::Is(text.to_lowercase())
@@ -202,8 +194,17 @@ fn written(pattern: &Pattern, as_a_whole: bool) -> Check {
     }
 }
 
+/// Compiles a pattern with wildcards, bounded in size as regular expressions are.
+pub(crate) fn wildcards(pattern: &Pattern, as_a_whole: bool) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&expression(pattern, as_a_whole))
+        .case_insensitive(true)
+        .size_limit(REGEX_BYTES)
+        .dfa_size_limit(REGEX_BYTES)
+        .build()
+}
+
 /// The regular expression of a pattern with wildcards.
-fn wildcards(pattern: &Pattern, as_a_whole: bool) -> String {
+fn expression(pattern: &Pattern, as_a_whole: bool) -> String {
     const OUTSIDE: &str = r"[^\p{Alphabetic}\p{N}]";
     let is_word = |char: Option<char>| char.is_some_and(char::is_alphanumeric);
     let mut expression = "(?s)".to_owned();

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use model::ecs;
 
 use crate::ast::{Bound, Check, Expr, Field, Literal, Number, Pattern, Piece, Query, Range, Test, all, any};
-use crate::compile::regex;
+use crate::compile::{regex, wildcards};
 use crate::error::QueryError;
 use crate::moment::Moment;
 use crate::reader::{Reader, Word, ends_word};
@@ -17,7 +17,7 @@ pub const MAX_BYTES: usize = 8192;
 pub const MAX_TESTS: usize = 128;
 /// Deepest nesting of parentheses and negations.
 pub const MAX_DEPTH: usize = 32;
-/// Longest regular expression, in bytes.
+/// Longest regular expression, and longest pattern with wildcards, in bytes.
 pub const MAX_REGEX_BYTES: usize = 512;
 /// Most regular expressions, and patterns with wildcards, in a query.
 const MAX_AUTOMATA: usize = 16;
@@ -253,10 +253,7 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self, context: Context<'_>) -> Result<Expr, QueryError> {
-        self.tests += 1;
-        if self.tests > MAX_TESTS {
-            return Err(self.reader.expected(format!("at most {MAX_TESTS} words and values")));
-        }
+        self.one_more_test()?;
         let start = self.reader.at();
         let is_free = *context.field == Field::Any;
         let mut operator = context.operator;
@@ -320,7 +317,27 @@ impl<'a> Parser<'a> {
                 return Ok(test(field, Check::Network(network)));
             }
         }
+        // A field may hold a time in any of its forms, and may hold this text.
+        let moment = match field {
+            Field::Named(name) => (operator == Operator::Has && name != ecs::EVENT_ID).then(|| Moment::parse(raw)),
+            Field::Like(_) => (operator == Operator::Has).then(|| Moment::parse(raw)),
+            Field::Any => None,
+        };
+        if let Some(Some(moment @ Moment::At { .. })) = moment {
+            self.one_more_test()?;
+            let time = Check::Range(compared(Operator::Is, Literal::Moment(moment)));
+            let text = self.pattern(field, operator, start, pattern)?;
+            return Ok(any(vec![test(field, time), text]));
+        }
         self.pattern(field, operator, start, pattern)
+    }
+
+    fn one_more_test(&mut self) -> Result<(), QueryError> {
+        self.tests += 1;
+        if self.tests > MAX_TESTS {
+            return Err(self.reader.expected(format!("at most {MAX_TESTS} words and values")));
+        }
+        Ok(())
     }
 
     /// `address/bits`, if it is one.
@@ -355,6 +372,17 @@ impl<'a> Parser<'a> {
         }
         if pattern.as_text().is_none() {
             self.one_more_automaton(start)?;
+            if pattern.bytes() > MAX_REGEX_BYTES {
+                return Err(self
+                    .reader
+                    .expected_at(start, format!("a pattern of at most {MAX_REGEX_BYTES} bytes")));
+            }
+            if wildcards(&pattern, operator == Operator::Is).is_err() {
+                return Err(self.reader.expected_at(
+                    start,
+                    "a pattern smaller than this one when its wildcards are written out",
+                ));
+            }
         }
         let check = if operator == Operator::Is {
             Check::Is(pattern)

@@ -210,13 +210,12 @@ fn needle_hits(needle: &Needle, texts: &block::Texts, hits: &mut [bool]) {
         let index = texts.index_at(at);
         let (start, end) = texts.place(index);
         let text = lower.get(start..end).unwrap_or_default();
-        if at + needle.text().len() <= end && needle.has_edges(text, at - start) {
-            if let Some(hit) = hits.get_mut(index) {
-                *hit = true;
-            }
-            from = end.max(at + 1);
-        } else {
-            from = at + 1;
+        // What reaches into the next text, and all behind it, is in neither.
+        if at + needle.text().len() <= end
+            && let Some(hit) = hits.get_mut(index)
+        {
+            *hit = needle.is_in_from(text, at - start);
         }
+        from = end.max(at + 1);
     }
 }

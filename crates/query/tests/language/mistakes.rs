@@ -52,10 +52,40 @@ fn limits_are_named() {
     let negated = format!("{}a", "NOT ".repeat(MAX_DEPTH + 1));
     let wild = "a* ".repeat(17);
     let regex = format!("/{}/", "a".repeat(600));
-    for text in [long, many, deep, negated, wild, regex] {
+    let pattern = format!("x {}*", "a".repeat(512));
+    let times = "a.b:2026-01-31 ".repeat(MAX_TESTS / 2 + 1);
+    for text in [long, many, deep, negated, wild, regex, pattern, times] {
         let error = Query::parse(&text).unwrap_err();
         assert!(error.to_string().contains("at most"), "{error}");
     }
     let deep = format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH));
     assert!(Query::parse(&deep).is_ok());
+}
+
+#[test]
+fn a_pattern_that_is_read_is_looked_for_and_one_that_is_not_says_where() {
+    // The largest there are: any character, letters in any case, at both edges of words.
+    for part in ["?", "ä?", "a?", "?*", "ſ", "k*"] {
+        let mut pattern = part.repeat(512 / part.len());
+        pattern.push_str("*".get(..512 - pattern.len()).unwrap_or(""));
+        for query in [
+            format!("x{pattern}"),
+            format!("message:{pattern}"),
+            format!("message={pattern}"),
+        ] {
+            match Query::parse(&query) {
+                Ok(query) => {
+                    let negated = Query::parse(&format!("NOT message:{pattern}")).unwrap();
+                    let negated = negated.compile(crate::events::now());
+                    let mut event = crate::events::sshd();
+                    event.fields.insert("message", "a".repeat(2000));
+                    let found = query.compile(crate::events::now()).matches(&event);
+                    assert!(!(found && query.to_string().starts_with("message:") && negated.matches(&event)));
+                }
+                Err(error) => assert!(error.position() <= "message:".len() + 1, "{error}"),
+            }
+        }
+    }
+    let error = Query::parse(&format!("NOT (message:{}*)", "ab".repeat(300))).unwrap_err();
+    assert_eq!(error.position(), 14, "{error}");
 }
