@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use crate::ecs;
+use crate::flatten;
 use crate::id::EventId;
 use crate::time::Timestamp;
 
@@ -160,6 +161,11 @@ impl Fields {
         self.0.push((name, value));
     }
 
+    /// The value at a position of [`Fields::iter`], to change.
+    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut Value> {
+        self.0.get_mut(index).map(|(_, value)| value)
+    }
+
     /// The value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
@@ -208,69 +214,7 @@ impl Fields {
     /// list per inner name. Names are put under `prefix` (none when empty). Returns how many members were refused
     /// because of [`MAX_FIELDS`] or [`MAX_NAME`]; a member whose name is too long counts as one, whatever is in it.
     pub fn insert_json(&mut self, prefix: &str, object: &Map<String, Json>) -> usize {
-        let mut refused = 0;
-        for (name, value) in object {
-            refused += self.flatten_member(prefix, name, value, 1);
-        }
-        refused
-    }
-
-    fn flatten_member(&mut self, path: &str, name: &str, value: &Json, depth: usize) -> usize {
-        if path.len() + name.len() >= MAX_NAME {
-            return 1;
-        }
-        let path = if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        };
-        self.flatten(path, value, depth)
-    }
-
-    fn flatten(&mut self, path: String, value: &Json, depth: usize) -> usize {
-        match value {
-            Json::Object(object) if object.is_empty() => 0,
-            Json::Object(object) if depth < MAX_DEPTH => object
-                .iter()
-                .map(|(name, inner)| self.flatten_member(&path, name, inner, depth + 1))
-                .sum(),
-            Json::Array(items) if depth < MAX_DEPTH && items.iter().any(Json::is_object) => {
-                items.iter().map(|item| self.flatten_item(&path, item, depth + 1)).sum()
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-                usize::from(!self.insert(path, scalar(value, depth)))
-            }
-        }
-    }
-
-    fn flatten_item(&mut self, path: &str, item: &Json, depth: usize) -> usize {
-        let Json::Object(object) = item else {
-            return self.append(path, scalar(item, depth));
-        };
-        let mut inner = Self::default();
-        let refused: usize = object
-            .iter()
-            .map(|(name, value)| inner.flatten_member(path, name, value, depth))
-            .sum();
-        refused
-            + inner
-                .0
-                .into_iter()
-                .map(|(name, value)| self.append(&name, value))
-                .sum::<usize>()
-    }
-
-    fn append(&mut self, name: &str, value: Value) -> usize {
-        if let Some((_, slot)) = self.0.iter_mut().find(|(existing, _)| existing == name) {
-            if let Value::List(list) = slot {
-                list.push(value);
-            } else {
-                let first = std::mem::replace(slot, Value::Null);
-                *slot = Value::List(vec![first, value]);
-            }
-            return 0;
-        }
-        usize::from(!self.insert(name.to_owned(), value))
+        flatten::add(self, prefix, object)
     }
 }
 
@@ -290,25 +234,6 @@ impl FromIterator<(FieldName, Value)> for Fields {
             fields.insert(name, value);
         }
         fields
-    }
-}
-
-fn scalar(value: &Json, depth: usize) -> Value {
-    match value {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Value::Int(whole),
-            // Beyond i64, the digits matter more than the arithmetic.
-            (None, _) if number.is_u64() => Value::Str(number.to_string()),
-            (None, Some(float)) if float.is_finite() => Value::Float(float),
-            (None, _) => Value::Str(number.to_string()),
-        },
-        Json::String(text) => Value::Str(text.clone()),
-        Json::Array(items) if depth < MAX_DEPTH => {
-            Value::List(items.iter().map(|item| scalar(item, depth + 1)).collect())
-        }
-        Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
     }
 }
 

@@ -11,6 +11,8 @@ pub mod ecs;
 pub mod event;
 pub mod exception;
 pub mod feed;
+mod flatten;
+
 pub mod id;
 pub mod indicator;
 pub mod level;
