@@ -16,8 +16,8 @@ use anyhow::{Context as _, bail};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::AsyncRead;
 
+use records::event_log::Damage;
 use source::Source;
 
 use crate::client::{Connection, Rest, problem_detail, trouble};
@@ -35,7 +35,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file; `-` reads standard input
+    /// The file, of lines or a Windows Event Log (.evtx); `-` reads lines from standard input
     file: PathBuf,
     /// Parser to use, such as sshd; detected when not given. With json, each line that is an object is an event with its
     /// members as fields
@@ -65,27 +65,24 @@ struct Totals {
     rejected: u64,
     duplicate: u64,
     cut: u64,
+    /// What could not be read of an Event Log.
+    damage: Vec<Damage>,
+    /// Records that are missing because of it.
+    missing: u64,
     first_error: Option<String>,
 }
 
 pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let rest = args.connection.target()?.rest()?;
-    let (reader, length): (Box<dyn AsyncRead + Unpin + Send>, Option<u64>) = if args.file.as_os_str() == "-" {
-        (Box::new(tokio::io::stdin()), None)
+    let (source, length) = if args.file.as_os_str() == "-" {
+        let input = Box::new(tokio::io::stdin());
+        (Source::new(input, MAX_LINE_BYTES, args.each_line), None)
     } else {
         // One file, however its path was written.
         args.file = std::fs::canonicalize(&args.file).with_context(|| format!("open {}", args.file.display()))?;
-        let file = tokio::fs::File::open(&args.file)
-            .await
-            .with_context(|| format!("open {}", args.file.display()))?;
-        let length = file
-            .metadata()
-            .await
-            .with_context(|| format!("read {}", args.file.display()))?
-            .len();
-        (Box::new(file), Some(length))
+        let (source, length) = Source::open(&args.file, MAX_LINE_BYTES, args.each_line).await?;
+        (source, Some(length))
     };
-    let source = Source::new(reader, MAX_LINE_BYTES, args.each_line);
     let progress = progress_bar(length, args.json);
     let started = Instant::now();
     let sent = send_all(&rest, &args, source, &progress).await;
@@ -98,7 +95,7 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
             totals.accepted + totals.rejected + totals.duplicate
         )));
     }
-    Ok(if totals.rejected == 0 {
+    Ok(if totals.rejected == 0 && totals.damage.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -121,6 +118,8 @@ async fn send_all(
             Ok(batch) => batch,
             Err(error) => return (totals, Some(error)),
         };
+        totals.damage.clone_from(&source.damage);
+        totals.missing = source.missing;
         if batch.is_empty() {
             return (totals, None);
         }
@@ -275,7 +274,8 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
             json!({
                 "lines": totals.lines, "bytes": totals.bytes, "accepted": totals.accepted,
                 "rejected": totals.rejected, "duplicate": totals.duplicate, "cut": totals.cut, "seconds": took.as_secs_f64(),
-                "first_error": totals.first_error,
+                "first_error": totals.first_error, "unreadable": totals.missing,
+                "damage": totals.damage.iter().map(described).collect::<Vec<_>>(),
             })
         );
         return;
@@ -301,9 +301,19 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
             totals.cut
         );
     }
+    for damage in &totals.damage {
+        println!("damaged: {}", described(damage));
+    }
+    if totals.missing > 0 {
+        println!("{} records could not be read", HumanCount(totals.missing));
+    }
     if let Some(error) = &totals.first_error {
         println!("first rejection: {error}");
     }
+}
+
+fn described(damage: &Damage) -> String {
+    format!("chunk {}: {}", damage.chunk, damage.reason)
 }
 
 #[cfg(test)]

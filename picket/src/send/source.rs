@@ -1,8 +1,10 @@
-//! The records of what is sent.
+//! The records of what is sent: lines, what stands in lines for several records, or a file of the Windows Event Log.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use records::event_log::{self, Damage, Reader};
 use records::{Record, Unpacker};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -11,44 +13,122 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Gives records one by one, holding no more of them than one read brings.
 pub(super) struct Source {
-    reader: Box<dyn AsyncRead + Unpin + Send>,
-    buffer: Vec<u8>,
-    unpacker: Unpacker,
+    kind: Kind,
     waiting: VecDeque<Record>,
     ended: bool,
     /// Bytes read so far.
     pub(super) read: u64,
+    /// What could not be read, at most [`MAX_DAMAGE`].
+    pub(super) damage: Vec<Damage>,
+    /// Records that are missing because of it, as far as that is known.
+    pub(super) missing: u64,
+}
+
+/// Most damage that is told.
+const MAX_DAMAGE: usize = 20;
+
+enum Kind {
+    Text(Text),
+    /// Taken out while a chunk is read on another thread.
+    EventLog(Option<Box<Reader>>),
+}
+
+struct Text {
+    reader: Box<dyn AsyncRead + Unpin + Send>,
+    buffer: Vec<u8>,
+    unpacker: Unpacker,
 }
 
 impl Source {
     /// Records are cut behind `max_record` bytes; with `lines_only` each line is one.
     pub(super) fn new(reader: Box<dyn AsyncRead + Unpin + Send>, max_record: usize, lines_only: bool) -> Self {
-        Self {
+        Self::of(Kind::Text(Text {
             reader,
             buffer: vec![0; READ_BYTES],
             unpacker: Unpacker::new(max_record, lines_only),
+        }))
+    }
+
+    /// A file, by its beginning; and its size in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or begins like an Event Log and is none.
+    pub(super) async fn open(path: &Path, max_record: usize, lines_only: bool) -> anyhow::Result<(Self, u64)> {
+        let open = || format!("open {}", path.display());
+        let mut file = tokio::fs::File::open(path).await.with_context(open)?;
+        let length = file.metadata().await.with_context(open)?.len();
+        let mut start = [0; event_log::MAGIC.len()];
+        let is_log = file.read_exact(&mut start).await.is_ok() && start == event_log::MAGIC;
+        tokio::io::AsyncSeekExt::rewind(&mut file).await.with_context(open)?;
+        if !is_log {
+            return Ok((Self::new(Box::new(file), max_record, lines_only), length));
+        }
+        let file = file.into_std().await;
+        let reader = tokio::task::spawn_blocking(move || Reader::open(file, max_record)).await?;
+        let reader = reader.with_context(open)?;
+        Ok((Self::of(Kind::EventLog(Some(Box::new(reader)))), length))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
             waiting: VecDeque::new(),
             ended: false,
             read: 0,
+            damage: Vec::new(),
+            missing: 0,
         }
     }
 
     /// The next record; `None` at the end.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Record>> {
-        let mut found = Vec::new();
         while self.waiting.is_empty() && !self.ended {
-            let count = self.reader.read(&mut self.buffer).await.context("read the file")?;
-            self.read += count as u64;
-            if count == 0 {
-                self.ended = true;
-                self.unpacker.finish(&mut found);
-            } else {
-                self.unpacker
-                    .feed(self.buffer.get(..count).unwrap_or_default(), &mut found);
+            match &mut self.kind {
+                Kind::Text(text) => {
+                    let mut found = Vec::new();
+                    let count = text.read(&mut found).await?;
+                    if count > 0 && self.read == 0 && text.buffer.starts_with(event_log::MAGIC) {
+                        bail!("an Event Log is read from a file, not from standard input");
+                    }
+                    self.read += count as u64;
+                    self.ended = count == 0;
+                    self.waiting.extend(found);
+                }
+                Kind::EventLog(reader) => {
+                    let Some(mut taken) = reader.take() else {
+                        bail!("the Event Log was left while it was read");
+                    };
+                    let (taken, chunk) = tokio::task::spawn_blocking(move || {
+                        let chunk = taken.next_chunk();
+                        (taken, chunk)
+                    })
+                    .await?;
+                    *reader = Some(taken);
+                    let Some(chunk) = chunk else {
+                        self.ended = true;
+                        continue;
+                    };
+                    self.read += event_log::CHUNK_BYTES;
+                    self.missing += chunk.damage.iter().filter_map(|damage| damage.records).sum::<u64>();
+                    let room = MAX_DAMAGE.saturating_sub(self.damage.len());
+                    self.damage.extend(chunk.damage.into_iter().take(room));
+                    self.waiting.extend(chunk.records);
+                }
             }
-            self.waiting.extend(found.drain(..));
         }
         Ok(self.waiting.pop_front())
+    }
+}
+
+impl Text {
+    /// Reads once; how many bytes, 0 at the end.
+    async fn read(&mut self, found: &mut Vec<Record>) -> anyhow::Result<usize> {
+        let count = self.reader.read(&mut self.buffer).await.context("read the file")?;
+        match self.buffer.get(..count) {
+            Some([]) | None => self.unpacker.finish(found),
+            Some(bytes) => self.unpacker.feed(bytes, found),
+        }
+        Ok(count)
     }
 }
 
