@@ -216,8 +216,14 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
         .find_map(|name| draft.str(name))
         .unwrap_or("")
         .to_owned();
+    // A program that is named already has written what only reads like another's line.
+    let is_told = |envelope: &syslog::Envelope<'_>| {
+        let name = |program: &str| program.rsplit('/').next().unwrap_or("").to_owned();
+        program.is_empty() || name(&program) == name(envelope.program)
+    };
     if let Some(envelope) = syslog::open(message, record.observed)
         && !envelope.program.is_empty()
+        && is_told(&envelope)
     {
         let time = draft.timestamp;
         let host = ["host.name", "source_host", "host"]

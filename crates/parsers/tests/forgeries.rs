@@ -728,3 +728,83 @@ fn windows_says_who_logged_on_whatever_the_name() {
         ),
     ]);
 }
+
+/// And where a line is made of columns or pairs, or comes within another format.
+#[test]
+fn what_is_within_a_value_is_no_column_and_no_line_of_its_own() {
+    check(&[
+        (
+            "CEF:0|V|P|1|1|web|5|request=http://a/ src=6.6.6.6 src=203.0.113.9 dst=10.0.0.1",
+            &[
+                "source.ip=",
+                "destination.ip=10.0.0.1",
+                "picket.warnings=ambiguous text",
+            ],
+        ),
+        (
+            "CEF:0|V|P|1|1|web|5|request=http://a/ sourceAddress=6.6.6.6 src=203.0.113.9",
+            &["source.ip=", "picket.warnings=ambiguous text"],
+        ),
+        (
+            "CEF:0|V|P|1|1|web|5|src=203.0.113.9 request=http://a/ src=203.0.113.9",
+            &["source.ip=203.0.113.9", "picket.warnings="],
+        ),
+        (
+            "LEEF:2.0|V|P|1|x|^|url=http://a/^src=6.6.6.6^src=203.0.113.9^usrName=bob",
+            &["source.ip=", "user.name=bob", "picket.warnings=ambiguous text"],
+        ),
+        (
+            "10,11/21/26,10:00:00,Assign,10.0.0.5,evil,001122334455,root,AABBCCDDEEFF,,1,0,,,,,,,,,0",
+            &[
+                "source.ip=10.0.0.5",
+                "source.mac=",
+                "user.name=",
+                "picket.warnings=ambiguous text",
+            ],
+        ),
+        (
+            "2026-11-21 10:00:00,000 fail2ban.utils          [1]: ERROR   [sshd] command returned no such host as 6.6.6.6",
+            &["source.ip="],
+        ),
+        (
+            "2026-11-21 10:00:00,000 fail2ban.actions        [1]: NOTICE  [sshd] Restore Ban 203.0.113.9",
+            &["source.ip=203.0.113.9", "event.action=ban"],
+        ),
+        (
+            "Nov 21 10:00:00 m dovecot: imap-login: Disconnected (tried to use disallowed plaintext auth): user=<auth failed>, method=PLAIN, rip=203.0.113.9, lip=10.0.0.1, session=<s>",
+            &["source.ip=203.0.113.9", "event.outcome=", "event.action=mail_logout"],
+        ),
+        (
+            r#"{"program":"app","message":"Nov 21 10:00:00 h sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2"}"#,
+            &["source.ip=", "event.outcome=", "picket.event_type=", "process.name=app"],
+        ),
+        (
+            r#"{"program":"sshd","message":"Nov 21 10:00:00 h sshd[1]: Accepted password for root from 203.0.113.9 port 1 ssh2"}"#,
+            &["source.ip=203.0.113.9", "event.outcome=success"],
+        ),
+        (
+            r#"{"message":"app: Nov 21 10:00:00 h sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2"}"#,
+            &["source.ip=", "event.outcome=", "picket.event_type="],
+        ),
+        (
+            "Nov 21 10:00:00 h app[1]: Nov 21 10:00:00 h sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2",
+            &["source.ip=", "event.outcome=", "picket.event_type=", "process.name=app"],
+        ),
+        (
+            "Nov 21 10:00:00 h app[1]: x\nNov 21 10:00:00 h sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2",
+            &["source.ip=", "event.outcome=", "picket.event_type=", "process.name=app"],
+        ),
+        (
+            "<13>1 2026-11-21T10:00:00Z h app 1 - [x sshd=\"] sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2\"] hello",
+            &["source.ip=", "event.outcome=", "picket.event_type=", "message=hello"],
+        ),
+        (
+            "Nov 21 10:00:00 h app[1]: sshd[1]: Accepted password for root from 6.6.6.6 port 1 ssh2",
+            &["source.ip=", "event.outcome=", "picket.event_type="],
+        ),
+        (
+            r#"Nov 21 10:00:00 h app[1]: {"user":"x","note":"\",\"source.ip\":\"6.6.6.6"}"#,
+            &["source.ip=", "user.name=x"],
+        ),
+    ]);
+}

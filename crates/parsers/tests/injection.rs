@@ -74,7 +74,7 @@ const LINES: &[(&str, &[&str])] = &[
     ),
     (
         "CEF:0|V|P|1|1|login failed|5|src=203.0.113.9 duser=bob src=6.6.6.6",
-        &["source.ip=203.0.113.9", "picket.warnings=ambiguous text"],
+        &["source.ip=", "user.name=bob", "picket.warnings=ambiguous text"],
     ),
     (
         "CEF:0|V|P|1|1|n|5|src=203.0.113.9 msg=a dst\\=6.6.6.6 b",

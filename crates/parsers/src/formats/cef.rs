@@ -1,7 +1,7 @@
 //! ArcSight's Common Event Format and QRadar's Log Event Extended Format.
 //!
-//! Values are not quoted, so one that holds ` src=` reads as another field. The first value of a name stands, and an event
-//! in which a name has two values says that it is ambiguous.
+//! Values are not quoted, so one that holds ` src=` reads as another field. A name with two values has none, and the event
+//! says that it is ambiguous.
 
 use model::{Value, ecs};
 
@@ -278,20 +278,43 @@ fn target(key: &str) -> Option<&'static str> {
     })
 }
 
+/// Names that mean one thing.
+const SAME: [&[&str]; 4] = [
+    &["src", "sourceAddress"],
+    &["spt", "sourcePort", "srcPort"],
+    &["dst", "destinationAddress"],
+    &["dpt", "destinationPort", "dstPort"],
+];
+
+/// The pairs of which there is one value; also whether there were others.
+fn certain(pairs: Vec<(&str, String)>) -> (Vec<(&str, String)>, bool) {
+    let meaning = |key: &str| SAME.iter().position(|keys| keys.contains(&key));
+    let is_same = |a: &str, b: &str| a == b || meaning(a).is_some_and(|meaning_a| meaning(b) == Some(meaning_a));
+    let is_certain: Vec<bool> = pairs
+        .iter()
+        .map(|(key, value)| {
+            pairs
+                .iter()
+                .all(|(other, other_value)| other_value == value || !is_same(key, other))
+        })
+        .collect();
+    let is_ambiguous = is_certain.contains(&false);
+    let known = pairs.into_iter().zip(is_certain).filter(|(_, is_certain)| *is_certain);
+    (known.map(|(pair, _)| pair).collect(), is_ambiguous)
+}
+
 fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
+    let (pairs, is_ambiguous) = certain(pairs);
+    if is_ambiguous {
+        draft.warn(Warning::Ambiguous);
+    }
     let get = |keys: &[&str]| {
         pairs
             .iter()
             .find(|(key, value)| keys.contains(key) && !value.is_empty())
             .map_or("", |(_, value)| value.as_str())
     };
-    let mut seen: Vec<&str> = Vec::with_capacity(pairs.len());
     for (key, value) in &pairs {
-        if seen.contains(key) {
-            draft.warn(Warning::Ambiguous);
-            continue;
-        }
-        seen.push(key);
         match target(key) {
             Some("network.direction") => {
                 draft.set("network.direction", if value == "0" { "inbound" } else { "outbound" })

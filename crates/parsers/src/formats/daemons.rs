@@ -114,7 +114,12 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
         "Ignore" => ("ignore", "info"),
         _ => ("", "info"),
     };
-    let address = words.find(|word| is_ip(word)).unwrap_or("");
+    // `Restore Ban A`, `A already banned`; further on stand other programs' words.
+    let address = if is_ip(verb) {
+        verb
+    } else {
+        words.take(2).find(|word| is_ip(word)).unwrap_or("")
+    };
     if action.is_empty() && level.is_empty() {
         return false;
     }

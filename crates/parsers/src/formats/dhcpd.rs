@@ -8,6 +8,7 @@ use crate::derive::{CLIENT, SOURCE, endpoint};
 use crate::dissect::dissect;
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::record::Warning;
 
 pub(crate) const FORMAT: Format = Format {
     name: "dhcpd",
@@ -147,6 +148,9 @@ fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
+/// Most columns that Windows writes.
+const MICROSOFT_COLUMNS: usize = 19;
+
 /// `id,date,time,description,ip,host,mac,user,…`
 fn microsoft(text: &str) -> Option<Vec<&str>> {
     let columns: Vec<&str> = text.split(',').take(24).collect();
@@ -165,8 +169,17 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
         None => input.text,
     };
     let Some(columns) = microsoft(text) else { return false };
-    let [id, date, time, description, address, host, mac, rest @ ..] = columns.as_slice() else {
+    let [id, date, time, description, address, named @ ..] = columns.as_slice() else {
         return false;
+    };
+    // A client names itself, and a comma in its name moves all that follows.
+    let (host, mac, rest) = match named {
+        _ if columns.len() > MICROSOFT_COLUMNS => {
+            draft.warn(Warning::Ambiguous);
+            ("", "", named.get(..0).unwrap_or_default())
+        }
+        [host, mac, rest @ ..] => (*host, *mac, rest),
+        _ => return false,
     };
     let padded: Vec<String> = date.split('/').map(|part| format!("{part:0>2}")).collect();
     let clock: Vec<String> = time.split(':').map(|part| format!("{part:0>2}")).collect();
@@ -213,7 +226,7 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'-'))
     {
-        draft.set("source.mac", *mac);
+        draft.set("source.mac", mac);
     }
     if let Some(user) = rest.first().filter(|_| rest.len() > 3) {
         draft.user(user);

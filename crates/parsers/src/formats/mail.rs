@@ -229,7 +229,9 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
         _ => (input.program, text),
     };
     let success = rest.starts_with("Login: ");
-    let failed = rest.contains("auth failed") || rest.contains("Aborted login");
+    // What Dovecot says comes before the name, which may say anything.
+    let words = rest.split_once("user=<").map_or(rest, |(words, _)| words);
+    let failed = words.contains("auth failed") || words.contains("Aborted login");
     let logout = rest.starts_with("Disconnected") || rest.starts_with("Logged out");
     if let Some((_, fields)) = rest.split_once("user=<")
         && (success || failed || logout)
