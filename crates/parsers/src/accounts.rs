@@ -38,6 +38,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         || removed(draft, message)
         || changed(draft, message)
         || password(draft, message)
+        || failed(draft, message)
 }
 
 fn iam(draft: &mut Draft, kind: &[&str], action: &'static str, unified: &str, severity: i64) {
@@ -50,6 +51,40 @@ fn target(draft: &mut Draft, account: &str, actor: &str) {
     draft.set_text(ecs::USER_TARGET_NAME, account);
     draft.user(if actor.is_empty() { account } else { actor });
     draft.add_to_list(ecs::RELATED_USER, account);
+}
+
+/// `failed adding user 'USER', data deleted`, `failed adding group 'GROUP', ..`, `failed to change user 'USER' ..`
+fn failed(draft: &mut Draft, message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("failed ") else {
+        return false;
+    };
+    let is_group = rest.starts_with("adding group ") || rest.starts_with("deleting group ");
+    let is_known = [
+        "adding user ",
+        "deleting user ",
+        "changing user ",
+        "to change user ",
+        "to add user ",
+    ]
+    .iter()
+    .any(|verb| rest.starts_with(verb));
+    let Some((name, why)) = quoted(rest).filter(|_| is_group || is_known) else {
+        return false;
+    };
+    draft.classify(
+        "iam",
+        &[if is_group { "group" } else { "user" }, "error"],
+        "account_change_failed",
+    );
+    draft.outcome(false);
+    draft.unified(if is_group { "GROUP_MODIFY" } else { "ACCOUNT_MODIFY" }, 2);
+    draft.set_text(ecs::EVENT_REASON, why.trim_start_matches([',', ' ']));
+    if is_group {
+        draft.set_text(ecs::GROUP_NAME, name);
+    } else {
+        target(draft, name, "");
+    }
+    true
 }
 
 /// The text between the first pair of quotes, `'..'` or `` `..' ``, and what follows it.

@@ -182,7 +182,8 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
         });
     if let Some(format) = found {
         settle(draft, format, record);
-        if draft.str(ecs::HOST_NAME) != Some(envelope.program) {
+        // The kernel's messages name processes themselves.
+        if draft.str(ecs::HOST_NAME) != Some(envelope.program) && format.name != "kernel" {
             draft.set_text(ecs::PROCESS_NAME, name);
         }
         host_of(draft);

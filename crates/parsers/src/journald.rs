@@ -7,6 +7,7 @@ use model::{Timestamp, Value, ecs};
 use serde_json::{Map, Value as Json};
 
 use crate::draft::Draft;
+use crate::formats::{self, Input};
 use crate::program::{self, Family};
 use crate::record::Warning;
 use crate::syslog;
@@ -37,7 +38,7 @@ pub(crate) fn is(object: &Map<String, Json>) -> bool {
 }
 
 /// Reads the object and returns its message.
-pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>) -> String {
+pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>, observed: Timestamp) -> String {
     let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or("");
     let number = |name: &str| match object.get(name) {
         Some(Json::String(text)) => text.parse::<i64>().ok(),
@@ -62,7 +63,23 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>) -> String {
         syslog::severity(draft, priority);
     }
     let program = believed_program(draft, text("SYSLOG_IDENTIFIER"), text("_COMM"));
-    program::take(draft, program, &message, "journald");
+    // Only the kernel itself speaks over its own transport.
+    let of_kernel = text("_TRANSPORT") == "kernel";
+    let input = Input {
+        text: &message,
+        program: "kernel",
+        is_certain: false,
+        observed: draft.timestamp.unwrap_or(observed),
+    };
+    match of_kernel.then(|| formats::detect(draft, &input)).flatten() {
+        Some(format) => {
+            draft.set(ecs::PICKET_LOG_TYPE, format.name);
+            draft.set_default(ecs::EVENT_DATASET, format.dataset(None, ""));
+            draft.set(ecs::PROCESS_NAME, "kernel");
+            draft.set_default(ecs::HOST_OS_TYPE, "linux");
+        }
+        None => program::take(draft, program, &message, "journald"),
+    }
     if Family::of(program) == Family::Other {
         draft.set_text(ecs::PROCESS_COMMAND_LINE, text("_CMDLINE"));
     }

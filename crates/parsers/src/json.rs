@@ -37,7 +37,7 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
         return false;
     };
     if journald::is(&object) {
-        let message = journald::take(draft, &object);
+        let message = journald::take(draft, &object, record.observed);
         // journald's own record is only known in the form journalctl gives it; the program's is the message.
         draft.set(ecs::EVENT_ORIGINAL, if message.is_empty() { text } else { &message });
         return true;

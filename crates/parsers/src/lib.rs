@@ -24,6 +24,7 @@ mod mapping;
 mod network;
 mod pam;
 mod program;
+mod programs;
 mod record;
 mod scan;
 mod sshd;

@@ -3,6 +3,7 @@
 use model::ecs;
 
 use crate::draft::Draft;
+use crate::programs::{dockerd, kernel, login, polkit, systemd};
 use crate::{accounts, cron, pam, sshd, su, sudo};
 
 /// A parser that reads what one family of programs says.
@@ -13,6 +14,12 @@ pub(crate) enum Family {
     Su,
     Accounts,
     Cron,
+    Kernel,
+    Systemd,
+    Logind,
+    Login,
+    Polkit,
+    Dockerd,
     /// Any other program; its messages may still come from PAM.
     Other,
 }
@@ -25,6 +32,12 @@ impl Family {
             "sudo" | "sudo-i" | "sudo-rs" => Self::Sudo,
             "su" | "su-l" | "runuser" => Self::Su,
             "CRON" | "cron" | "CROND" | "crond" | "crontab" | "anacron" => Self::Cron,
+            "kernel" => Self::Kernel,
+            "systemd" => Self::Systemd,
+            "systemd-logind" => Self::Logind,
+            "login" => Self::Login,
+            "polkitd" | "polkit" | "pkexec" | "polkit-agent-helper-1" => Self::Polkit,
+            "dockerd" | "containerd" => Self::Dockerd,
             _ if accounts::PROGRAMS.contains(&program) => Self::Accounts,
             _ => Self::Other,
         }
@@ -38,6 +51,11 @@ impl Family {
             "su" => Some(Self::Su),
             "accounts" => Some(Self::Accounts),
             "cron" => Some(Self::Cron),
+            "kernel" => Some(Self::Kernel),
+            "systemd" => Some(Self::Systemd),
+            "login" => Some(Self::Login),
+            "polkit" => Some(Self::Polkit),
+            "dockerd" => Some(Self::Dockerd),
             "pam" => Some(Self::Other),
             _ => None,
         }
@@ -51,6 +69,11 @@ impl Family {
             Self::Su => "su",
             Self::Accounts => "accounts",
             Self::Cron => "cron",
+            Self::Kernel => "kernel",
+            Self::Systemd | Self::Logind => "systemd",
+            Self::Login => "login",
+            Self::Polkit => "polkit",
+            Self::Dockerd => "dockerd",
             Self::Other => "pam",
         }
     }
@@ -60,7 +83,16 @@ impl Family {
         match self {
             Self::Sshd => "sshd",
             Self::Sudo => "sudo",
-            Self::Su | Self::Accounts | Self::Cron | Self::Other => program,
+            Self::Su
+            | Self::Accounts
+            | Self::Cron
+            | Self::Kernel
+            | Self::Systemd
+            | Self::Logind
+            | Self::Login
+            | Self::Polkit
+            | Self::Dockerd
+            | Self::Other => program,
         }
     }
 
@@ -68,7 +100,8 @@ impl Family {
     pub(crate) fn take(self, draft: &mut Draft, message: &str) -> Option<&'static str> {
         if pam_speaks(message) {
             pam::take(draft, message);
-            return Some(if self == Self::Other { "pam" } else { self.log_type() });
+            let own = matches!(self, Self::Sshd | Self::Sudo | Self::Su | Self::Accounts | Self::Cron);
+            return Some(if own { self.log_type() } else { "pam" });
         }
         let taken = match self {
             Self::Sshd => sshd::take(draft, message),
@@ -76,6 +109,12 @@ impl Family {
             Self::Su => su::take(draft, message),
             Self::Accounts => accounts::take(draft, message),
             Self::Cron => cron::take(draft, message),
+            Self::Kernel => kernel::take(draft, message),
+            Self::Systemd => systemd::manager(draft, message),
+            Self::Logind => systemd::logind(draft, message),
+            Self::Login => login::take(draft, message),
+            Self::Polkit => polkit::take(draft, message),
+            Self::Dockerd => dockerd::take(draft, message),
             Self::Other => false,
         };
         taken.then(|| self.log_type())
@@ -84,15 +123,18 @@ impl Family {
     /// The dataset its messages belong to.
     pub(crate) fn dataset(self) -> &'static str {
         match self {
-            Self::Sshd | Self::Sudo | Self::Su | Self::Accounts => "system.auth",
-            Self::Cron | Self::Other => "system.syslog",
+            Self::Sshd | Self::Sudo | Self::Su | Self::Accounts | Self::Logind | Self::Login | Self::Polkit => {
+                "system.auth"
+            }
+            Self::Kernel => "system.kernel",
+            Self::Cron | Self::Systemd | Self::Dockerd | Self::Other => "system.syslog",
         }
     }
 }
 
-/// Whether a program's messages have a parser of their own.
+/// Whether a program's messages have a parser of their own. The kernel's may be of several formats.
 pub(crate) fn is_known(program: &str) -> bool {
-    Family::of(program) != Family::Other
+    !matches!(Family::of(program), Family::Other | Family::Kernel)
 }
 
 fn pam_speaks(message: &str) -> bool {

@@ -25,8 +25,8 @@ fn syslog_headers() {
                 "process.name=kernel",
                 "message=[ 12.3] eth0: link up",
                 "process.pid=",
-                "picket.log_type=syslog",
-                "event.dataset=system.syslog",
+                "picket.log_type=kernel",
+                "event.dataset=system.kernel",
             ],
         ),
         (

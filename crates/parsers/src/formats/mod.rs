@@ -12,6 +12,7 @@ mod dhcpd;
 mod dnsmasq;
 mod haproxy;
 mod iis;
+mod kernel;
 mod keyed;
 mod mail;
 mod mikrotik;
@@ -96,6 +97,7 @@ pub(crate) const FORMATS: &[&Format] = &[
     &daemons::OPENVPN,
     &daemons::MONGODB,
     &daemons::CLAMAV,
+    &kernel::FORMAT,
 ];
 
 impl Format {

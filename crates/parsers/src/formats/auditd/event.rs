@@ -108,8 +108,8 @@ fn own(draft: &mut Draft, records: &[Record<'_>]) {
 fn files(draft: &mut Draft, records: &[Record<'_>]) {
     let paths = || records.iter().filter(|record| record.kind == "PATH");
     let of = |wanted: &'static str| move |record: &&Record<'_>| record.value("nametype") == Some(wanted);
-    let made = paths().filter(of("CREATE")).last();
-    let removed = paths().filter(of("DELETE")).last();
+    let made = paths().rfind(of("CREATE"));
+    let removed = paths().rfind(of("DELETE"));
     let Some(path) = made.or(removed).or_else(|| paths().find(of("NORMAL"))) else {
         return;
     };
