@@ -171,7 +171,7 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     let found = wanted
         .find(|format| (format.take)(draft, &input(envelope.message)) || (format.take)(draft, &input(envelope.tail)))
         .or_else(|| {
-            if is_wanted || program::is_known(name) {
+            if is_wanted || program::is_known(name) || program::pam_speaks(envelope.message) {
                 return None;
             }
             // What stands before a program's message is a header. Where no program was found, or a mark of Cisco's was

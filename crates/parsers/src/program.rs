@@ -137,7 +137,8 @@ pub(crate) fn is_known(program: &str) -> bool {
     !matches!(Family::of(program), Family::Other | Family::Kernel)
 }
 
-fn pam_speaks(message: &str) -> bool {
+/// Whether a message is that of a PAM module in some program.
+pub(crate) fn pam_speaks(message: &str) -> bool {
     message.starts_with("pam_")
         && message
             .split_once(": ")

@@ -290,15 +290,20 @@ const SAME: [&[&str]; 4] = [
 fn certain(pairs: Vec<(&str, String)>) -> (Vec<(&str, String)>, bool) {
     let meaning = |key: &str| SAME.iter().position(|keys| keys.contains(&key));
     let is_same = |a: &str, b: &str| a == b || meaning(a).is_some_and(|meaning_a| meaning(b) == Some(meaning_a));
-    let is_certain: Vec<bool> = pairs
+    // Each is compared with the first of its name.
+    let firsts: Vec<usize> = pairs
         .iter()
-        .map(|(key, value)| {
-            pairs
-                .iter()
-                .all(|(other, other_value)| other_value == value || !is_same(key, other))
-        })
+        .map(|(key, _)| pairs.iter().position(|(other, _)| is_same(key, other)).unwrap_or(0))
         .collect();
-    let is_ambiguous = is_certain.contains(&false);
+    let value = |index: usize| pairs.get(index).map(|(_, value)| value.as_str());
+    let others: Vec<usize> = firsts
+        .iter()
+        .enumerate()
+        .filter(|(index, first)| value(*index) != value(**first))
+        .map(|(_, first)| *first)
+        .collect();
+    let is_certain: Vec<bool> = firsts.iter().map(|first| !others.contains(first)).collect();
+    let is_ambiguous = !others.is_empty();
     let known = pairs.into_iter().zip(is_certain).filter(|(_, is_certain)| *is_certain);
     (known.map(|(pair, _)| pair).collect(), is_ambiguous)
 }

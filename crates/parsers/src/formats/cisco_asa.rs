@@ -412,15 +412,27 @@ fn read(draft: &mut Draft, id: &str, message: &str) {
         )
         .filter(|parts| fits(parts));
     }
-    if let Some(parts) = parts {
-        fill(draft, &parts);
+    if let Some(parts) = &parts {
+        fill(draft, parts);
     }
+    // A number is no login yet: one that succeeded must read whole, and one that failed begin as it does, so that a
+    // name which spoils the rest hides nothing.
+    let begins = || {
+        let mut shapes = SHAPES.iter().filter(|(shape, _)| *shape == id);
+        shapes.any(|(_, shape)| shape.split('{').next().is_some_and(|words| message.starts_with(words)))
+    };
     match id {
-        "109005" | "113004" | "113012" | "605005" | "611101" | "113039" => login(draft, true),
-        "109006" | "113005" | "113015" | "605004" | "611102" | "716039" => login(draft, false),
-        "733100" | "733101" => draft.unified("PORT_SCAN", 4),
+        "109005" | "113004" | "113012" | "605005" | "611101" | "113039" if parts.is_some() => login(draft, true),
+        "109006" | "113005" | "113015" | "605004" | "611102" | "716039" if begins() => login(draft, false),
+        "733100" | "733101"
+            if ["Host ", "Subnet ", "Object ", "["]
+                .iter()
+                .any(|words| message.starts_with(words)) =>
+        {
+            draft.unified("PORT_SCAN", 4);
+        }
         "400013" | "106017" | "106016" => {}
-        "304001" => verdict(draft, true),
+        "304001" if parts.is_some() => verdict(draft, true),
         "111004" if message.ends_with("OK") => verdict(draft, true),
         _ => {}
     }

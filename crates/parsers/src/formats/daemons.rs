@@ -188,6 +188,10 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((head, rest)) = input.text.split_once("Client \"") else {
         return false;
     };
+    let begin = take_written(head).map_or(head, |(_, rest)| rest.trim_start());
+    if !(begin.starts_with('[') || begin.starts_with("CONNECT")) {
+        return false;
+    }
     let Some((address, rest)) = rest.split_once('"') else {
         return false;
     };

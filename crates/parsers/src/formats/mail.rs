@@ -231,10 +231,13 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
     let success = rest.starts_with("Login: ");
     // What Dovecot says comes before the name, which may say anything.
     let words = rest.split_once("user=<").map_or(rest, |(words, _)| words);
-    let failed = words.contains("auth failed") || words.contains("Aborted login");
+    let ends = ["Disconnected", "Aborted login", "Login aborted"];
+    let failed = ends.iter().any(|end| words.starts_with(end))
+        && (words.contains("auth failed") || words.contains("Aborted login"));
     let logout = rest.starts_with("Disconnected") || rest.starts_with("Logged out");
     if let Some((_, fields)) = rest.split_once("user=<")
         && (success || failed || logout)
+        && !service.starts_with("auth")
     {
         // The name is the client's; `>, method=` and `>, rip=` are Dovecot's, and the last of them the real one.
         let end = fields.rfind(">, method=").or_else(|| fields.rfind(">, rip="));

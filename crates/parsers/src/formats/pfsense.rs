@@ -19,8 +19,13 @@ pub(crate) const FORMAT: Format = Format {
 
 fn looks(text: &str) -> bool {
     let mut parts = text.splitn(10, ',');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    // Rule and sub-rule are numbers, or nothing.
+    if !(is_number(parts.next()) && is_number(parts.next())) {
+        return false;
+    }
     matches!(
-        parts.nth(6),
+        parts.nth(4),
         Some("block" | "pass" | "reject" | "match" | "rdr" | "nat")
     ) && matches!(parts.next(), Some("in" | "out"))
 }
