@@ -37,6 +37,8 @@ pub struct Config {
     pub retention: Retention,
     /// Whether and how small blocks are merged.
     pub compaction: Compaction,
+    /// What is added to events.
+    pub enrich: Enrich,
 }
 
 /// `[grpc]`
@@ -129,6 +131,28 @@ pub struct Compaction {
     pub events_per_second: u32,
 }
 
+/// `[enrich]`: what is added to events before they are stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrich {
+    /// Files in the MaxMind DB format with places or autonomous systems of addresses; the first that knows a field wins.
+    pub databases: Vec<PathBuf>,
+    /// Whether events say of their addresses whether they are public.
+    pub address_scope: bool,
+    /// Seconds between two looks whether a database was replaced: 1 to 86,400.
+    pub reload_secs: u64,
+}
+
+impl Default for Enrich {
+    fn default() -> Self {
+        Self {
+            databases: Vec::new(),
+            address_scope: true,
+            reload_secs: 60,
+        }
+    }
+}
+
 impl Default for Compaction {
     fn default() -> Self {
         Self {
@@ -200,6 +224,7 @@ impl Default for Config {
             syslog: Syslog::default(),
             retention: Retention::default(),
             compaction: Compaction::default(),
+            enrich: Enrich::default(),
         }
     }
 }
@@ -328,6 +353,11 @@ impl ServiceConfig for Config {
         within("syslog.memory_bytes", syslog.memory_bytes, 1 << 20, 1 << 40)?;
         within("syslog.max_connections", syslog.max_connections, 1, 100_000)?;
         within("syslog.idle_secs", syslog.idle_secs, 1, 86_400)?;
+        within("enrich.reload_secs", self.enrich.reload_secs, 1, 86_400)?;
+        if self.enrich.databases.len() > 16 {
+            let count = self.enrich.databases.len();
+            return Err(ConfigError::value("enrich.databases", "at most 16 files", count));
+        }
         let compaction = &self.compaction;
         within("compaction.settle_secs", compaction.settle_secs, 1, 86_400)?;
         within("compaction.check_secs", compaction.check_secs, 1, 86_400)?;

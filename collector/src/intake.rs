@@ -8,6 +8,7 @@ use storage::heard::Origin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batch::{Records, Refusal, verify};
+use crate::enrich::Enricher;
 use crate::merge::Merger;
 use crate::normalize::{Counts, Normalized, Numbering, Sender, normalize};
 use crate::part::{Outcome, Part};
@@ -16,6 +17,7 @@ use crate::part::{Outcome, Part};
 #[derive(Clone, Debug)]
 pub(crate) struct Intake {
     merger: Merger,
+    enricher: Enricher,
     /// One permit for each batch that may be normalized at once.
     workers: Arc<Semaphore>,
 }
@@ -57,10 +59,11 @@ impl Settled {
 }
 
 impl Intake {
-    pub(crate) fn new(merger: Merger) -> Self {
+    pub(crate) fn new(merger: Merger, enricher: Enricher) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             merger,
+            enricher,
             workers: Arc::new(Semaphore::new(cores)),
         }
     }
@@ -76,7 +79,8 @@ impl Intake {
         metrics::counter!("picket_collector_batches_received_total").increment(1);
         metrics::counter!("picket_collector_batch_bytes_received_total").increment(batch.payload.len() as u64);
         let source = sender.source;
-        match self.on_a_worker(move || prepare(&sender, &batch)).await? {
+        let enricher = self.enricher.clone();
+        match self.on_a_worker(move || prepare(&sender, &batch, &enricher)).await? {
             Ok(normalized) => {
                 count_dropped(&normalized.counts);
                 let dropped = normalized
@@ -95,6 +99,11 @@ impl Intake {
                 Ok(Settled::Refused(refusal))
             }
         }
+    }
+
+    /// What is added to events that do not come in batches.
+    pub(crate) fn enricher(&self) -> &Enricher {
+        &self.enricher
     }
 
     /// Runs work that takes CPU time, as many at once as there are cores.
@@ -173,7 +182,7 @@ impl Intake {
     }
 }
 
-fn prepare(sender: &Sender, batch: &Batch) -> Result<Normalized, Refusal> {
+fn prepare(sender: &Sender, batch: &Batch, enricher: &Enricher) -> Result<Normalized, Refusal> {
     let verified = verify(batch)?;
     let records = Records::parse(&verified.plain)?;
     let numbering = Numbering {
@@ -183,7 +192,9 @@ fn prepare(sender: &Sender, batch: &Batch) -> Result<Normalized, Refusal> {
         hash: verified.hash,
         link: Some(verified.link),
     };
-    Ok(normalize(sender, &numbering, &records))
+    let mut normalized = normalize(sender, &numbering, &records);
+    enricher.batch(&mut normalized);
+    Ok(normalized)
 }
 
 /// Counts events that are gone for good.

@@ -25,6 +25,10 @@ pub(crate) struct Sender {
     pub(crate) host: String,
     /// ECS `host.os.type`, for records that tell none; may be empty.
     pub(crate) os_type: String,
+    /// ECS `host.os.full`, for records that tell none; may be empty.
+    pub(crate) os_name: String,
+    /// For endpoints: the version of their agent.
+    pub(crate) agent_version: String,
 }
 
 /// The numbering of a batch.
@@ -237,12 +241,19 @@ fn attribute(fields: &mut Fields, sender: &Sender, origin: &Origin, created: &st
         force(fields, ecs::AGENT_ID, agent.as_str());
         force(fields, ecs::AGENT_TYPE, "picket");
         force(fields, ecs::AGENT_NAME, sender.host.as_str());
+        if !sender.agent_version.is_empty() {
+            force(fields, "agent.version", sender.agent_version.as_str());
+        }
     }
     if !sender.host.is_empty() {
         fields.insert_default(ecs::HOST_NAME, sender.host.as_str());
     }
     if !sender.os_type.is_empty() {
         fields.insert_default(ecs::HOST_OS_TYPE, sender.os_type.as_str());
+    }
+    // Only of the host itself: a file may hold what others sent.
+    if !sender.os_name.is_empty() && fields.str(ecs::HOST_NAME) == Some(sender.host.as_str()) {
+        fields.insert_default("host.os.full", sender.os_name.as_str());
     }
     if origin.kind == "file" {
         force(fields, ecs::LOG_FILE_PATH, origin.name.as_str());
@@ -326,6 +337,8 @@ mod tests {
             agent_id: Some("0190a".to_owned()),
             host: "web-1".to_owned(),
             os_type: "linux".to_owned(),
+            os_name: "Debian GNU/Linux 13 (trixie)".to_owned(),
+            agent_version: "0.1.0".to_owned(),
         }
     }
 
@@ -410,6 +423,8 @@ mod tests {
         assert_eq!(fields.str(ecs::LOG_FILE_PATH), Some("/var/log/app.log"));
         assert_eq!(fields.str(ecs::EVENT_CREATED), Some("2023-11-14T22:13:20.123Z"));
         assert_eq!(fields.str(ecs::HOST_OS_TYPE), Some("linux"));
+        assert_eq!(fields.str("agent.version"), Some("0.1.0"));
+        assert_eq!(fields.str("host.os.full"), None, "of another host");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Config, Enrolment};
+use crate::enrich::Enricher;
 use crate::forward::{self, Channels, Forwarder};
 use crate::intake::Intake;
 use crate::keeping::Keeper;
@@ -53,6 +54,8 @@ pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
 pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let identity = Identity::load(&config.tls).context("load the node's certificate")?;
     let authority = open_authority(&config.enrolment)?;
+    let enricher = Enricher::open(&config.enrich)?;
+    enricher.watch(&config.enrich, &ctx);
     let listener = bootstrap::tls::bind_for(config.grpc.addr, "grpc.addr").await?;
     let addr = listener.local_addr().context("read the listening address")?;
     let syslog = syslog::bind(&config.syslog).await?;
@@ -94,7 +97,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     let linger = Duration::from_millis(config.ingest.linger_millis);
     let (merger, merging) = Merger::new(write, linger, clock.clone(), ctx.shutdown.clone());
-    let intake = Intake::new(merger);
+    let intake = Intake::new(merger, enricher);
     let ingest_limits = Arc::new(IngestLimits::new(&config.ingest));
     let enrolment_limits = Arc::new(EnrolmentLimits::new(&config.enrolment));
 

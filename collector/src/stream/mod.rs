@@ -107,6 +107,8 @@ impl IngestService for Service {
             agent_id: None,
             host: String::new(),
             os_type: String::new(),
+            os_name: String::new(),
+            agent_version: String::new(),
         };
         match self.0.intake.batch(Arc::new(sender), batch, memory).await {
             Ok(Settled::Taken { conflict: true, .. }) => Err(Status::already_exists(

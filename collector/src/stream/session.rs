@@ -218,6 +218,8 @@ impl Session {
             agent_id: Some(self.agent.to_string()),
             host: host.hostname,
             os_type: host.os_type,
+            os_name: host.os_name,
+            agent_version: host.agent_version,
         };
         Ok((Arc::new(sender), registered))
     }

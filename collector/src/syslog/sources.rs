@@ -245,10 +245,14 @@ fn forget_one(sources: &mut HashMap<IpAddr, Source>) -> bool {
 type Answers = Vec<(u32, oneshot::Receiver<Outcome>)>;
 
 async fn hand_on(tenant: &Tenant, intake: &Intake, taken: Vec<Taken>, now: Timestamp) -> Answers {
-    let tenant = tenant.clone();
+    let (tenant, enricher) = (tenant.clone(), intake.enricher().clone());
     let normalized = intake
         .on_a_worker(move || {
-            let normalize = |mut taken: Taken| (taken.memory.take(), normalize_messages(&tenant, &taken, now));
+            let normalize = |mut taken: Taken| {
+                let mut normalized = normalize_messages(&tenant, &taken, now);
+                enricher.batch(&mut normalized);
+                (taken.memory.take(), normalized)
+            };
             taken.into_iter().map(normalize).collect::<Vec<_>>()
         })
         .await;
@@ -273,6 +277,8 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normali
         agent_id: None,
         host: addr.clone(),
         os_type: String::new(),
+        os_name: String::new(),
+        agent_version: String::new(),
     };
     let numbering = Numbering {
         epoch: taken.epoch,

@@ -42,6 +42,7 @@ const TABLES: &[(&str, &str)] = tables![
     "osquery",
     "crowdsec",
     "adguard",
+    "pihole_ftl",
     "caddy",
     "traefik",
     "docker",

@@ -61,6 +61,7 @@ pub const LOG_TYPES: &[&str] = &[
     "osquery",
     "pam",
     "panos",
+    "pihole_ftl",
     "polkit",
     "postfix",
     "raw",

@@ -1,0 +1,154 @@
+//! What is known of an event's addresses beside the event: whether they are public, and where databases that the operator
+//! gave place them ([`database`]). Added once, before the event is stored, so that rules, searches and exports see it.
+//!
+//! A field the source set itself stays. Nothing here can fail an event: what cannot be looked up is left out.
+
+mod database;
+mod scope;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bootstrap::Context;
+use model::{Event, Fields, Value};
+
+use crate::config::Enrich as Settings;
+use crate::normalize::Normalized;
+use database::Database;
+
+/// The ends of a conversation whose addresses are looked up.
+const SIDES: [&str; 4] = ["source", "destination", "client", "server"];
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Enricher {
+    /// Whether `SIDE.ip_scope` is set.
+    scope: bool,
+    databases: Arc<ArcSwap<Vec<Arc<Database>>>>,
+}
+
+impl Enricher {
+    /// Reads the databases.
+    ///
+    /// # Errors
+    /// When one cannot be read or is none.
+    pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let databases = settings
+            .databases
+            .iter()
+            .map(|path| Database::open(path).map(Arc::new))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self {
+            scope: settings.address_scope,
+            databases: Arc::new(ArcSwap::from_pointee(databases)),
+        })
+    }
+
+    /// Reads databases again whose files were replaced, until the node stops. One that cannot be read stays as it was.
+    pub(crate) fn watch(&self, settings: &Settings, ctx: &Context) {
+        if settings.databases.is_empty() {
+            return;
+        }
+        let (databases, paths) = (Arc::clone(&self.databases), settings.databases.clone());
+        let (every, stop) = (Duration::from_secs(settings.reload_secs), ctx.shutdown.clone());
+        ctx.tasks.spawn("enrich", async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = stop.cancelled() => return Ok(()),
+                }
+                let known = databases.load_full();
+                let paths = paths.clone();
+                let fresh = tokio::task::spawn_blocking(move || again(&paths, &known)).await?;
+                if let Some(fresh) = fresh {
+                    databases.store(Arc::new(fresh));
+                }
+            }
+        });
+    }
+
+    /// Adds what is known to all events of a batch.
+    pub(crate) fn batch(&self, normalized: &mut Normalized) {
+        let databases = self.databases.load();
+        if !self.scope && databases.is_empty() {
+            return;
+        }
+        for part in &mut normalized.parts {
+            for event in &mut part.events {
+                let before = block::weight(event);
+                if self.event(event, &databases) {
+                    part.weight = part.weight.saturating_sub(before) + block::weight(event);
+                }
+            }
+        }
+    }
+
+    /// Whether anything was added.
+    fn event(&self, event: &mut Event, databases: &[Arc<Database>]) -> bool {
+        let mut changed = false;
+        for side in SIDES {
+            let Some(ip) = address(&event.fields, side) else {
+                continue;
+            };
+            let scope = scope::of(ip);
+            if self.scope {
+                changed |= add(&mut event.fields, format!("{side}.ip_scope"), Value::from(scope.name()));
+            }
+            if scope == scope::Scope::Public {
+                for database in databases {
+                    for (name, value) in database.look_up(ip) {
+                        changed |= add(&mut event.fields, format!("{side}.{name}"), value);
+                    }
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// Databases anew where files changed; `None` when none did.
+fn again(paths: &[PathBuf], known: &[Arc<Database>]) -> Option<Vec<Arc<Database>>> {
+    let mut changed = false;
+    let fresh = paths
+        .iter()
+        .zip(known)
+        .map(|(path, known)| {
+            if known.is_current(path) {
+                return Arc::clone(known);
+            }
+            match Database::open(path) {
+                Ok(database) => {
+                    tracing::info!(path = %path.display(), "address database read again");
+                    changed = true;
+                    Arc::new(database)
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), error = format!("{error:#}"), "address database cannot be read, the one before is used");
+                    Arc::clone(known)
+                }
+            }
+        })
+        .collect();
+    changed.then_some(fresh)
+}
+
+/// `SIDE.ip`, when it is one address.
+fn address(fields: &Fields, side: &str) -> Option<IpAddr> {
+    let name = match side {
+        "source" => "source.ip",
+        "destination" => "destination.ip",
+        "client" => "client.ip",
+        _ => "server.ip",
+    };
+    fields.str(name)?.parse().ok()
+}
+
+fn add(fields: &mut Fields, name: String, value: Value) -> bool {
+    fields.get(&name).is_none() && fields.insert(name, value)
+}
+
+#[cfg(test)]
+mod tests;
