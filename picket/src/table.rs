@@ -165,10 +165,18 @@ impl Table {
     }
 }
 
-/// Text that somebody else chose may not steer the terminal.
+/// Text that somebody else chose may neither steer the terminal nor turn round what stands beside it.
 pub(crate) fn printable(text: &str) -> String {
+    let is_direction =
+        |c: char| matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() || is_direction(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -210,5 +218,9 @@ mod tests {
         assert_eq!(counted(1, "rule"), "1 rule");
         assert_eq!(counted(1234, "rule"), "1,234 rules");
         assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(
+            printable("a\u{202e}b\u{2069}\u{2028}é\u{64b}"),
+            "a\u{fffd}b\u{fffd}\u{fffd}é\u{64b}"
+        );
     }
 }

@@ -10,6 +10,9 @@ use crate::draft::Draft;
 use crate::record::Warning;
 use crate::syslog::take_quoted;
 
+/// Most words of a time, a level and what runs containers in front of pairs.
+const MAX_HEADINGS: usize = 6;
+
 /// Most pairs taken from one line.
 const MAX_PAIRS: usize = 256;
 
@@ -81,18 +84,15 @@ struct Pairs<'a> {
     come_first: bool,
 }
 
-/// Whether a word in front of pairs is the program's: a time, or a level.
+/// Whether a word in front of pairs is the program's: a part of a time, a level, or a container's stream.
 fn is_heading(word: &str) -> bool {
-    let inner = word.trim_matches(['[', ']', ':', '<', '>']);
-    const LEVELS: [&str; 16] = [
+    const KNOWN: [&str; 20] = [
         "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg",
-        "fatal", "panic", "inf", "wrn",
+        "fatal", "panic", "inf", "wrn", "stdout", "stderr", "f", "p",
     ];
-    LEVELS.iter().any(|level| inner.eq_ignore_ascii_case(level))
-        || !inner.is_empty()
-            && inner
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'+' | b'T' | b'Z' | b'/'))
+    let inner = word.trim_matches(['[', ']', ':', '<', '>']);
+    let is_time = |byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'.' | b'+' | b'T' | b'Z' | b'/');
+    KNOWN.iter().any(|known| inner.eq_ignore_ascii_case(known)) || !inner.is_empty() && inner.bytes().all(is_time)
 }
 
 fn split(text: &str, least: usize) -> Option<Pairs<'_>> {
@@ -136,7 +136,7 @@ fn split_all(text: &str, least: usize) -> Option<(All<'_>, bool)> {
                     return None;
                 }
                 let (word, after) = rest.split_at(rest.find([' ', ',', '\t']).unwrap_or(rest.len()));
-                come_first &= !pairs.is_empty() || words <= 3 && is_heading(word);
+                come_first &= !pairs.is_empty() || words <= MAX_HEADINGS && is_heading(word);
                 rest = after;
             }
         }

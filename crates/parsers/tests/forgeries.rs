@@ -216,6 +216,14 @@ fn devices_are_still_known_by_how_their_lines_begin() {
             &["source.ip=203.0.113.9"],
         ),
         (
+            "2026-11-21 10:00:00 [INFO] src=203.0.113.9 user=bob msg=\"hello there\"",
+            &["source.ip=203.0.113.9", "user.name=bob"],
+        ),
+        (
+            "2026-11-21T10:00:00.123Z stderr F level=info src=203.0.113.9 msg=\"hello there\"",
+            &["source.ip=203.0.113.9"],
+        ),
+        (
             "level=info time=2026-11-21T10:00:00Z src=203.0.113.9 msg=\"hello there\"",
             &["source.ip=203.0.113.9", "message=hello there"],
         ),
