@@ -53,6 +53,16 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
 /// Shippers that put the object they ship under one member.
 const SHELLS: [&str; 5] = ["json", "data", "_source", "event", "detail"];
 
+/// The objects that a shipper's shell may hold. An object with a message of its own is a program's, and what it puts under
+/// such a name may be what somebody sent it: the body of a request can be any service's event.
+fn shells(object: &Map<String, Json>) -> impl Iterator<Item = &Map<String, Json>> {
+    let is_shell = !MESSAGES
+        .iter()
+        .any(|name| object.get(*name).is_some_and(Json::is_string));
+    let names = if is_shell { SHELLS.as_slice() } else { &[] };
+    names.iter().filter_map(|name| object.get(*name)?.as_object())
+}
+
 /// Whether a log type is that of Windows events.
 fn is_windows(log_type: &str) -> bool {
     matches!(
@@ -80,7 +90,7 @@ pub(crate) fn take_xml(draft: &mut Draft, text: &str) -> bool {
 fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
     let wanted = record.log_type.filter(|log_type| *log_type != "json");
     if wanted.is_none_or(is_windows) {
-        let inner = SHELLS.iter().find_map(|name| object.get(*name)?.as_object());
+        let inner = shells(object).next();
         if windows::take(draft, object) || inner.is_some_and(|inner| windows::take(draft, inner)) {
             // An alert of another system about the event says so itself.
             if let Some(alert) = mapping::find(object) {
@@ -106,9 +116,8 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
         .and_then(Json::as_str)
         .filter(|message| message.starts_with('{'))
         .and_then(|message| serde_json::from_str::<Map<String, Json>>(message).ok());
-    let shells = SHELLS.iter().filter_map(|name| object.get(*name)?.as_object());
     let found = std::iter::once(object)
-        .chain(shells)
+        .chain(shells(object))
         .chain(&embedded)
         .find_map(|inner| mapping::find(inner).map(|mapping| (mapping, inner)));
     let named = wanted.and_then(mapping::named);

@@ -737,6 +737,25 @@ fn windows_says_who_logged_on_whatever_the_name() {
     ]);
 }
 
+/// What somebody posts to a program that logs it is no event of a service or of Windows.
+#[test]
+fn the_body_of_a_request_is_no_event_of_its_own() {
+    const TRAIL: &str = r#"{"eventVersion":"1.08","eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","awsRegion":"x","sourceIPAddress":"6.6.6.6","userIdentity":{"type":"IAMUser","userName":"root"},"responseElements":{"ConsoleLogin":"Success"},"eventTime":"2026-11-21T10:00:00Z"}"#;
+    const LOGON: &str = r#"{"EventID":4624,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Computer":"dc","TargetUserName":"root","IpAddress":"6.6.6.6"}"#;
+    for body in [TRAIL, LOGON] {
+        for name in ["data", "event", "detail", "json"] {
+            let text = format!(r#"{{"level":"info","msg":"request","{name}":{body}}}"#);
+            let parsed = line(text.as_bytes());
+            for field in ["source.ip", "event.outcome", "picket.event_type", "user.name"] {
+                assert_eq!(parsed.fields.get(field), None, "{field} of {text}");
+            }
+            let text = format!(r#"{{"@timestamp":"2026-11-21T10:00:00Z","{name}":{body}}}"#);
+            let parsed = line(text.as_bytes());
+            assert_eq!(parsed.fields.str("source.ip"), Some("6.6.6.6"), "{text}");
+        }
+    }
+}
+
 /// And where a line is made of columns or pairs, or comes within another format.
 #[test]
 fn what_is_within_a_value_is_no_column_and_no_line_of_its_own() {

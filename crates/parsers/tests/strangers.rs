@@ -281,6 +281,28 @@ const MESSAGES: &[(&str, Clean, &[&str])] = &[
         comm,
         &[""],
     ),
+    ("Nov 21 10:00:00 k kernel: [12.345678] usb 1-1: Product: {}", any, &[""]),
+    (
+        "Nov 21 10:00:00 k kernel: Out of memory: Killed process 7 ({}) total-vm:1kB, anon-rss:1kB",
+        comm,
+        &["", "failure"],
+    ),
+    (
+        "Nov 21 10:00:00 h login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR '{}', Authentication failure",
+        any,
+        &["failure"],
+    ),
+    (
+        "Nov 21 10:00:00 h polkitd[1]: Operator of unix-session:1 FAILED to authenticate to gain authorization for action a.b for unix-process:7:8 [{}] (owned by unix-user:alice)",
+        any,
+        &["failure"],
+    ),
+    ("Nov 21 10:00:00 h systemd[1]: Starting {}...", any, &["", "failure"]),
+    (
+        "Nov 21 10:00:00 h dockerd[1]: time=\"2026-11-21T10:00:00Z\" level=info msg=\"no such image {}\" container=7",
+        quoted,
+        &[""],
+    ),
     (
         "type=USER_LOGIN msg=audit(1763719200.123:7): pid=1 uid=0 auid=4294967295 ses=1 msg='op=login acct={} exe=\"/usr/sbin/sshd\" hostname=? addr=203.0.113.77 terminal=ssh res=failed'",
         hexadecimal,

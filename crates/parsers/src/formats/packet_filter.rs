@@ -82,7 +82,22 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         Some(rest) if input.program.is_empty() => rest.trim_start(),
         _ => prefix,
     };
-    let may_be_words = input.is_certain || HANDS_ON.contains(&input.program);
+    // The kernel also says what a device or a file system calls itself.
+    let is_named = [
+        "usb ",
+        "hid",
+        "input:",
+        "scsi ",
+        "sd ",
+        "Bluetooth",
+        "EXT4",
+        "XFS",
+        "BTRFS",
+        "FAT",
+    ]
+    .iter()
+    .any(|words| prefix.starts_with(words));
+    let may_be_words = input.is_certain || HANDS_ON.contains(&input.program) && !is_named;
     // One word in front of a packet may be anything that a program writes there.
     let is_bare = input.program.is_empty() || prefix.is_empty() || prefix.starts_with('[');
     if !(may_be_words || is_label(prefix) && is_bare) {
