@@ -9,6 +9,7 @@
 
 pub mod child;
 mod error;
+mod memory;
 mod provision;
 mod replica;
 mod server;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::child::{Child, Signal};
 use crate::error::StartError;
+use crate::memory;
 use crate::replica;
 
 /// How long a clean stop may take before the process is killed: a checkpoint of a full cache on a slow disk.
@@ -44,7 +45,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// For data that matters: 1 GB of cache, 1 GB of oplog, a free port, the log beside the data.
+    /// For data that matters: a quarter of the memory as cache, 1 GB of oplog, a free port, the log beside the data.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>, dbpath: impl Into<PathBuf>) -> Self {
         let dbpath = dbpath.into();
@@ -53,7 +54,7 @@ impl Options {
             log_path: dbpath.with_extension("log"),
             dbpath,
             port: 0,
-            cache_gb: 1.0,
+            cache_gb: memory::cache_gb(),
             oplog_mb: 1024,
             ready_within: Duration::from_secs(90),
             on_parent_death: Signal::SIGTERM,

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Name of the database
     #[arg(long, default_value = "picket", value_name = "NAME")]
     pub database: String,
+    /// Memory for the cache of a MongoDB that is started here [default: a quarter of what there is]
+    #[arg(long, value_name = "GB", value_parser = cache_gb)]
+    pub database_cache: Option<f64>,
     /// How many nodes of a role, such as collector=2,detector=2
     #[arg(long, default_value = "", hide_default_value = true, value_name = "ROLE=N,...")]
     pub nodes: Counts,
@@ -96,6 +99,14 @@ impl Args {
     }
 }
 
+/// A size MongoDB takes for its cache.
+fn cache_gb(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(gb) if (0.25..=10_000.0).contains(&gb) => Ok(gb),
+        _ => Err("expected gigabytes, at least 0.25".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -123,13 +134,22 @@ mod tests {
     #[test]
     fn everything_can_be_asked_for_at_once() {
         let line = "up --nodes collector=2,detector=3 --follow a.log --follow b/*.log --journald off --no-host-logs \
-                    --http-port 0 --in-process --no-agent --rules r";
+                    --http-port 0 --in-process --no-agent --rules r --database-cache 0.5";
         let args = Cli::try_parse_from(line.split_whitespace()).unwrap().args;
         assert_eq!(
             (args.nodes.collector, args.nodes.detector, args.nodes.gateway),
             (2, 3, 1)
         );
         assert_eq!(args.follow.len(), 2);
+        assert_eq!(args.database_cache, Some(0.5));
         assert!(args.in_process && args.no_agent && args.no_host_logs);
+    }
+
+    #[test]
+    fn a_cache_too_small_for_mongodb_is_refused() {
+        for size in ["0.1", "0", "-1", "NaN", "inf", "1GB"] {
+            let refused = Cli::try_parse_from(["up".to_owned(), format!("--database-cache={size}")]);
+            assert!(refused.err().unwrap().to_string().contains("at least 0.25"), "{size}");
+        }
     }
 }

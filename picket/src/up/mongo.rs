@@ -33,7 +33,7 @@ pub(super) async fn check(uri: &str) -> anyhow::Result<()> {
 }
 
 /// Finds a `mongod` and starts it. Gives its URI.
-pub(super) async fn start(place: &Dirs, board: &Board) -> anyhow::Result<(Watched, String)> {
+pub(super) async fn start(place: &Dirs, board: &Board, cache_gb: Option<f64>) -> anyhow::Result<(Watched, String)> {
     let step = Step::begin("looking for MongoDB");
     let binary = mongod::provision(place.data(), |progress| match progress {
         Progress::Downloading { bytes, total } => {
@@ -47,10 +47,13 @@ pub(super) async fn start(place: &Dirs, board: &Board) -> anyhow::Result<(Watche
     })
     .await?;
     step.set(format!("starting MongoDB {}", binary.version));
-    let options = Options {
+    let mut options = Options {
         log_path: place.log(NAME),
         ..Options::new(&binary.path, place.mongod_data())
     };
+    if let Some(gb) = cache_gb {
+        options.cache_gb = gb;
+    }
     let server = Mongod::start(options).await.context("start MongoDB")?;
     let origin = match binary.origin {
         Origin::Path => "from PATH",

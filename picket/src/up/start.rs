@@ -44,7 +44,7 @@ pub(super) async fn start(system: &mut System, settings: &Settings) -> anyhow::R
             uri.clone()
         }
         None => {
-            let (mongod, uri) = mongo::start(&system.dirs, &system.board).await?;
+            let (mongod, uri) = mongo::start(&system.dirs, &system.board, settings.args.database_cache).await?;
             system.mongod = Some(mongod);
             uri
         }
