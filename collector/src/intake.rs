@@ -192,7 +192,7 @@ fn prepare(sender: &Sender, batch: &Batch, enricher: &Enricher) -> Result<Normal
         hash: verified.hash,
         link: Some(verified.link),
     };
-    let mut normalized = normalize(sender, &numbering, &records);
+    let mut normalized = normalize(sender, &numbering, &records, Timestamp::now());
     enricher.batch(&mut normalized);
     Ok(normalized)
 }
@@ -212,6 +212,9 @@ pub(crate) fn count_dropped(counts: &Counts) {
     metrics::counter!("picket_collector_events_received_total").increment(u64::from(counts.accepted));
     if counts.warned > 0 {
         metrics::counter!("picket_collector_events_with_warnings_total").increment(u64::from(counts.warned));
+    }
+    if counts.ahead > 0 {
+        metrics::counter!("picket_collector_events_ahead_total").increment(u64::from(counts.ahead));
     }
     if counts.text_only > 0 {
         metrics::counter!("picket_collector_events_text_only_total").increment(u64::from(counts.text_only));

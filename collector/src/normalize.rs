@@ -14,6 +14,10 @@ pub(crate) const MAX_RECORD: usize = 1 << 20;
 /// kept as its text.
 pub(crate) const MAX_EVENT_WEIGHT: usize = 4 << 20;
 
+/// How much later than it came in an event may say it was. Beyond, its clock or what it claims is wrong, and it would stand
+/// before all others in every search.
+const MAX_AHEAD_MICROS: i64 = 2 * 86_400_000_000;
+
 /// Who sent the records. What is said here wins over what a record claims.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
@@ -69,6 +73,8 @@ pub(crate) struct Counts {
     pub(crate) text_only: u32,
     /// Kept, with something about them that was not as it should be.
     pub(crate) warned: u32,
+    /// Kept under the time they came in, as they claimed one that is far ahead.
+    pub(crate) ahead: u32,
 }
 
 impl Counts {
@@ -82,8 +88,14 @@ impl Counts {
     }
 }
 
-/// Turns the records of a batch into parts. A record that cannot be taken costs one event and is counted.
-pub(crate) fn normalize(sender: &Sender, numbering: &Numbering, records: &Records<'_>) -> Normalized {
+/// Turns the records of a batch, which came in at `received`, into parts. A record that cannot be taken costs one event and
+/// is counted.
+pub(crate) fn normalize(
+    sender: &Sender,
+    numbering: &Numbering,
+    records: &Records<'_>,
+    received: Timestamp,
+) -> Normalized {
     let mut result = Normalized::default();
     let mut created = CreatedText::default();
     let mut open = OpenPart::default();
@@ -103,7 +115,8 @@ pub(crate) fn normalize(sender: &Sender, numbering: &Numbering, records: &Record
             epoch: numbering.epoch,
             seq,
         };
-        if let Some(event) = event(sender, id, records, record, &mut created, &mut result.counts) {
+        if let Some(mut event) = event(sender, id, records, record, &mut created, &mut result.counts) {
+            result.counts.ahead += u32::from(put_back(&mut event, record, received));
             open.weight += block::weight(&event);
             open.events.push(event);
         }
@@ -220,6 +233,26 @@ fn event(
     Some(event)
 }
 
+/// Gives an event of a time far ahead the one it was seen at, or came in at; true when it was one.
+fn put_back(event: &mut Event, record: &Record<'_>, received: Timestamp) -> bool {
+    let latest = Timestamp(received.0.saturating_add(MAX_AHEAD_MICROS));
+    if event.timestamp <= latest {
+        return false;
+    }
+    let observed = Timestamp(record.observed_at_micros);
+    let claimed = event.timestamp.to_string();
+    event.timestamp = if observed <= latest { observed } else { received };
+    event.fields.insert("unverified.@timestamp", claimed);
+    let mut warnings = match event.fields.remove(ecs::PICKET_WARNINGS) {
+        Some(Value::List(warnings)) => warnings,
+        _ => Vec::new(),
+    };
+    warnings.push(Value::from(AHEAD));
+    event.fields.insert(ecs::PICKET_WARNINGS, warnings);
+    true
+}
+
+const AHEAD: &str = "time is far ahead, it is not believed";
 const TEXT_ONLY: &str = "fields left out, they would take too much memory";
 
 /// The least an event can be.
@@ -244,6 +277,13 @@ fn attribute(fields: &mut Fields, sender: &Sender, origin: &Origin, created: &st
         if !sender.agent_version.is_empty() {
             force(fields, "agent.version", sender.agent_version.as_str());
         }
+    } else if origin.kind == "syslog" {
+        // Whoever reaches the port can write these.
+        for (name, instead) in UNVERIFIED {
+            if let Some(claimed) = fields.remove(name) {
+                fields.insert(instead, claimed);
+            }
+        }
     }
     if !sender.host.is_empty() {
         fields.insert_default(ecs::HOST_NAME, sender.host.as_str());
@@ -261,6 +301,14 @@ fn attribute(fields: &mut Fields, sender: &Sender, origin: &Origin, created: &st
     force(fields, ecs::EVENT_CREATED, created);
     force(fields, ecs::PICKET_SOURCE, origin.kind.as_str());
 }
+
+/// What only a sender with a certificate may say of itself, and where others' claims go.
+const UNVERIFIED: [(&str, &str); 4] = [
+    (ecs::AGENT_ID, "unverified.agent.id"),
+    (ecs::AGENT_NAME, "unverified.agent.name"),
+    (ecs::AGENT_TYPE, "unverified.agent.type"),
+    (ecs::LOG_FILE_PATH, "unverified.log.file.path"),
+];
 
 /// Sets a field even in an event that is full.
 fn force(fields: &mut Fields, name: &'static str, value: &str) {
@@ -330,6 +378,8 @@ pub(crate) fn reduce_to_text(part: &mut Part) {
 mod tests {
     use super::*;
 
+    const RECEIVED: Timestamp = Timestamp(1_700_000_001_000_000);
+
     fn sender() -> Sender {
         Sender {
             tenant: Tenant::default(),
@@ -387,7 +437,7 @@ mod tests {
                 record(Body::Line(b"five")),
             ],
         };
-        let normalized = normalize(&sender(), &numbering(), &records);
+        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
         let counts = normalized.counts;
         assert_eq!(
             (
@@ -416,7 +466,7 @@ mod tests {
                 br#"{"agent":{"id":"forged","name":"forged"},"host":{"name":"own"},"message":"hi"}"#,
             ))],
         };
-        let normalized = normalize(&sender(), &numbering(), &records);
+        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
         let fields = &normalized.parts[0].events[0].fields;
         assert_eq!(fields.str(ecs::AGENT_ID), Some("0190a"));
         assert_eq!(fields.str(ecs::AGENT_NAME), Some("web-1"));
@@ -428,20 +478,74 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_syslog_is_not_believed_to_be_an_agent() {
+        let syslog = Sender {
+            agent_id: None,
+            ..sender()
+        };
+        let records = Records {
+            origins: vec![Origin {
+                kind: "syslog".to_owned(),
+                name: "192.0.2.7".to_owned(),
+                log_type: String::new(),
+            }],
+            records: vec![record(Body::Line(
+                br#"{"agent":{"id":"0190a","name":"dc01"},"log":{"file":{"path":"/var/log/auth.log"}},"message":"hi"}"#,
+            ))],
+        };
+        let normalized = normalize(&syslog, &numbering(), &records, RECEIVED);
+        let fields = &normalized.parts[0].events[0].fields;
+        assert_eq!(fields.str("unverified.agent.id"), Some("0190a"));
+        assert_eq!(fields.str("unverified.agent.name"), Some("dc01"));
+        assert_eq!(fields.str("unverified.log.file.path"), Some("/var/log/auth.log"));
+        for name in [ecs::AGENT_ID, ecs::AGENT_NAME, ecs::LOG_FILE_PATH] {
+            assert_eq!(fields.get(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_time_far_ahead_is_not_believed() {
+        let times = |line: &str, observed: i64| {
+            let records = Records {
+                origins: origins(),
+                records: vec![Record {
+                    observed_at_micros: observed,
+                    ..record(Body::Line(line.as_bytes()))
+                }],
+            };
+            let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+            let event = normalized.parts[0].events[0].clone();
+            (event.timestamp, normalized.counts.ahead, event.fields)
+        };
+        let seen = 1_700_000_000_123_456;
+        let (time, ahead, fields) = times("<13>1 9999-12-31T23:59:59Z h a - - - x", seen);
+        assert_eq!((time, ahead), (Timestamp(seen), 1));
+        assert_eq!(fields.str("unverified.@timestamp"), Some("9999-12-31T23:59:59.000000Z"));
+        assert!(fields.get(ecs::PICKET_WARNINGS).unwrap().to_text().contains(AHEAD));
+        // An endpoint whose clock is years ahead.
+        assert_eq!(times("hello", 4_000_000_000_000_000).0, RECEIVED);
+        // Clocks and zones of a day or two are believed, and old logs are.
+        let (time, ahead, fields) = times("<13>1 2023-11-15T22:13:20Z h a - - - x", seen);
+        assert_eq!((time, ahead), (Timestamp(1_700_086_400_000_000), 0));
+        assert_eq!(fields.get("unverified.@timestamp"), None);
+        assert_eq!(times("<13>1 2003-11-15T22:13:20Z h a - - - x", seen).1, 0);
+    }
+
+    #[test]
     fn large_batches_are_cut_where_their_records_say() {
         let line = [b'x'; 1000];
         let records = Records {
             origins: origins(),
             records: vec![record(Body::Line(&line)); 9000],
         };
-        let normalized = normalize(&sender(), &numbering(), &records);
+        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
         let firsts: Vec<u64> = normalized.parts.iter().map(|part| part.key.first_seq - 100).collect();
         assert_eq!(firsts, [0, 2097, 4194, 6291, 8388]);
         let short = Records {
             origins: origins(),
             records: vec![record(Body::Line(b"x")); 9000],
         };
-        let firsts: Vec<u64> = normalize(&sender(), &numbering(), &short)
+        let firsts: Vec<u64> = normalize(&sender(), &numbering(), &short, RECEIVED)
             .parts
             .iter()
             .map(|part| part.key.first_seq - 100)
@@ -460,7 +564,7 @@ mod tests {
             origins: origins(),
             records: vec![record(Body::Json(json.as_bytes()))],
         };
-        let normalized = normalize(&sender(), &numbering(), &records);
+        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
         assert_eq!(normalized.parts[0].events[0].fields.str(ecs::AGENT_ID), Some("0190a"));
     }
 }

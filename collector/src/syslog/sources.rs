@@ -295,7 +295,7 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normali
         }],
         records: taken.messages.iter().map(|message| message.record(own)).collect(),
     };
-    normalize(&sender, &numbering, &records)
+    normalize(&sender, &numbering, &records, now)
 }
 
 async fn settle(answers: Answers) {
