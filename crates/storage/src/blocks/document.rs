@@ -24,6 +24,9 @@ pub(super) fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
 pub(super) fn write(block: &NewBlock, id: BlockId) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
     document.append(cstr!("_id"), id.object_id());
+    // Searches ask for these of every block, and the database looks for a field from the front.
+    document.append(cstr!("tfn"), ask::length(&block.token_filter));
+    document.append(cstr!("tf"), binary(&block.token_filter));
     document.append(cstr!("tenant"), block.tenant.as_str());
     document.append(cstr!("part"), i32::from(block.partition.number()));
     document.append(cstr!("min"), bson::DateTime::from_millis(block.min.as_millis()));
@@ -60,8 +63,6 @@ pub(super) fn write(block: &NewBlock, id: BlockId) -> RawDocumentBuf {
     document.append(cstr!("node"), block.node.as_str());
     document.append(cstr!("at"), bson::DateTime::from_millis(block.at.as_millis()));
     document.append(cstr!("pending"), true);
-    document.append(cstr!("tfn"), ask::length(&block.token_filter));
-    document.append(cstr!("tf"), binary(&block.token_filter));
     parts::write(&mut document, &block.body);
     document
 }

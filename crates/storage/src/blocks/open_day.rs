@@ -13,7 +13,7 @@ use futures_util::TryStreamExt as _;
 use mongodb::Cursor;
 use mongodb::options::ReadConcern;
 
-use super::scan::filter;
+use super::scan::{filter, in_span};
 use super::snapshot::{is_lost, patiently};
 use super::{Columns, Day, ScanQuery, document};
 use crate::{Error, Store};
@@ -31,7 +31,7 @@ const MAX_LOST: u32 = 5;
 /// A day that is being read.
 pub(super) struct OpenDay {
     pub(super) day: Day,
-    /// `max` of the next block.
+    /// `max` of the next block, or later.
     pub(super) next_max: i64,
     pub(super) next: Option<RawDocumentBuf>,
     cursor: Option<Cursor<RawDocumentBuf>>,
@@ -52,14 +52,19 @@ struct Place {
 }
 
 impl OpenDay {
-    /// The day, when it has blocks that may match.
+    /// The day, when it has blocks of the span. Which of them may match is asked when the day is due: of a day without any
+    /// the database looks at every block.
     pub(super) async fn find(store: &Store, query: &ScanQuery, day: Day) -> Result<Option<Self>, Error> {
-        let latest = super::collection(store, day)
-            .find_one(filter(query))
+        let collection = super::collection(store, day);
+        let find = collection
+            .find_one(in_span(query))
             .sort(doc! { "max": -1 })
-            .projection(doc! { "max": 1 })
-            .await?;
-        let Some(latest) = latest else { return Ok(None) };
+            .projection(doc! { "_id": 0, "max": 1 });
+        let find = match query.max_time {
+            Some(time) => find.max_time(time),
+            None => find,
+        };
+        let Some(latest) = find.await? else { return Ok(None) };
         let max = latest
             .get_datetime("max")
             .map_err(|_| Error::invalid("blocks.max", "a date"))?;

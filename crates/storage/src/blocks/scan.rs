@@ -66,8 +66,8 @@ impl std::fmt::Debug for Scanner {
     }
 }
 
-/// What the server can check.
-pub(super) fn filter(query: &ScanQuery) -> Document {
+/// What the index on times can check alone.
+pub(super) fn in_span(query: &ScanQuery) -> Document {
     // Naming the partitions, even all of them, lets the index on (tenant, part, max) give the order.
     let parts: Vec<i32> = match &query.source {
         Some(source) => vec![i32::from(Partition::of(&query.tenant, source).number())],
@@ -81,6 +81,12 @@ pub(super) fn filter(query: &ScanQuery) -> Document {
     if let Some(to) = query.to {
         filter.insert("min", doc! { "$lte": date(to) });
     }
+    filter
+}
+
+/// What the server can check.
+pub(super) fn filter(query: &ScanQuery) -> Document {
+    let mut filter = in_span(query);
     if let Some(source) = &query.source {
         filter.insert("srcs", source.to_string());
     }
