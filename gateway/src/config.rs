@@ -90,8 +90,10 @@ pub struct SearchConfig {
     pub max_seconds: u64,
     /// MiB of blocks after which it does, 1 to 1048576.
     pub max_mib: u64,
-    /// Searches and exports at once, 1 to 1000; each holds some blocks in memory. Others wait.
+    /// Searches at once, 1 to 1000; each holds some blocks in memory. Others wait.
     pub max_running: usize,
+    /// Exports at once, 1 to 1000. Others wait.
+    pub max_exports: usize,
 }
 
 impl Default for SearchConfig {
@@ -100,6 +102,7 @@ impl Default for SearchConfig {
             max_seconds: 12,
             max_mib: 8192,
             max_running: 8,
+            max_exports: 4,
         }
     }
 }
@@ -177,6 +180,7 @@ impl ServiceConfig for Config {
         within("search.max_seconds", self.search.max_seconds, 1, 3600)?;
         within("search.max_mib", self.search.max_mib, 1, 1024 * 1024)?;
         within("search.max_running", self.search.max_running, 1, 1000)?;
+        within("search.max_exports", self.search.max_exports, 1, 1000)?;
         self.log.validate()
     }
 }

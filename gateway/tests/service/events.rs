@@ -286,17 +286,48 @@ async fn what_limits_left_out_is_said_and_comes_with_the_next_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_ends_when_its_client_leaves() {
-    let gateway = support::start_with(|config| config.search.max_running = 1).await;
+async fn an_export_ends_when_its_client_leaves() {
+    let gateway = support::start_with(|config| config.search.max_exports = 1).await;
     fill_much(&gateway).await;
     let mut left = gateway.request(Method::GET, "/events/export").send().await.unwrap();
     assert!(left.chunk().await.unwrap().is_some());
     drop(left);
     // It has the only place, so this is answered only when that one ends.
+    let next = gateway.request(Method::GET, "/events/export?limit=1").send();
+    let answer = tokio::time::timeout(support::DEADLINE, next).await.unwrap().unwrap();
+    assert_eq!(answer.text().await.unwrap().lines().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_ends_when_its_client_leaves() {
+    let gateway = support::start_with(|config| config.search.max_running = 1).await;
+    fill_much(&gateway).await;
+    for _ in 0..20 {
+        let search = gateway.request(Method::GET, "/events?q=/(x+x+)+y/&count=exact").send();
+        // Most are given up while they wait or run.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(3), search).await;
+    }
     let answer = tokio::time::timeout(support::DEADLINE, gateway.get("/events?limit=1"))
         .await
         .unwrap();
     assert_eq!(answer["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_that_nobody_reads_do_not_keep_searches_waiting() {
+    let gateway = support::start_with(|config| {
+        config.search.max_running = 1;
+        config.search.max_exports = 1;
+    })
+    .await;
+    fill_much(&gateway).await;
+    let mut unread = gateway.request(Method::GET, "/events/export").send().await.unwrap();
+    assert!(unread.chunk().await.unwrap().is_some());
+    let answer = tokio::time::timeout(support::DEADLINE, gateway.get("/events?limit=1"))
+        .await
+        .unwrap();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 1);
+    drop(unread);
 }
 
 #[tokio::test(flavor = "multi_thread")]

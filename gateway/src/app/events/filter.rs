@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use block::{Block, DecodeError};
-use model::{Event, EventId, Tenant, Timestamp, ecs};
+use model::{AgentId, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
 use storage::blocks::{BlockId, Columns, Day, FoundBlock, ScanQuery};
 
@@ -16,7 +16,7 @@ const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
 pub struct EventFilter {
     /// Whose.
     pub tenant: Tenant,
-    /// `agent.id` or `agent.name` is this.
+    /// `agent.id` or `agent.name` is this; of what looks like an id, only `agent.id`.
     pub agent_id: Option<String>,
     /// Some field holds this address.
     pub ip: Option<IpAddr>,
@@ -47,6 +47,8 @@ pub(super) struct Prepared {
     pub(super) tenant: Tenant,
     pub(super) query: Arc<Compiled>,
     pub(super) plan: Plan,
+    /// The only source that has such events.
+    source: Option<SourceId>,
 }
 
 impl EventFilter {
@@ -82,7 +84,9 @@ impl EventFilter {
             })
         };
         let mut whole = self.query.clone();
-        if let Some(agent) = &self.agent_id {
+        if let Some(agent) = self.agent() {
+            whole = Query::new(is(ecs::AGENT_ID, &agent.to_string())).and(whole);
+        } else if let Some(agent) = &self.agent_id {
             let either = Expr::Or(vec![is(ecs::AGENT_ID, agent), is(ecs::AGENT_NAME, agent)]);
             whole = Query::new(either).and(whole);
         }
@@ -110,7 +114,14 @@ impl EventFilter {
             tenant: self.tenant.clone(),
             query: Arc::new(query),
             plan,
+            // The collector names an agent in what came under its certificate, and in nothing else.
+            source: self.agent().map(SourceId::agent),
         }
+    }
+
+    /// The agent, when it is meant by its id.
+    fn agent(&self) -> Option<AgentId> {
+        self.agent_id.as_deref()?.parse().ok()
     }
 }
 
@@ -123,6 +134,7 @@ impl Prepared {
             to: self.plan.span.to,
             need: self.plan.need.clone(),
             addresses: self.plan.addresses.clone(),
+            source: self.source,
             ..ScanQuery::default()
         }
     }

@@ -45,6 +45,7 @@ pub const DEFAULT_PAGE: usize = 50;
 pub struct Events {
     store: Store,
     turns: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     limits: Limits,
 }
 
@@ -75,6 +76,7 @@ impl Events {
         Self {
             store,
             turns: Arc::new(Semaphore::new(config.max_running)),
+            exports: Arc::new(Semaphore::new(config.max_exports)),
             limits: Limits {
                 time: Duration::from_secs(config.max_seconds),
                 bytes: config.max_mib.saturating_mul(1024 * 1024),
@@ -83,12 +85,8 @@ impl Events {
     }
 
     /// Searches hold a few blocks in memory, so only some run at once. Others wait.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.turns
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|error| internal("searches", &error))
+    async fn turn(&self) -> Result<Turn, ServiceError> {
+        take(&self.turns).await
     }
 
     /// How many more searches could run now.
@@ -107,24 +105,25 @@ impl Events {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, ServiceError> {
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         if let Some(cursor) = after {
             let end = Timestamp(cursor.time.0.saturating_add(1));
             filter.to = Some(filter.to.map_or(end, |to| to.min(end)));
         }
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
         for _ in 0..TRIES {
-            let (page, is_whole) = self.page_of(&prepared, after, limit).await?;
+            let (page, is_whole) = self.page_of(&turn, &prepared, after, limit).await?;
             if is_whole {
                 return Ok(page);
             }
         }
-        self.page_of(&prepared, after, limit).await.map(|(page, _)| page)
+        self.page_of(&turn, &prepared, after, limit).await.map(|(page, _)| page)
     }
 
     /// Also tells whether all blocks were still there when the events were read.
     async fn page_of(
         &self,
+        turn: &Turn,
         prepared: &Arc<Prepared>,
         after: Option<Cursor>,
         limit: usize,
@@ -132,6 +131,7 @@ impl Events {
         let of_block = prepared.clone();
         let mut pass = Pass::new(
             &self.store,
+            turn,
             prepared,
             prepared.columns(),
             Some(self.limits),
@@ -188,7 +188,7 @@ impl Events {
     /// # Errors
     /// When the database is away.
     pub async fn count(&self, filter: &EventFilter) -> Result<Count, ServiceError> {
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
         if prepared.is_time_only() {
             let query = CountQuery {
@@ -202,7 +202,8 @@ impl Events {
         }
         let of_block = prepared.clone();
         let columns = prepared.columns();
-        let mut pass = Pass::new(&self.store, &prepared, columns, Some(self.limits), move |_, block| {
+        let limits = Some(self.limits);
+        let mut pass = Pass::new(&self.store, &turn, &prepared, columns, limits, move |_, block| {
             of_block.rows(block).map(|found| found.rows.len() as u64)
         });
         let mut total = 0;
@@ -214,6 +215,15 @@ impl Events {
             partial: pass.partial(),
         })
     }
+}
+
+/// A place among those that run. Threads that look at blocks keep it too, as they go on for a while when nobody waits for
+/// the search any more.
+type Turn = Arc<OwnedSemaphorePermit>;
+
+async fn take(turns: &Arc<Semaphore>) -> Result<Turn, ServiceError> {
+    let turn = turns.clone().acquire_owned().await;
+    turn.map(Arc::new).map_err(|error| internal("searches", &error))
 }
 
 /// A number of items from a query.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
+use super::Turn;
 use super::filter::Prepared;
 use crate::problem::{from_storage, internal};
 
@@ -63,6 +64,8 @@ type Work<T> = dyn Fn(&FoundBlock, &Block<'_>) -> Result<T, DecodeError> + Send 
 struct Running<T> {
     /// No event of the block is later.
     max: Timestamp,
+    /// Whether all of it was fetched.
+    is_whole: bool,
     task: JoinHandle<Looked<T>>,
 }
 
@@ -78,6 +81,7 @@ enum Looked<T> {
 pub(super) struct Pass<T> {
     scanner: Scanner,
     store: Store,
+    turn: Turn,
     work: Arc<Work<T>>,
     running: VecDeque<Running<T>>,
     at_once: usize,
@@ -100,6 +104,7 @@ impl<T: Send + 'static> Pass<T> {
     /// are fetched at first, and once more with all when it turns out to need more.
     pub(super) fn new(
         store: &Store,
+        turn: &Turn,
         prepared: &Prepared,
         columns: Columns,
         limits: Option<Limits>,
@@ -111,6 +116,7 @@ impl<T: Send + 'static> Pass<T> {
         Self {
             scanner: Scanner::new(store, query),
             store: store.clone(),
+            turn: turn.clone(),
             work: Arc::new(work),
             running: VecDeque::new(),
             at_once: 1,
@@ -136,22 +142,28 @@ impl<T: Send + 'static> Pass<T> {
             }
             // The first block is often enough.
             self.at_once = AT_ONCE;
-            let Some(Running { task, .. }) = self.running.pop_front() else {
+            let Some(mut first) = self.running.pop_front() else {
                 return Ok(None);
             };
-            let mut looked = task.await.map_err(|error| internal("block reader", &error))?;
-            if let Looked::TooLittle(block) = looked {
+            let deadline = self.limits.map(|(deadline, _)| deadline);
+            match result(&mut first.task, deadline).await? {
+                None => {
+                    self.running.push_front(first);
+                    self.give_up();
+                    return Ok(None);
+                }
                 // Retention may have removed it meanwhile.
-                let Some(whole) = whole(&self.store, &block).await? else {
+                Some(Looked::TooLittle(block)) if !first.is_whole => {
+                    if let Some(whole) = whole(&self.store, &block).await? {
+                        let again = self.look_at(whole, true);
+                        self.running.push_front(again);
+                    }
                     continue;
-                };
-                let work = self.work.clone();
-                let task = tokio::task::spawn_blocking(move || look(whole, &*work));
-                looked = task.await.map_err(|error| internal("block reader", &error))?;
-            }
-            match looked {
-                Looked::Made(made) => return Ok(Some(made)),
-                Looked::TooLittle(_) | Looked::Unreadable => self.unreadable += 1,
+                }
+                Some(looked) => match looked {
+                    Looked::Made(made) => return Ok(Some(made)),
+                    Looked::TooLittle(_) | Looked::Unreadable => self.unreadable += 1,
+                },
             }
         }
     }
@@ -198,24 +210,66 @@ impl<T: Send + 'static> Pass<T> {
         match block.map_err(from_storage)? {
             None => self.is_over = true,
             Some(block) => {
-                let work = self.work.clone();
-                self.running.push_back(Running {
-                    max: block.max,
-                    task: tokio::task::spawn_blocking(move || look(block, &*work)),
-                });
+                let running = self.look_at(block, false);
+                self.running.push_back(running);
             }
         }
         Ok(())
     }
 
+    fn look_at(&self, block: FoundBlock, is_whole: bool) -> Running<T> {
+        let (work, turn) = (self.work.clone(), self.turn.clone());
+        Running {
+            max: block.max,
+            is_whole,
+            task: tokio::task::spawn_blocking(move || {
+                let looked = look(block, &*work);
+                drop(turn);
+                looked
+            }),
+        }
+    }
+
+    /// Fetches no more. What is being looked at is still given.
     fn stop(&mut self, reason: &'static str) {
-        self.is_over = true;
         let unread = self.scanner.unread_until();
+        self.is_over = true;
         // After the last block there is nothing to be left out.
         if unread.is_some() {
-            metrics::counter!("picket_gateway_searches_cut_total", "reason" => reason).increment(1);
-            self.stopped = Some((reason, unread));
+            self.cut(reason, unread);
         }
+    }
+
+    /// Leaves out what is being looked at, too.
+    fn give_up(&mut self) {
+        let unfetched = match self.stopped {
+            Some((_, unread)) => unread,
+            None => self.scanner.unread_until().filter(|_| !self.is_over),
+        };
+        let running = self.running.iter().map(|running| running.max).max();
+        self.is_over = true;
+        self.running.drain(..).for_each(|running| running.task.abort());
+        self.cut("time", unfetched.max(running));
+    }
+
+    fn cut(&mut self, reason: &'static str, unread: Option<Timestamp>) {
+        metrics::counter!("picket_gateway_searches_cut_total", "reason" => reason).increment(1);
+        self.stopped = Some((reason, unread));
+    }
+}
+
+/// What came of looking at a block; `None` when that takes longer than the search may.
+async fn result<T>(
+    task: &mut JoinHandle<Looked<T>>,
+    deadline: Option<Instant>,
+) -> Result<Option<Looked<T>>, ServiceError> {
+    let joined = match deadline {
+        None => Ok(task.await),
+        Some(deadline) => timeout_at(deadline, task).await,
+    };
+    match joined {
+        Err(_) => Ok(None),
+        Ok(looked) => looked.map(Some).map_err(|error| internal("block reader", &error)),
     }
 }
 

@@ -11,9 +11,9 @@ use serde::Serialize;
 use storage::blocks::{self, Columns};
 use utoipa::ToSchema;
 
-use super::Events;
 use super::filter::{EventFilter, Prepared};
 use super::pass::{Partial, Pass};
+use super::{Events, Turn};
 use crate::problem::{from_storage, invalid};
 
 /// Most intervals of a histogram.
@@ -26,8 +26,11 @@ const FEW_BUCKETS: i64 = 120;
 const LENGTHS: [i64; 14] = [
     1, 5, 15, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000,
 ];
-/// Distinct values counted at once. Beyond, the rarest are given up, and counts are no longer exact.
+/// Distinct values counted at once by all threads of a search. Beyond, the rarest are given up, and counts are no longer
+/// exact.
 const MAX_DISTINCT: usize = 400_000;
+/// The same, by the bytes of their texts.
+const MAX_TEXT: usize = 64 << 20;
 /// Longest value that is told from others, in bytes.
 const MAX_VALUE: usize = 1024;
 
@@ -80,9 +83,13 @@ pub struct Top {
     pub partial: Option<Partial>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Values {
     counts: HashMap<String, u64>,
+    /// Of the texts in `counts`.
+    bytes: usize,
+    /// How many count at once, and share what may be kept.
+    of: usize,
     pub(super) total: u64,
     pub(super) missing: u64,
     /// Every value that was given up had at most so many.
@@ -90,6 +97,18 @@ pub(super) struct Values {
 }
 
 impl Values {
+    /// One of so many that count at once.
+    pub(super) fn one_of(count: usize) -> Self {
+        Self {
+            counts: HashMap::new(),
+            bytes: 0,
+            of: count.max(1),
+            total: 0,
+            missing: 0,
+            given_up: 0,
+        }
+    }
+
     fn add(&mut self, value: &str, count: u64) {
         // Most were seen before, and then need no memory of their own.
         if let Some(sum) = self.counts.get_mut(value) {
@@ -97,10 +116,16 @@ impl Values {
             return;
         }
         self.counts.insert(value.to_owned(), count);
-        while self.counts.len() > MAX_DISTINCT {
+        self.bytes += value.len();
+        while self.counts.len() > MAX_DISTINCT / self.of || self.bytes > MAX_TEXT / self.of {
             self.given_up += 1;
             let least = self.given_up;
-            self.counts.retain(|_, count| *count > least);
+            let bytes = &mut self.bytes;
+            self.counts.retain(|value, count| {
+                let stays = *count > least;
+                *bytes -= if stays { 0 } else { value.len() };
+                stays
+            });
         }
     }
 
@@ -110,7 +135,7 @@ impl Values {
         self.missing += other.missing;
         self.given_up += other.given_up;
         if self.counts.is_empty() {
-            self.counts = other.counts;
+            (self.counts, self.bytes) = (other.counts, other.bytes);
             return;
         }
         for (value, count) in other.counts {
@@ -141,7 +166,7 @@ impl Events {
     /// # Errors
     /// When there would be too many intervals, or the database is away.
     pub async fn histogram(&self, filter: &EventFilter, micros: Option<i64>) -> Result<Histogram, ServiceError> {
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
         let span = prepared.plan.span;
         let micros = interval(span, micros)?;
@@ -151,7 +176,8 @@ impl Events {
         } else {
             let of_block = prepared.clone();
             let columns = prepared.columns();
-            let mut pass = Pass::new(&self.store, &prepared, columns, Some(self.limits), move |_, block| {
+            let limits = Some(self.limits);
+            let mut pass = Pass::new(&self.store, &turn, &prepared, columns, limits, move |_, block| {
                 let mut counts = blocks::Histogram::new();
                 for time in of_block.rows(block)?.times {
                     *counts.entry(begin(time, micros)).or_default() += 1;
@@ -180,12 +206,12 @@ impl Events {
     /// # Errors
     /// When the database is away.
     pub async fn top(&self, filter: &EventFilter, field: &str, limit: usize) -> Result<Top, ServiceError> {
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
         let (all, partial) = if prepared.is_time_only() {
-            self.tally(&prepared, field).await?
+            self.tally(&turn, &prepared, field).await?
         } else {
-            self.count_matching(&prepared, field).await?
+            self.count_matching(&turn, &prepared, field).await?
         };
         let distinct = all.counts.len() as u64;
         let mut values: Vec<Counted> = all
@@ -207,6 +233,7 @@ impl Events {
 
     async fn count_matching(
         &self,
+        turn: &Turn,
         prepared: &Arc<Prepared>,
         field: &str,
     ) -> Result<(Values, Option<Partial>), ServiceError> {
@@ -218,10 +245,11 @@ impl Events {
             }
         };
         let (of_block, field) = (prepared.clone(), field.to_owned());
-        let mut pass = Pass::new(&self.store, prepared, columns, Some(self.limits), move |_, block| {
+        let limits = Some(self.limits);
+        let mut pass = Pass::new(&self.store, turn, prepared, columns, limits, move |_, block| {
             count_values(&of_block, block, &field)
         });
-        let mut all = Values::default();
+        let mut all = Values::one_of(1);
         while let Some(some) = pass.next().await? {
             all.merge(some);
         }
@@ -288,7 +316,7 @@ pub(super) fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) 
     let found = prepared.rows(block)?;
     let mut values = Values {
         total: found.rows.len() as u64,
-        ..Values::default()
+        ..Values::one_of(1)
     };
     if found.rows.is_empty() {
         return Ok(values);
@@ -343,7 +371,7 @@ mod tests {
 
     #[test]
     fn rare_values_are_given_up_before_memory_is() {
-        let mut values = Values::default();
+        let mut values = Values::one_of(1);
         for n in 0..MAX_DISTINCT + 1000 {
             values.add("often", 3);
             values.add(&n.to_string(), 1);

@@ -1,5 +1,6 @@
 //! Counting a field's values over whole blocks: only its column is fetched, and events are not told apart.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use block::DecodeError;
@@ -10,10 +11,10 @@ use storage::blocks::{self, ColumnOfBlock, Columns, OneColumn};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::Events;
 use super::filter::Prepared;
 use super::pass::{Partial, report};
 use super::sums::{Values, count_values};
+use super::{Events, Turn};
 use crate::problem::{from_storage, internal};
 
 /// Columns that are counted in one go.
@@ -26,10 +27,22 @@ struct Counted {
     left: Vec<ColumnOfBlock>,
 }
 
+/// What all come to, while blocks that were left are added.
+struct Whole {
+    values: Values,
+    /// Blocks that cannot be read.
+    unreadable: u64,
+    /// Fetched so far.
+    bytes: u64,
+    /// The latest event of the block that is being read, or later.
+    unread: Option<Timestamp>,
+}
+
 impl Events {
     /// The field's values in all events of the span.
     pub(super) async fn tally(
         &self,
+        turn: &Turn,
         prepared: &Arc<Prepared>,
         field: &str,
     ) -> Result<(Values, Option<Partial>), ServiceError> {
@@ -39,7 +52,7 @@ impl Events {
         let found = found.await.map_err(from_storage)?.try_ready_chunks(AT_ONCE);
         let mut found = std::pin::pin!(found);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut idle: Vec<Values> = (0..threads).map(|_| Values::default()).collect();
+        let mut idle: Vec<Values> = (0..threads).map(|_| Values::one_of(threads)).collect();
         let mut running: JoinSet<Counted> = JoinSet::new();
         let mut left = Vec::new();
         let mut partial = None;
@@ -62,10 +75,15 @@ impl Events {
                         None => {
                             let counted = joined(running.join_next().await)?;
                             take(counted, &mut idle);
-                            idle.pop().unwrap_or_default()
+                            idle.pop().unwrap_or_else(|| Values::one_of(threads))
                         }
                     };
-                    running.spawn_blocking(move || count(values, columns));
+                    let turn = turn.clone();
+                    running.spawn_blocking(move || {
+                        let counted = count(values, columns);
+                        drop(turn);
+                        counted
+                    });
                     if bytes < self.limits.bytes {
                         continue;
                     }
@@ -80,34 +98,55 @@ impl Events {
         while let Some(counted) = running.join_next().await {
             take(joined(Some(counted))?, &mut idle);
         }
-        let mut all = Values::default();
-        idle.into_iter().for_each(|values| all.merge(values));
-        let unreadable = self.read_left(prepared, field, left, &mut all).await?;
-        if unreadable > 0 {
-            partial.get_or_insert(Partial::unreadable()).unreadable_blocks += unreadable;
+        let mut whole = Whole {
+            values: Values::one_of(1),
+            unreadable: 0,
+            bytes,
+            unread: None,
+        };
+        idle.into_iter().for_each(|values| whole.values.merge(values));
+        // Blocks that the span cuts, or that have the field elsewhere.
+        left.sort_unstable_by_key(|column| Reverse(column.max));
+        let read = self.read_left(turn, prepared, field, left, &mut whole);
+        let reason = match timeout_at(deadline, read).await {
+            Ok(read) => read?,
+            Err(_) => Some("time"),
+        };
+        if let Some(reason) = reason {
+            let until = partial.and_then(|partial| partial.unread_until).max(whole.unread);
+            partial = Some(cut(reason, until));
         }
-        Ok((all, partial))
+        if whole.unreadable > 0 {
+            partial.get_or_insert(Partial::unreadable()).unreadable_blocks += whole.unreadable;
+        }
+        Ok((whole.values, partial))
     }
 
-    /// Blocks that the span cuts, or that have the field elsewhere. Answers with how many cannot be read.
+    /// Answers with why not all of them were read.
     async fn read_left(
         &self,
+        turn: &Turn,
         prepared: &Arc<Prepared>,
         field: &str,
         left: Vec<ColumnOfBlock>,
-        all: &mut Values,
-    ) -> Result<u64, ServiceError> {
-        let mut unreadable = 0;
+        whole: &mut Whole,
+    ) -> Result<Option<&'static str>, ServiceError> {
         let parts = Columns::Of(vec![field.to_owned()]);
-        for ColumnOfBlock { day, id, .. } in left {
+        for ColumnOfBlock { day, id, max, .. } in left {
+            whole.unread = Some(max);
+            if whole.bytes >= self.limits.bytes {
+                return Ok(Some("bytes"));
+            }
             for columns in [&parts, &Columns::All] {
                 let found = blocks::find(&self.store, day, id, columns)
                     .await
                     .map_err(from_storage)?;
                 // Retention may have removed it meanwhile.
                 let Some(found) = found else { break };
-                let (prepared, field) = (prepared.clone(), field.to_owned());
+                whole.bytes += found.body.size() as u64;
+                let (prepared, field, turn) = (prepared.clone(), field.to_owned(), turn.clone());
                 let task = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
                     let made = found
                         .body
                         .open()
@@ -122,14 +161,15 @@ impl Events {
                     }
                 });
                 match task.await.map_err(|error| internal("block reader", &error))? {
-                    Some(Ok(values)) => all.merge(values),
-                    Some(Err(_)) => unreadable += 1,
+                    Some(Ok(values)) => whole.values.merge(values),
+                    Some(Err(_)) => whole.unreadable += 1,
                     None => continue,
                 }
                 break;
             }
         }
-        Ok(unreadable)
+        whole.unread = None;
+        Ok(None)
     }
 }
 

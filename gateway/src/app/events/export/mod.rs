@@ -5,18 +5,20 @@ mod ocsf;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use model::{Event, EventId, Timestamp};
-use proto::ServiceError;
+use proto::{ErrorCode, ServiceError};
 use storage::Store;
 use storage::blocks::{Columns, FoundBlock};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
-use super::Events;
 use super::filter::{EventFilter, Prepared};
 use super::pass::Pass;
+use super::{Events, Turn, take};
 
 pub use csv::DEFAULT_COLUMNS;
 
@@ -25,6 +27,9 @@ pub use csv::DEFAULT_COLUMNS;
 const MAX_HELD: usize = 32 << 20;
 /// Size a piece of the stream should have at least, in bytes.
 const PIECE: usize = 64 << 10;
+
+/// How long a piece waits to be taken.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How an event is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +82,6 @@ struct Export {
     /// How many lines may still be given.
     left: u64,
     is_over: bool,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl Events {
@@ -91,27 +95,67 @@ impl Events {
         format: Format,
         limit: Option<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, ServiceError>> + Send + use<>, ServiceError> {
-        let turn = self.turn().await?;
-        let export = Export::new(&self.store, filter, format, limit, turn);
-        Ok(stream::try_unfold(export, |mut export| async move {
-            Ok(export.next().await?.map(|bytes| (bytes, export)))
+        let turn = take(&self.exports).await?;
+        let export = Export::new(&self.store, filter, format, limit, &turn);
+        let (pieces, taken) = mpsc::channel(1);
+        tokio::spawn(async move {
+            tokio::select! {
+                // Its client left.
+                () = pieces.closed() => {}
+                () = hand_over(export, &pieces) => {}
+            }
+            drop(turn);
+        });
+        Ok(stream::unfold(Some(taken), |taken| async move {
+            let mut taken = taken?;
+            match taken.recv().await {
+                Some(Piece::More(bytes)) => Some((Ok(bytes), Some(taken))),
+                Some(Piece::Failed(error)) => Some((Err(error), None)),
+                Some(Piece::End) => None,
+                None => {
+                    let detail = "the export was cut off: nothing of it was taken for a minute";
+                    Some((Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail)), None))
+                }
+            }
         }))
     }
 }
 
+/// What an export's client is given.
+enum Piece {
+    More(Bytes),
+    Failed(ServiceError),
+    End,
+}
+
+/// Makes piece after piece, until the client takes none for a while: it may be a pager that somebody left open, and others
+/// wait for the place.
+async fn hand_over(mut export: Export, pieces: &mpsc::Sender<Piece>) {
+    loop {
+        let (piece, is_last) = match export.next().await {
+            Ok(Some(bytes)) => (Piece::More(bytes), false),
+            Ok(None) => (Piece::End, true),
+            Err(error) => (Piece::Failed(error), true),
+        };
+        if let Err(error) = pieces.send_timeout(piece, PATIENCE).await {
+            if matches!(error, SendTimeoutError::Timeout(_)) {
+                metrics::counter!("picket_gateway_searches_cut_total", "reason" => "stalled").increment(1);
+            }
+            return;
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
 impl Export {
-    fn new(
-        store: &Store,
-        filter: &EventFilter,
-        format: Format,
-        limit: Option<u64>,
-        turn: OwnedSemaphorePermit,
-    ) -> Self {
+    fn new(store: &Store, filter: &EventFilter, format: Format, limit: Option<u64>, turn: &Turn) -> Self {
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
         let (of_block, head) = (prepared.clone(), format.head());
         let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Self {
-            pass: Pass::new(store, &prepared, Columns::All, None, move |found, block| {
+            pass: Pass::new(store, turn, &prepared, Columns::All, None, move |found, block| {
                 lines(&of_block, found, block, &format, most)
             }),
             held: BTreeMap::new(),
@@ -119,7 +163,6 @@ impl Export {
             head: Some(head),
             left: limit.unwrap_or(u64::MAX),
             is_over: false,
-            _turn: turn,
         }
     }
 
