@@ -193,6 +193,11 @@ impl Fields {
         self.0.get(index).map(|(name, value)| (name.as_ref(), value))
     }
 
+    /// The value at a position of [`Fields::iter`], to be changed.
+    pub fn value_mut(&mut self, index: usize) -> Option<&mut Value> {
+        self.0.get_mut(index).map(|(_, value)| value)
+    }
+
     /// In the order they were set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))

@@ -99,24 +99,30 @@ pub(crate) fn derive(draft: &mut Draft) {
 }
 
 fn resolve(draft: &mut Draft, side: Side) {
-    if let Some(ip) = draft.str(side.ip).map(str::to_owned) {
-        if is_ip(&ip) {
-            draft.set_default(side.address, ip);
-        } else {
-            // A name where an address belongs; kept as the name it is.
-            draft.take(side.ip);
+    if let Some(ip) = draft.str(side.ip) {
+        let fits = is_ip(ip);
+        if !fits || draft.get(side.address).is_none() {
+            let ip = ip.to_owned();
+            if !fits {
+                // A name where an address belongs; kept as the name it is.
+                draft.take(side.ip);
+            }
             draft.set_default(side.address, ip);
         }
-    }
-    if draft.get(side.ip).is_none()
-        && let Some(address) = draft.str(side.address).map(str::to_owned)
-    {
-        if is_ip(&address) {
-            draft.set(side.ip, address);
-        } else if draft.get(side.domain).is_none() && is_host_name(&address) {
-            draft.set(side.domain, address);
+        if fits {
+            return;
         }
     }
+    let Some(address) = draft.str(side.address) else { return };
+    let name = if is_ip(address) {
+        side.ip
+    } else if draft.get(side.domain).is_none() && is_host_name(address) {
+        side.domain
+    } else {
+        return;
+    };
+    let address = address.to_owned();
+    draft.set(name, address);
 }
 
 fn sum(draft: &mut Draft, one: &'static str, other: &'static str, total: &'static str) {
@@ -200,19 +206,14 @@ fn relate(draft: &mut Draft) {
         ("related.hosts", RELATED_HOSTS),
         ("related.hash", RELATED_HASH),
     ] {
-        let mut found: Vec<String> = Vec::new();
-        for name in names {
-            match draft.get(name) {
-                Some(Value::Str(text)) => found.push(text.clone()),
-                Some(Value::List(items)) => found.extend(items.iter().filter_map(Value::as_str).map(str::to_owned)),
-                _ => {}
+        draft.gather(list, |draft, add| {
+            for name in names {
+                match draft.get(name) {
+                    Some(Value::Str(text)) => add(text),
+                    Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(&mut *add),
+                    _ => {}
+                }
             }
-        }
-        for text in found.iter().take(64).filter(|text| crate::aliases::is_known(text)) {
-            // The same as an URL's or a peer's name is an address often enough.
-            if list != "related.hosts" || !is_ip(text) {
-                draft.add_to_list(list, text);
-            }
-        }
+        });
     }
 }

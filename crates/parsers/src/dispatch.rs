@@ -15,7 +15,10 @@ use crate::{json, keyvalue, program, syslog};
 #[must_use]
 pub fn parse(record: &RawRecord<'_>) -> Parsed {
     let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
-    let text = String::from_utf8_lossy(bytes);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    };
     let mut draft = begin(record, matches!(text, Cow::Owned(_)));
     let text = text.trim_end_matches(['\n', '\r']);
     let is_json = match record.body {

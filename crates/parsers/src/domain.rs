@@ -24,20 +24,20 @@ pub(crate) fn derive(draft: &mut Draft) {
 }
 
 fn split(draft: &mut Draft, name: &str, registered: &'static str, sub: &'static str, top: &'static str) {
-    let Some(full) = draft.str(name).map(str::to_owned) else {
-        return;
-    };
-    if full.len() > 253 || !full.contains('.') || is_ip(&full) {
+    let Some(full) = draft.str(name) else { return };
+    if full.len() > 253 || !full.contains('.') || is_ip(full) {
         return;
     }
-    let Some(domain) = psl::domain_str(&full) else { return };
+    let Some(domain) = psl::domain_str(full) else { return };
+    let rest = full.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+    let rest = rest.filter(|rest| !rest.is_empty()).map(str::to_owned);
+    let suffix = domain.split_once('.').map(|(_, suffix)| suffix.to_owned());
+    let domain = domain.to_owned();
     draft.set_default(registered, domain);
-    if let Some((_, suffix)) = domain.split_once('.') {
+    if let Some(suffix) = suffix {
         draft.set_default(top, suffix);
     }
-    if let Some(rest) = full.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'))
-        && !rest.is_empty()
-    {
+    if let Some(rest) = rest {
         draft.set_default(sub, rest);
     }
 }

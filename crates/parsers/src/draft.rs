@@ -8,12 +8,18 @@ use crate::record::Warning;
 /// How many of an event's fields are kept free of the source's own, for those the parsers set.
 const RESERVED: usize = 64;
 
+/// How many fields are found by their name's hash; those of events with more are looked for one by one.
+const INDEXED: usize = 160;
+const SLOTS: usize = 256;
+/// Most texts that are looked at for one of the lists of related values.
+const GATHERED: usize = 64;
+
 /// Fields, time and warnings so far.
 #[derive(Debug)]
 pub(crate) struct Draft {
     fields: Fields,
-    /// Bits of the names set so far: a clear bit proves a name new without comparing it to all others.
-    seen: [u64; 4],
+    /// Positions of fields, counted from 1, by the hash of their names; what is taken lies in the next that is free.
+    slots: [u8; SLOTS],
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) warnings: Vec<Warning>,
     refused: usize,
@@ -22,8 +28,8 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new() -> Self {
         Self {
-            fields: Fields::with_capacity(36),
-            seen: [0; 4],
+            fields: Fields::with_capacity(56),
+            slots: [0; SLOTS],
             timestamp: None,
             warnings: Vec::new(),
             refused: 0,
@@ -32,17 +38,53 @@ impl Draft {
 
     /// Sets a field, replacing an earlier value.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        if self.mark(name) {
-            self.refused += usize::from(!self.fields.insert(name, value));
-        } else {
-            self.fields.push_unchecked(FieldName::Borrowed(name), value.into());
-        }
+        self.put(FieldName::Borrowed(name), value.into());
     }
 
     /// Sets a field whose name comes from a table, replacing an earlier value.
     pub(crate) fn put(&mut self, name: FieldName, value: Value) {
-        self.mark(&name);
-        self.refused += usize::from(!self.fields.insert(name, value));
+        match self.find(&name) {
+            Ok(index) => {
+                if let Some(slot) = self.fields.value_mut(index) {
+                    *slot = value;
+                }
+            }
+            Err(free) => self.push(free, name, value),
+        }
+    }
+
+    /// Appends a field that is not there, at the slot that [`Self::find`] found free for it.
+    fn push(&mut self, free: usize, name: FieldName, value: Value) {
+        let count = self.fields.len();
+        if count >= MAX_FIELDS {
+            self.refused += 1;
+            return;
+        }
+        if count < INDEXED
+            && let (Some(slot), Ok(position)) = (self.slots.get_mut(free), u8::try_from(count + 1))
+        {
+            *slot = position;
+        }
+        self.fields.push_unchecked(name, value);
+    }
+
+    /// Where a field is, or else the slot where it belongs.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        let mut at = slot_of(name);
+        // Ends: never more than `INDEXED` of the slots are taken.
+        while let Some(position) = self.slots.get(at).filter(|position| **position > 0) {
+            let index = usize::from(*position) - 1;
+            if self.fields.at(index).is_some_and(|(existing, _)| existing == name) {
+                return Ok(index);
+            }
+            at = (at + 1) % SLOTS;
+        }
+        if self.fields.len() > INDEXED {
+            let rest = self.fields.iter().skip(INDEXED);
+            let found = rest.enumerate().find(|(_, (existing, _))| *existing == name);
+            return found.map(|(index, _)| INDEXED + index).ok_or(at);
+        }
+        Err(at)
     }
 
     /// Sets a field to the whole number a text is; leaves it when the text is none.
@@ -61,7 +103,17 @@ impl Draft {
 
     /// Takes a field out.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
-        self.fields.remove(name)
+        let value = self.fields.remove(name)?;
+        self.slots = [0; SLOTS];
+        for index in 0..self.fields.len().min(INDEXED) {
+            let free = self.fields.at(index).and_then(|(name, _)| self.find(name).err());
+            if let (Some(slot), Ok(position)) =
+                (free.and_then(|free| self.slots.get_mut(free)), u8::try_from(index + 1))
+            {
+                *slot = position;
+            }
+        }
+        Some(value)
     }
 
     /// Sets a field unless the text is empty.
@@ -73,15 +125,17 @@ impl Draft {
 
     /// Sets a field unless it is set or the text is empty.
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Into<Value>) {
-        if self.get(name).is_none() {
-            self.set(name, value);
+        if let Err(free) = self.find(name) {
+            self.push(free, FieldName::Borrowed(name), value.into());
         }
     }
 
     /// Sets a field to a text unless it is set or the text is empty.
     pub(crate) fn set_default_text(&mut self, name: &'static str, text: &str) {
-        if !text.is_empty() {
-            self.set_default(name, text);
+        if !text.is_empty()
+            && let Err(free) = self.find(name)
+        {
+            self.push(free, FieldName::Borrowed(name), text.into());
         }
     }
 
@@ -96,18 +150,51 @@ impl Draft {
         if text.is_empty() {
             return;
         }
-        match self.fields.get(name) {
-            None => self.set_list(name, &[text]),
-            Some(Value::List(list)) if list.iter().any(|item| item.as_str() == Some(text)) => {}
+        let index = match self.find(name) {
+            Ok(index) => index,
+            Err(free) => {
+                self.push(free, FieldName::Borrowed(name), Value::List(vec![text.into()]));
+                return;
+            }
+        };
+        match self.fields.value_mut(index) {
             Some(Value::List(list)) => {
-                let mut list = list.clone();
-                list.push(text.into());
-                self.set(name, Value::List(list));
+                if !list.iter().any(|item| item.as_str() == Some(text)) {
+                    list.push(text.into());
+                }
             }
             Some(single) => {
-                let list = vec![single.clone(), text.into()];
-                self.set(name, Value::List(list));
+                let first = std::mem::replace(single, Value::Null);
+                *single = Value::List(vec![first, text.into()]);
             }
+            None => {}
+        }
+    }
+
+    /// Adds what is known among the texts that `find` gives to a list, once each and at most [`GATHERED`]. Names in
+    /// `related.hosts` are not addresses.
+    pub(crate) fn gather(&mut self, name: &'static str, find: impl Fn(&Self, &mut dyn FnMut(&str))) {
+        let (mut list, was_there) = match self.find(name).ok().and_then(|index| self.fields.value_mut(index)) {
+            None => (Vec::new(), false),
+            Some(value) => match std::mem::replace(value, Value::Null) {
+                Value::List(list) => (list, true),
+                one => (vec![one], true),
+            },
+        };
+        let mut left = GATHERED;
+        find(self, &mut |text| {
+            let new = left > 0
+                && crate::aliases::is_known(text)
+                && !list.iter().any(|item| item.as_str() == Some(text))
+                // The same as an URL's or a peer's name is an address often enough.
+                && (name != "related.hosts" || !crate::network::is_ip(text));
+            left = left.saturating_sub(1);
+            if new {
+                list.push(text.into());
+            }
+        });
+        if was_there || !list.is_empty() {
+            self.set(name, Value::List(list));
         }
     }
 
@@ -116,18 +203,14 @@ impl Draft {
         let name = own_name(name.into());
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
-        } else if self.fields.get(&name).is_none() {
-            self.mark(&name);
-            self.refused += usize::from(!self.fields.insert(name, value));
+        } else if let Err(free) = self.find(&name) {
+            self.push(free, name, value);
         }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        if self.is_marked(name) {
-            self.fields.get(name)
-        } else {
-            None
-        }
+        let index = self.find(name).ok()?;
+        self.fields.at(index).map(|(_, value)| value)
     }
 
     pub(crate) fn str(&self, name: &str) -> Option<&str> {
@@ -179,27 +262,22 @@ impl Draft {
         }
         (self.fields, self.timestamp, self.warnings)
     }
-
-    /// Marks the name as set; true when it may have been set before.
-    fn mark(&mut self, name: &str) -> bool {
-        let (word, bit) = bit_of(name);
-        let before = self.seen[word] & bit != 0;
-        self.seen[word] |= bit;
-        before
-    }
-
-    fn is_marked(&self, name: &str) -> bool {
-        let (word, bit) = bit_of(name);
-        self.seen[word] & bit != 0
-    }
 }
 
-fn bit_of(name: &str) -> (usize, u64) {
+/// The slot where a name is looked for first: its last eight bytes, four in its middle and its length tell most apart.
+fn slot_of(name: &str) -> usize {
     let bytes = name.as_bytes();
-    let at = |index: usize| bytes.get(index).map_or(0, |byte| usize::from(*byte));
-    let len = bytes.len();
-    let hash = len * 67 + at(len.wrapping_sub(1)) * 31 + at(len / 2) * 13 + at(len.wrapping_sub(3)) * 5 + at(1);
-    (hash / 64 % 4, 1 << (hash % 64))
+    let last = match bytes.last_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    };
+    let middle = match bytes.get(bytes.len() / 2..).and_then(|tail| tail.first_chunk::<4>()) {
+        Some(chunk) => u64::from(u32::from_le_bytes(*chunk)),
+        None => 0,
+    };
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    let mixed = (last ^ middle.rotate_left(29) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> 56).unwrap_or(0)
 }
 
 /// The name under which a source's own field is kept.

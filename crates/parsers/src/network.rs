@@ -1,6 +1,6 @@
 //! Addresses and ports where a message names its peer.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use model::ecs;
 
@@ -26,8 +26,40 @@ pub(crate) fn set_source(draft: &mut Draft, host: &str, port: Option<i64>) {
 
 /// Whether the text is an IP address; an IPv6 one may name its interface.
 pub(crate) fn is_ip(text: &str) -> bool {
+    // Most texts that are asked about are names, or IPv4: both are told without a look at the whole.
+    if is_ipv4(text.as_bytes()) {
+        return true;
+    }
+    if !text.as_bytes().iter().take(5).any(|byte| *byte == b':') {
+        return false;
+    }
     let bare = text.split_once('%').map_or(text, |(address, _)| address);
-    bare.len() <= 45 && bare.parse::<IpAddr>().is_ok()
+    bare.len() <= 45 && bare.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Four numbers up to 255 without leading zeros.
+fn is_ipv4(text: &[u8]) -> bool {
+    let (mut dots, mut digits, mut number) = (0_u8, 0_u8, 0_u16);
+    if text.len() > 15 {
+        return false;
+    }
+    for byte in text {
+        match byte {
+            b'0'..=b'9' if digits == 0 || number > 0 => {
+                digits += 1;
+                number = number * 10 + u16::from(byte - b'0');
+                if number > 255 {
+                    return false;
+                }
+            }
+            b'.' if digits > 0 && dots < 3 => {
+                dots += 1;
+                (digits, number) = (0, 0);
+            }
+            _ => return false,
+        }
+    }
+    dots == 3 && digits > 0
 }
 
 /// Whether the text could be a host's name.
@@ -58,4 +90,48 @@ pub(crate) fn split_host_port(text: &str) -> Option<(&str, &str, i64)> {
     let (head, port_text) = text.rsplit_once(" port ")?;
     let (head, host) = head.rsplit_once(' ').unwrap_or(("", head));
     Some((head, host, port(port_text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_addresses() {
+        for text in [
+            "192.0.2.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "::",
+            "fe80::1%eth0",
+            "2001:db8::192.0.2.1",
+        ] {
+            assert!(is_ip(text), "{text}");
+        }
+        for text in [
+            "192.0.2",
+            "192.0.2.01",
+            "192.0.2.256",
+            "192.0.2.1.",
+            ".1.2.3",
+            "1.2.3.4.5",
+            "web-01",
+            "",
+            "12:34:56",
+            "a:b",
+        ] {
+            assert!(!is_ip(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_an_address_is_what_the_library_says(text in "[0-9a-f.:]{0,20}|([0-9]{1,3}\\.){3}[0-9]{1,3}|([0-9a-f]{0,4}:){1,8}[0-9a-f]{0,4}") {
+            prop_assert_eq!(is_ip(&text), text.parse::<IpAddr>().is_ok());
+        }
+    }
 }

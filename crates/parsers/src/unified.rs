@@ -25,8 +25,8 @@ fn has_severity(draft: &Draft) -> bool {
     matches!(draft.get(ecs::EVENT_SEVERITY), Some(Value::Int(1..=5)))
 }
 
-fn holds(draft: &Draft, name: &str, text: &str) -> bool {
-    match draft.get(name) {
+fn holds(value: Option<&Value>, text: &str) -> bool {
+    match value {
         Some(Value::Str(one)) => one == text,
         Some(Value::List(items)) => items.iter().any(|item| item.as_str() == Some(text)),
         _ => false,
@@ -34,8 +34,9 @@ fn holds(draft: &Draft, name: &str, text: &str) -> bool {
 }
 
 fn classify(draft: &Draft) -> Option<(&'static str, i64)> {
-    let category = |text| holds(draft, ecs::EVENT_CATEGORY, text);
-    let kind = |text| holds(draft, ecs::EVENT_TYPE, text);
+    let (categories, kinds) = (draft.get(ecs::EVENT_CATEGORY), draft.get(ecs::EVENT_TYPE));
+    let category = |text| holds(categories, text);
+    let kind = |text| holds(kinds, text);
     let failed = draft.str(ecs::EVENT_OUTCOME) == Some("failure");
     let alert = draft.str(ecs::EVENT_KIND) == Some("alert");
     Some(if category("malware") {

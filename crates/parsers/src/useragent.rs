@@ -1,5 +1,8 @@
 //! What a user agent is, by the names of the uap project that other tools use too.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use model::Value;
 
 use crate::draft::Draft;
@@ -102,37 +105,141 @@ const SPIDERS: &[(&str, &str)] = &[
     ("Slackbot", "Slackbot"),
 ];
 
+/// Words that say what system it runs on; the first that occurs decides.
+const SYSTEMS: &[(&str, &str)] = &[
+    ("Windows Phone", "Windows Phone"),
+    ("Windows NT", "Windows"),
+    (" Windows/", "Windows"),
+    ("iPhone OS", "iOS"),
+    ("iPhone;", "iOS"),
+    ("iPad;", "iOS"),
+    ("Android", "Android"),
+    ("Mac OS X", "Mac OS X"),
+    ("Macintosh;", "Mac OS X"),
+    ("CrOS", "Chrome OS"),
+    ("Ubuntu;", "Ubuntu"),
+    ("Ubuntu/", "Ubuntu"),
+    ("Debian", "Debian"),
+    ("Fedora", "Fedora"),
+    ("FreeBSD", "FreeBSD"),
+    ("OpenBSD", "OpenBSD"),
+    ("Linux", "Linux"),
+    ("linux-gnu", "Linux"),
+];
+
+/// Other words that are asked for.
+const WORDS: &[(&str, &str)] = &[
+    ("Mobile", ""),
+    ("Firefox/", ""),
+    ("Chrome/", ""),
+    ("Safari/", ""),
+    ("Mozilla/", ""),
+    ("Version/", ""),
+    ("Version/4.0", ""),
+    ("; wv)", ""),
+    ("AppleWebKit/", ""),
+    ("botocore/", ""),
+    ("bot/", ""),
+    ("crawler", ""),
+    ("spider", ""),
+    ("monitoring", ""),
+    ("iPad", ""),
+    ("iPod", ""),
+    ("iPhone", ""),
+];
+
+/// All words there are, found in one pass over a text.
+static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(TABLES.iter().copied().flatten().map(|(mark, _)| *mark))
+        .ok()
+});
+const TABLES: [&[(&str, &str)]; 4] = [SPIDERS, BROWSERS, SYSTEMS, WORDS];
+const BROWSERS_AT: usize = SPIDERS.len();
+const SYSTEMS_AT: usize = BROWSERS_AT + BROWSERS.len();
+const WORDS_AT: usize = SYSTEMS_AT + SYSTEMS.len();
+const COUNT: usize = WORDS_AT + WORDS.len();
+
+/// What an agent's text holds: for each mark, where its first occurrence ends, or 0.
+struct Found<'a> {
+    text: &'a str,
+    ends: [u16; COUNT],
+}
+
+impl<'a> Found<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut ends = [0; COUNT];
+        for found in MARKS.iter().flat_map(|marks| marks.find_overlapping_iter(text)) {
+            if let Some(end) = ends.get_mut(found.pattern().as_usize()).filter(|end| **end == 0) {
+                *end = u16::try_from(found.end()).unwrap_or(0);
+            }
+        }
+        Self { text, ends }
+    }
+
+    /// The first row of a table whose mark occurs, and the version that follows it.
+    fn first(
+        &self,
+        table: &'static [(&'static str, &'static str)],
+        at: usize,
+    ) -> Option<(&'static (&'static str, &'static str), &'a str)> {
+        let ends = self.ends.get(at..at + table.len())?;
+        let index = ends.iter().position(|end| *end > 0)?;
+        let version = version_at(self.text, usize::from(*ends.get(index)?));
+        Some((table.get(index)?, version))
+    }
+
+    fn end(&self, word: &str) -> Option<usize> {
+        let index = WORDS.iter().position(|(known, _)| *known == word)?;
+        self.ends
+            .get(WORDS_AT + index)
+            .map(|end| usize::from(*end))
+            .filter(|end| *end > 0)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.end(word).is_some()
+    }
+
+    /// The version after a word.
+    fn after(&self, word: &str) -> &'a str {
+        self.end(word).map_or("", |end| version_at(self.text, end))
+    }
+}
+
 /// Reads an agent.
 pub(crate) fn read(text: &str) -> Agent {
     let text = text.trim_start_matches('[');
-    let os = system(text);
-    let mut device = device(text, os);
-    let found = SPIDERS.iter().find(|(mark, _)| text.contains(mark));
-    if let Some((mark, name)) = found {
-        return agent(name, after(text, &format!("{mark}/")), os, "Spider");
+    let found = Found::new(text);
+    let os = found.first(SYSTEMS, SYSTEMS_AT).map_or("", |((_, name), _)| *name);
+    let mut device = device(&found, os);
+    if let Some(((mark, name), _)) = found.first(SPIDERS, 0) {
+        let (_, version) = text.split_once(&format!("{mark}/")).unwrap_or_default();
+        return agent(name, version_at(version, 0), os, "Spider");
     }
     if let Some((mark, name)) = PROGRAMS.iter().find(|(mark, _)| text.starts_with(mark)) {
         // Amazon's own tools with their library count as spiders there.
-        if name.starts_with("aws-cli") && text.contains("botocore/") || name.starts_with("Boto") {
+        if name.starts_with("aws-cli") && found.has("botocore/") || name.starts_with("Boto") {
             "Spider".clone_into(&mut device);
         }
-        return agent(name, after(text, mark), os, &device);
+        return agent(name, version_at(text, mark.len()), os, &device);
     }
-    if let Some((mark, name)) = BROWSERS.iter().find(|(mark, _)| text.contains(mark)) {
+    if let Some(((mark, name), version)) = found.first(BROWSERS, BROWSERS_AT) {
         let version = match *name {
             "IE" if mark.starts_with('T') => "11.0",
-            _ => after(text, mark),
+            _ => version,
         };
-        let name = if *name == "Opera" && text.contains("Mobile") {
+        let name = if *name == "Opera" && found.has("Mobile") {
             "Opera Mobile"
         } else {
             name
         };
         return agent(name, version, os, &device);
     }
-    let mobile = text.contains("Mobile");
-    if text.contains("Firefox/") {
-        let version = after(text, "Firefox/");
+    let mobile = found.has("Mobile");
+    if found.has("Firefox/") {
+        let version = found.after("Firefox/");
         let name = match version.bytes().find(u8::is_ascii_alphabetic) {
             Some(b'a') => "Firefox Alpha",
             Some(b'b') => "Firefox Beta",
@@ -141,29 +248,29 @@ pub(crate) fn read(text: &str) -> Agent {
         };
         return agent(name, version, os, &device);
     }
-    if text.contains("Chrome/") {
+    if found.has("Chrome/") {
         let name = match (os, mobile) {
-            ("Android", true) if text.contains("; wv)") || text.contains("Version/4.0") => "Chrome Mobile WebView",
+            ("Android", true) if found.has("; wv)") || found.has("Version/4.0") => "Chrome Mobile WebView",
             (_, true) => "Chrome Mobile",
             _ => "Chrome",
         };
-        return agent(name, after(text, "Chrome/"), os, &device);
+        return agent(name, found.after("Chrome/"), os, &device);
     }
-    if text.contains("Safari/") && text.contains("Mozilla/") {
+    if found.has("Safari/") && found.has("Mozilla/") {
         let name = match os {
             "Android" => "Android",
             "iOS" => "Mobile Safari",
-            _ if text.contains("Version/") => "Safari",
+            _ if found.has("Version/") => "Safari",
             _ => "Other",
         };
-        return agent(name, after(text, "Version/"), os, &device);
+        return agent(name, found.after("Version/"), os, &device);
     }
-    if os == "iOS" && text.contains("AppleWebKit/") {
+    if os == "iOS" && found.has("AppleWebKit/") {
         return agent("Mobile Safari UI/WKWebView", "", os, &device);
     }
     let crawls = ["bot/", "crawler", "spider", "monitoring"]
         .iter()
-        .any(|word| text.contains(word));
+        .any(|word| found.has(word));
     if crawls {
         "Spider".clone_into(&mut device);
     }
@@ -179,52 +286,23 @@ fn agent(name: &str, version: &str, os: &'static str, device: &str) -> Agent {
     }
 }
 
-/// The version after a mark.
-fn after<'a>(text: &'a str, mark: &str) -> &'a str {
-    let Some((_, rest)) = text.split_once(mark) else {
-        return "";
-    };
+/// The version that begins at a place.
+fn version_at(text: &str, at: usize) -> &str {
+    let rest = text.get(at..).unwrap_or("");
     let end = rest
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
         .unwrap_or(rest.len());
     rest.get(..end).unwrap_or("")
 }
 
-fn system(text: &str) -> &'static str {
-    const MARKS: &[(&str, &str)] = &[
-        ("Windows Phone", "Windows Phone"),
-        ("Windows NT", "Windows"),
-        (" Windows/", "Windows"),
-        ("iPhone OS", "iOS"),
-        ("iPhone;", "iOS"),
-        ("iPad;", "iOS"),
-        ("Android", "Android"),
-        ("Mac OS X", "Mac OS X"),
-        ("Macintosh;", "Mac OS X"),
-        ("CrOS", "Chrome OS"),
-        ("Ubuntu;", "Ubuntu"),
-        ("Ubuntu/", "Ubuntu"),
-        ("Debian", "Debian"),
-        ("Fedora", "Fedora"),
-        ("FreeBSD", "FreeBSD"),
-        ("OpenBSD", "OpenBSD"),
-        ("Linux", "Linux"),
-        ("linux-gnu", "Linux"),
-    ];
-    MARKS
-        .iter()
-        .find(|(mark, _)| text.contains(mark))
-        .map_or("", |(_, name)| name)
-}
-
-fn device(text: &str, os: &str) -> String {
+fn device(found: &Found<'_>, os: &str) -> String {
     match os {
         "Mac OS X" => "Mac".to_owned(),
         "iOS" => ["iPad", "iPod", "iPhone"]
             .iter()
-            .find(|name| text.contains(*name))
+            .find(|name| found.has(name))
             .map_or_else(|| "iOS-Device".to_owned(), |name| (*name).to_owned()),
-        "Android" => model_of(text),
+        "Android" => model_of(found.text),
         _ => "Other".to_owned(),
     }
 }

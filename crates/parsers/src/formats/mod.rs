@@ -24,6 +24,9 @@ mod snort;
 mod squid;
 mod unbound;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use model::Timestamp;
 
 use crate::draft::Draft;
@@ -101,12 +104,17 @@ pub(crate) const FORMATS: &[&Format] = &[
 ];
 
 impl Format {
-    fn answers_to(&self, log_type: &str) -> bool {
-        log_type == self.name || self.aliases.contains(&log_type) || self.datasets.contains(&log_type)
+    /// All names it answers to.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let (aliases, datasets) = (self.aliases.iter().copied(), self.datasets.iter().copied());
+        std::iter::once(self.name).chain(aliases).chain(datasets)
     }
 
     /// The dataset of a line, by what the operator called it and the path of its file.
     pub(crate) fn dataset(&self, log_type: Option<&str>, path: &str) -> &'static str {
+        if let [only] = self.datasets {
+            return only;
+        }
         let wanted = log_type.unwrap_or("");
         let is = |dataset: &&'static str| *dataset == wanted;
         let of_module = |dataset: &&'static str| {
@@ -129,10 +137,16 @@ impl Format {
 
 /// The formats that a log type means: one, or all of a product that has several.
 pub(crate) fn named(log_type: &str) -> impl Iterator<Item = &'static Format> {
-    FORMATS
-        .iter()
-        .copied()
-        .filter(move |format| format.answers_to(log_type))
+    static BY_NAME: LazyLock<HashMap<&'static str, Vec<&'static Format>>> = LazyLock::new(|| {
+        let mut by_name: HashMap<_, Vec<&'static Format>> = HashMap::new();
+        for format in FORMATS.iter().copied() {
+            for name in format.names().collect::<HashSet<_>>() {
+                by_name.entry(name).or_default().push(format);
+            }
+        }
+        by_name
+    });
+    BY_NAME.get(log_type).map_or(&[][..], Vec::as_slice).iter().copied()
 }
 
 /// Reads a text as what its program writes; the text of a program that no format names, as what it looks like.
