@@ -70,6 +70,13 @@ impl Value {
         }
     }
 
+    /// What a JSON value becomes that lies at a depth counted from 1. Objects, and what lies deeper than [`MAX_DEPTH`],
+    /// become their JSON text.
+    #[must_use]
+    pub fn from_json(value: &Json, depth: usize) -> Self {
+        flatten::scalar(value, depth)
+    }
+
     /// The same value as JSON.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -161,11 +168,6 @@ impl Fields {
         self.0.push((name, value));
     }
 
-    /// The value at a position of [`Fields::iter`], to change.
-    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut Value> {
-        self.0.get_mut(index).map(|(_, value)| value)
-    }
-
     /// The value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
@@ -220,6 +222,11 @@ impl Fields {
     /// because of [`MAX_FIELDS`] or [`MAX_NAME`]; a member whose name is too long counts as one, whatever is in it.
     pub fn insert_json(&mut self, prefix: &str, object: &Map<String, Json>) -> usize {
         flatten::add(self, prefix, object)
+    }
+
+    /// Adds one value that lies under `path`, at a depth counted from 1, as [`Fields::insert_json`] does its members.
+    pub fn insert_member(&mut self, path: &str, value: &Json, depth: usize) -> usize {
+        flatten::add_one(self, path, value, depth)
     }
 }
 

@@ -23,6 +23,16 @@ pub(crate) fn add(fields: &mut Fields, prefix: &str, object: &Map<String, Json>)
         .sum()
 }
 
+/// See [`Fields::insert_member`].
+pub(crate) fn add_one(fields: &mut Fields, path: &str, value: &Json, depth: usize) -> usize {
+    let mut flattening = Flattening {
+        places: HashMap::new(),
+        fields,
+        looks: 0,
+    };
+    flattening.flatten(path.to_owned(), value, depth)
+}
+
 /// Fields while members are added, and where they are. A line of a megabyte has tens of thousands of members, and
 /// comparing the name of each with those of a thousand fields would hold everybody up.
 struct Flattening<'a> {
@@ -102,7 +112,7 @@ impl Flattening<'_> {
     }
 
     fn replace(&mut self, place: usize, change: impl FnOnce(&mut Value)) -> usize {
-        if let Some(slot) = self.fields.at_mut(place) {
+        if let Some(slot) = self.fields.value_mut(place) {
             change(slot);
         }
         0
@@ -153,7 +163,8 @@ fn joined(path: &str, name: &str) -> Option<String> {
     })
 }
 
-fn scalar(value: &Json, depth: usize) -> Value {
+/// See [`Value::from_json`].
+pub(crate) fn scalar(value: &Json, depth: usize) -> Value {
     match value {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),

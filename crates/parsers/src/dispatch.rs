@@ -103,9 +103,12 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
             .map(behind);
         let texts = [text].into_iter().chain(behind.into_iter().flatten());
         let mut inputs = texts.filter(|text| !text.is_empty()).map(input);
-        let found = match is_wanted {
-            true => wanted.find(|format| inputs.clone().any(|input| (format.take)(draft, &input))),
-            false => inputs.find_map(|input| formats::detect(draft, &input)),
+        // Programs of a host have their log types too.
+        let is_program = record.log_type.and_then(program::Family::of_log_type).is_some();
+        let found = match (is_wanted, is_program) {
+            (true, _) => wanted.find(|format| inputs.clone().any(|input| (format.take)(draft, &input))),
+            (false, true) => None,
+            (false, false) => inputs.find_map(|input| formats::detect(draft, &input)),
         };
         if let Some(format) = found {
             settle(draft, format, record);

@@ -20,6 +20,8 @@ pub(crate) struct Draft {
     fields: Fields,
     /// Positions of fields, counted from 1, by the hash of their names; what is taken lies in the next that is free.
     slots: [u8; SLOTS],
+    /// Bits of how names begin: a clear bit proves that there is none of that beginning.
+    families: u64,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) warnings: Vec<Warning>,
     refused: usize,
@@ -30,6 +32,7 @@ impl Draft {
         Self {
             fields: Fields::with_capacity(56),
             slots: [0; SLOTS],
+            families: 0,
             timestamp: None,
             warnings: Vec::new(),
             refused: 0,
@@ -65,6 +68,7 @@ impl Draft {
         {
             *slot = position;
         }
+        self.families |= family(&name);
         self.fields.push_unchecked(name, value);
     }
 
@@ -199,20 +203,35 @@ impl Draft {
     }
 
     /// Sets a field the source named itself, if it is not set yet. `picket.*` is ours to say and goes elsewhere.
-    pub(crate) fn set_own(&mut self, name: impl Into<FieldName>, value: Value) {
-        let name = own_name(name.into());
+    pub(crate) fn set_own(&mut self, name: &str, value: Value) {
+        let reserved;
+        let name = if is_ours(name) {
+            reserved = format!("unverified.{name}");
+            &reserved
+        } else {
+            name
+        };
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
-        } else if let Err(free) = self.find(&name) {
-            self.push(free, name, value);
+        } else if let Err(free) = self.find(name) {
+            self.push(free, FieldName::Owned(name.to_owned()), value);
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        if self.families & family(name) == 0 {
+            return None;
+        }
+        self.look_up(name)
+    }
+
+    fn look_up(&self, name: &str) -> Option<&Value> {
         let index = self.find(name).ok()?;
         self.fields.at(index).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(crate) fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
@@ -264,6 +283,15 @@ impl Draft {
     }
 }
 
+/// The bit of a name's first two letters.
+#[inline]
+fn family(name: &str) -> u64 {
+    match name.as_bytes() {
+        [first, second, ..] => 1 << ((first ^ second << 1) & 63),
+        _ => 1,
+    }
+}
+
 /// The slot where a name is looked for first: its last eight bytes, four in its middle and its length tell most apart.
 fn slot_of(name: &str) -> usize {
     let bytes = name.as_bytes();
@@ -280,11 +308,7 @@ fn slot_of(name: &str) -> usize {
     usize::try_from(mixed >> 56).unwrap_or(0)
 }
 
-/// The name under which a source's own field is kept.
-fn own_name(name: FieldName) -> FieldName {
-    if name == "picket" || name.starts_with("picket.") || name == ecs::TIMESTAMP || name == ecs::EVENT_ID {
-        format!("unverified.{name}").into()
-    } else {
-        name
-    }
+/// Whether a name is only ours to set, and so goes elsewhere when a source uses it.
+fn is_ours(name: &str) -> bool {
+    name == "picket" || name.starts_with("picket.") || name == ecs::TIMESTAMP || name == ecs::EVENT_ID
 }

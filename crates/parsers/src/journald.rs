@@ -86,7 +86,7 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>, observed: Time
     draft.set_text(ecs::PROCESS_EXECUTABLE, text("_EXE"));
     for (name, value) in object {
         if !LEFT_OUT.contains(&name.as_str()) {
-            draft.set_own(name.clone(), own_value(value));
+            draft.set_own(name, own_value(value));
         }
     }
     message

@@ -2,6 +2,7 @@
 //! `{source, host, message, fields: {program, ..}}` and `{source_host, os_type, event_type, .., raw_message}`. Windows
 //! events in the wrapping of `.evtx` readers are unwrapped first.
 
+use model::event::{MAX_DEPTH, MAX_NAME};
 use model::{Fields, Timestamp, Value, ecs};
 use serde_json::{Map, Value as Json};
 
@@ -97,14 +98,10 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
                 alert.apply(draft, object);
             }
             let flat = event_log::flatten(object);
-            let mut own = flat.unwrap_or_else(|| object.clone());
-            own.shift_remove(ecs::TIMESTAMP);
-            for wrapping in ["System", "EventData", "UserData", "win"] {
-                if own.get(wrapping).is_some_and(Json::is_object) {
-                    own.shift_remove(wrapping);
-                }
-            }
-            add_own(draft, &own);
+            add_own_but(draft, flat.as_ref().unwrap_or(object), |name, value| {
+                name == ecs::TIMESTAMP
+                    || value.is_object() && matches!(name, "System" | "EventData" | "UserData" | "win")
+            });
             if let Some(message) = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned) {
                 draft.set_default(ecs::MESSAGE, message);
             }
@@ -116,11 +113,14 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
         .and_then(Json::as_str)
         .filter(|message| message.starts_with('{'))
         .and_then(|message| serde_json::from_str::<Map<String, Json>>(message).ok());
-    let found = std::iter::once(object)
-        .chain(shells(object))
-        .chain(&embedded)
-        .find_map(|inner| mapping::find(inner).map(|mapping| (mapping, inner)));
     let named = wanted.and_then(mapping::named);
+    let found = match named {
+        Some(named) if named.knows(object) => Some((named, object)),
+        _ => std::iter::once(object)
+            .chain(shells(object))
+            .chain(&embedded)
+            .find_map(|inner| mapping::find(inner).map(|mapping| (mapping, inner))),
+    };
     let (mapping, inner) = match (named, found) {
         (Some(named), Some((_, inner))) => (named, inner),
         (Some(named), None) => (named, object),
@@ -132,9 +132,9 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
     mapping.apply(draft, inner);
     add_own(draft, inner);
     if !std::ptr::eq(inner, object) {
-        let mut shell = object.clone();
-        shell.retain(|name, _| !SHELLS.contains(&name.as_str()) && name != "message" && name != "@timestamp");
-        add_own(draft, &shell);
+        add_own_but(draft, object, |name, _| {
+            SHELLS.contains(&name) || name == "message" || name == ecs::TIMESTAMP
+        });
     }
     let message = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned);
     if let Some(message) = message {
@@ -154,13 +154,49 @@ pub(crate) fn take_embedded(draft: &mut Draft, text: &str) -> bool {
     true
 }
 
+/// Adds a source's own members, flattened as [`Fields::insert_json`] does. What is set stands.
 fn add_own(draft: &mut Draft, object: &Map<String, Json>) {
-    let mut own = Fields::new();
-    let refused = own.insert_json("", object);
-    for (name, value) in own {
-        draft.set_own(name, value);
+    add_own_but(draft, object, |_, _| false);
+}
+
+/// The same without the members that are left out.
+fn add_own_but(draft: &mut Draft, object: &Map<String, Json>, left_out: impl Fn(&str, &Json) -> bool) {
+    let mut path = String::new();
+    for (name, value) in object {
+        if !left_out(name, value) {
+            add_member(draft, &mut path, name, value, 1);
+        }
     }
-    draft.refuse(refused);
+}
+
+fn add_member(draft: &mut Draft, path: &mut String, name: &str, value: &Json, depth: usize) {
+    let before = path.len();
+    if before + name.len() >= MAX_NAME {
+        draft.refuse(1);
+        return;
+    }
+    if before > 0 {
+        path.push('.');
+    }
+    path.push_str(name);
+    match value {
+        Json::Object(inner) if depth < MAX_DEPTH || inner.is_empty() => {
+            for (name, value) in inner {
+                add_member(draft, path, name, value, depth + 1);
+            }
+        }
+        Json::Array(items) if items.iter().any(Json::is_object) => {
+            let mut own = Fields::new();
+            draft.refuse(own.insert_member(path, value, depth));
+            for (name, value) in own {
+                draft.set_own(&name, value);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            draft.set_own(path, Value::from_json(value, depth))
+        }
+    }
+    path.truncate(before);
 }
 
 fn take_object(draft: &mut Draft, mut object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {

@@ -203,7 +203,7 @@ impl CustomParser {
                     .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
                 Json::Null | Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
             };
-            draft.set_own(name.clone(), value);
+            draft.set_own(name, value);
         }
     }
 

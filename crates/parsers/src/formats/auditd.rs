@@ -264,7 +264,7 @@ fn is_unset(id: &str) -> bool {
 fn own(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     for (key, value) in fields {
         if let Some(text) = own_value(kind, key, *value) {
-            draft.set_own((*key).to_owned(), Value::Str(text.into_owned()));
+            draft.set_own(key, Value::Str(text.into_owned()));
         }
     }
 }

@@ -220,7 +220,7 @@ fn take_leef(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 fn device(draft: &mut Draft, format: &str, [version, vendor, product, device_version, id]: [&String; 5]) {
-    draft.set_own(format!("{format}.version"), Value::from(version.as_str()));
+    draft.set_own(&format!("{format}.version"), Value::from(version.as_str()));
     for (name, ecs_name, text) in [
         ("vendor", "observer.vendor", vendor),
         ("product", "observer.product", product),
@@ -228,7 +228,7 @@ fn device(draft: &mut Draft, format: &str, [version, vendor, product, device_ver
         ("event_class_id", "event.code", id),
     ] {
         draft.set_text(ecs_name, text);
-        draft.set_own(format!("{format}.device.{name}"), Value::from(text.as_str()));
+        draft.set_own(&format!("{format}.device.{name}"), Value::from(text.as_str()));
     }
 }
 
@@ -339,8 +339,8 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
             Some(name) => draft.set_text(name, value),
             None => {}
         }
-        draft.set_own(format!("{prefix}{key}"), Value::from(value.as_str()));
-        draft.set_own((*key).to_owned(), Value::from(value.as_str()));
+        draft.set_own(&format!("{prefix}{key}"), Value::from(value.as_str()));
+        draft.set_own(key, Value::from(value.as_str()));
     }
     endpoint(
         draft,

@@ -164,7 +164,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             continue;
         }
         let spaced = || word.replace('+', " ");
-        draft.set_own(*name, Value::from(word));
+        draft.set_own(name, Value::from(word));
         match *name {
             "s-ip" => server = word,
             "s-port" => port = word,

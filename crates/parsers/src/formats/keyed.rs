@@ -106,7 +106,7 @@ fn apply(draft: &mut Draft, table: &str, object: Map<String, Json>) -> bool {
             Json::Array(items) => Value::List(items.iter().filter_map(Json::as_str).map(Value::from).collect()),
             Json::Null | Json::Object(_) => continue,
         };
-        draft.set_own(name, value);
+        draft.set_own(&name, value);
     }
     true
 }

@@ -146,7 +146,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             _ => {}
         }
         if !value.is_empty() && name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            draft.set_own(name.to_owned(), Value::from(value));
+            draft.set_own(name, Value::from(value));
         }
     }
     endpoint(draft, SOURCE, source, sport);

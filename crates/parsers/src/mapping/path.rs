@@ -23,6 +23,8 @@ enum Pick {
 struct Segment {
     name: String,
     pick: Pick,
+    /// The names of this and all that follow with dots between them, where a member may be called so.
+    dotted: String,
 }
 
 /// A path.
@@ -64,11 +66,22 @@ impl Path {
             segments.push(Segment {
                 name: name.to_owned(),
                 pick,
+                dotted: String::new(),
             });
             rest = after.strip_prefix('.').unwrap_or(after);
         }
         if segments.is_empty() {
             return Err("expected a path, got nothing".to_owned());
+        }
+        let mut dotted = String::new();
+        for (after, segment) in segments.iter_mut().rev().enumerate() {
+            dotted = match after {
+                0 => segment.name.clone(),
+                _ => format!("{}.{dotted}", segment.name),
+            };
+            if after > 0 {
+                segment.dotted.clone_from(&dotted);
+            }
         }
         Ok(Self {
             text: text.to_owned(),
@@ -116,11 +129,10 @@ fn walk<'a>(segments: &[Segment], object: &'a Map<String, Json>) -> Option<Cow<'
     }
     let inner = picked.as_object()?;
     // `id.orig_h` and the like: a name with a dot.
-    if rest.len() > 1 {
-        let dotted: Vec<&str> = rest.iter().map(|segment| segment.name.as_str()).collect();
-        if let Some(value) = inner.get(&dotted.join(".")) {
-            return Some(Cow::Borrowed(value));
-        }
+    if let [next, _, ..] = rest
+        && let Some(value) = inner.get(&next.dotted)
+    {
+        return Some(Cow::Borrowed(value));
     }
     walk(rest, inner)
 }

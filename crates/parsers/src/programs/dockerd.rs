@@ -20,7 +20,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     for (name, value) in Pairs(message).take(MAX_PAIRS) {
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if is_name && name.len() <= 64 && !matches!(name, "time" | "") {
-            draft.set_own(name.to_owned(), Value::from(value.as_str()));
+            draft.set_own(name, Value::from(value.as_str()));
         }
         match name {
             "time" => {

@@ -96,9 +96,9 @@ fn describe(draft: &mut Draft, event: &Event) {
             };
             // Names with a dot are those of ECS and ours; an event's data has none that say what the event is.
             if name.contains('.') {
-                draft.set_own(format!("winlog.event_data.{name}"), value);
+                draft.set_own(&format!("winlog.event_data.{name}"), value);
             } else {
-                draft.set_own(name.clone(), value);
+                draft.set_own(name, value);
             }
         }
     }

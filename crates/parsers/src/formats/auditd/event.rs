@@ -100,7 +100,7 @@ fn own(draft: &mut Draft, records: &[Record<'_>]) {
             1 => values.pop().unwrap_or(Value::Null),
             _ => Value::List(values),
         };
-        draft.set_own(name.to_owned(), value);
+        draft.set_own(name, value);
     }
 }
 
