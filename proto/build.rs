@@ -6,8 +6,9 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "picket/agent/v1/agent.proto",
+    "picket/formats/v1/formats.proto",
     "picket/ingest/v1/ingest.proto",
     "picket/detection/v1/detection.proto",
     "picket/response/v1/response.proto",

@@ -134,15 +134,15 @@ impl AgentAdminService for Service {
     }
 }
 
-fn invalid(message: String) -> Status {
+pub(crate) fn invalid(message: String) -> Status {
     Status::invalid_argument(message)
 }
 
-fn tenant(text: &str) -> Result<Tenant, Status> {
+pub(crate) fn tenant(text: &str) -> Result<Tenant, Status> {
     text.parse().map_err(|error| invalid(format!("tenant: {error}")))
 }
 
-fn actor(text: String) -> Result<String, Status> {
+pub(crate) fn actor(text: String) -> Result<String, Status> {
     let named = text
         .split_once(':')
         .is_some_and(|(kind, name)| matches!(kind, "user" | "key") && !name.is_empty());

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use model::{Epoch, Timestamp};
+use parsers::custom::CustomParser;
 use proto::ingest::v1::Batch;
 use storage::heard::Origin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batch::{Records, Refusal, verify};
 use crate::enrich::Enricher;
+use crate::formats::Own;
 use crate::merge::Merger;
 use crate::normalize::{Counts, Normalized, Numbering, Sender, normalize};
 use crate::part::{Outcome, Part};
@@ -18,6 +20,7 @@ use crate::part::{Outcome, Part};
 pub(crate) struct Intake {
     merger: Merger,
     enricher: Enricher,
+    own: Own,
     /// One permit for each batch that may be normalized at once.
     workers: Arc<Semaphore>,
 }
@@ -59,13 +62,19 @@ impl Settled {
 }
 
 impl Intake {
-    pub(crate) fn new(merger: Merger, enricher: Enricher) -> Self {
+    pub(crate) fn new(merger: Merger, enricher: Enricher, own: Own) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             merger,
             enricher,
+            own,
             workers: Arc::new(Semaphore::new(cores)),
         }
+    }
+
+    /// The parsers that operators described.
+    pub(crate) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// Takes a batch. `memory` is kept until it is settled.
@@ -79,8 +88,11 @@ impl Intake {
         metrics::counter!("picket_collector_batches_received_total").increment(1);
         metrics::counter!("picket_collector_batch_bytes_received_total").increment(batch.payload.len() as u64);
         let source = sender.source;
-        let enricher = self.enricher.clone();
-        match self.on_a_worker(move || prepare(&sender, &batch, &enricher)).await? {
+        let (enricher, own) = (self.enricher.clone(), self.own.of(&sender.tenant));
+        match self
+            .on_a_worker(move || prepare(&sender, &batch, &enricher, &own))
+            .await?
+        {
             Ok(normalized) => {
                 count_dropped(&normalized.counts);
                 let dropped = normalized
@@ -182,7 +194,12 @@ impl Intake {
     }
 }
 
-fn prepare(sender: &Sender, batch: &Batch, enricher: &Enricher) -> Result<Normalized, Refusal> {
+fn prepare(
+    sender: &Sender,
+    batch: &Batch,
+    enricher: &Enricher,
+    own: &[Arc<CustomParser>],
+) -> Result<Normalized, Refusal> {
     let verified = verify(batch)?;
     let records = Records::parse(&verified.plain)?;
     let numbering = Numbering {
@@ -192,7 +209,7 @@ fn prepare(sender: &Sender, batch: &Batch, enricher: &Enricher) -> Result<Normal
         hash: verified.hash,
         link: Some(verified.link),
     };
-    let mut normalized = normalize(sender, &numbering, &records, Timestamp::now());
+    let mut normalized = normalize(sender, &numbering, &records, own, Timestamp::now());
     enricher.batch(&mut normalized);
     Ok(normalized)
 }

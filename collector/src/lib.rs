@@ -14,6 +14,7 @@ mod config;
 mod delivery;
 mod enrich;
 mod enrol;
+mod formats;
 mod forward;
 mod intake;
 mod keeping;

@@ -1,8 +1,11 @@
 //! From records to events: parsed, named and attributed. Pure; runs on blocking threads.
 
+use std::sync::Arc;
+
 use model::chain::Link;
 use model::{BatchKey, Epoch, SourceId, Tenant};
 use model::{Event, EventId, Fields, Timestamp, Value, ecs};
+use parsers::custom::{CustomParser, parse_with};
 use parsers::{Body, RawRecord};
 
 use crate::batch::{Origin, Record, Records};
@@ -88,12 +91,13 @@ impl Counts {
     }
 }
 
-/// Turns the records of a batch, which came in at `received`, into parts. A record that cannot be taken costs one event and
-/// is counted.
+/// Turns the records of a batch, which came in at `received`, into parts, asking an operator's `own` parsers first. A
+/// record that cannot be taken costs one event and is counted.
 pub(crate) fn normalize(
     sender: &Sender,
     numbering: &Numbering,
     records: &Records<'_>,
+    own: &[Arc<CustomParser>],
     received: Timestamp,
 ) -> Normalized {
     let mut result = Normalized::default();
@@ -115,7 +119,7 @@ pub(crate) fn normalize(
             epoch: numbering.epoch,
             seq,
         };
-        if let Some(mut event) = event(sender, id, records, record, &mut created, &mut result.counts) {
+        if let Some(mut event) = event(sender, id, records, record, own, &mut created, &mut result.counts) {
             result.counts.ahead += u32::from(put_back(&mut event, record, received));
             open.weight += block::weight(&event);
             open.events.push(event);
@@ -191,6 +195,7 @@ fn event(
     id: EventId,
     records: &Records<'_>,
     record: &Record<'_>,
+    own: &[Arc<CustomParser>],
     created: &mut CreatedText,
     counts: &mut Counts,
 ) -> Option<Event> {
@@ -211,14 +216,15 @@ fn event(
     }
     counts.accepted += 1;
     let observed = Timestamp(record.observed_at_micros);
-    let parsed = parsers::parse(&RawRecord {
+    let raw = RawRecord {
         body,
         origin_kind: &origin.kind,
         origin_name: &origin.name,
         log_type: Some(origin.log_type.as_str()).filter(|name| !name.is_empty()),
         observed,
         truncated_bytes: record.truncated_bytes,
-    });
+    };
+    let parsed = parse_with(&raw, own);
     counts.warned += u32::from(!parsed.warnings.is_empty());
     let mut event = Event {
         id,
@@ -437,7 +443,7 @@ mod tests {
                 record(Body::Line(b"five")),
             ],
         };
-        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
         let counts = normalized.counts;
         assert_eq!(
             (
@@ -466,7 +472,7 @@ mod tests {
                 br#"{"agent":{"id":"forged","name":"forged"},"host":{"name":"own"},"message":"hi"}"#,
             ))],
         };
-        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
         let fields = &normalized.parts[0].events[0].fields;
         assert_eq!(fields.str(ecs::AGENT_ID), Some("0190a"));
         assert_eq!(fields.str(ecs::AGENT_NAME), Some("web-1"));
@@ -538,14 +544,14 @@ mod tests {
             origins: origins(),
             records: vec![record(Body::Line(&line)); 9000],
         };
-        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
         let firsts: Vec<u64> = normalized.parts.iter().map(|part| part.key.first_seq - 100).collect();
         assert_eq!(firsts, [0, 2097, 4194, 6291, 8388]);
         let short = Records {
             origins: origins(),
             records: vec![record(Body::Line(b"x")); 9000],
         };
-        let firsts: Vec<u64> = normalize(&sender(), &numbering(), &short, RECEIVED)
+        let firsts: Vec<u64> = normalize(&sender(), &numbering(), &short, &[], RECEIVED)
             .parts
             .iter()
             .map(|part| part.key.first_seq - 100)
@@ -564,7 +570,7 @@ mod tests {
             origins: origins(),
             records: vec![record(Body::Json(json.as_bytes()))],
         };
-        let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
         assert_eq!(normalized.parts[0].events[0].fields.str(ecs::AGENT_ID), Some("0190a"));
     }
 }

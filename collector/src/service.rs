@@ -14,6 +14,7 @@ use model::Timestamp;
 use model::node::{Load, Node, Role};
 use proto::agent::v1::agent_admin_service_server::AgentAdminServiceServer;
 use proto::agent::v1::enrolment_service_server::EnrolmentServiceServer;
+use proto::formats::v1::parser_service_server::ParserServiceServer;
 use proto::ingest::v1::ingest_service_server::IngestServiceServer;
 use storage::blocks::Writer;
 use storage::{Store, certificates, nodes};
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::{Config, Enrolment};
 use crate::enrich::Enricher;
+use crate::formats::{Follower, Own};
 use crate::forward::{self, Channels, Forwarder};
 use crate::intake::Intake;
 use crate::keeping::Keeper;
@@ -29,7 +31,7 @@ use crate::limits::{EnrolmentLimits, IngestLimits};
 use crate::load::Gauges;
 use crate::memory::Memory;
 use crate::merge::{Merger, Write};
-use crate::{admin, enrol, signing, stream, syslog};
+use crate::{admin, enrol, formats, signing, stream, syslog};
 
 /// Time between two rounds of forgetting who has not sent for a while.
 const FORGET: Duration = Duration::from_secs(60);
@@ -97,7 +99,11 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     };
     let linger = Duration::from_millis(config.ingest.linger_millis);
     let (merger, merging) = Merger::new(write, linger, clock.clone(), ctx.shutdown.clone());
-    let intake = Intake::new(merger, enricher);
+    let own = Own::default();
+    let mut follower = Follower::new(store.clone(), own.clone());
+    // Before the first event, so that none is read without them.
+    follower.look().await.context("read the stored parsers")?;
+    let intake = Intake::new(merger, enricher, own);
     let ingest_limits = Arc::new(IngestLimits::new(&config.ingest));
     let enrolment_limits = Arc::new(EnrolmentLimits::new(&config.enrolment));
 
@@ -132,10 +138,15 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
                 .max_encoding_message_size(limits.max_message_bytes),
         )
         .add_service(EnrolmentServiceServer::new(enrolment).max_decoding_message_size(MAX_SMALL_MESSAGE))
-        .add_service(AgentAdminServiceServer::new(administration).max_decoding_message_size(MAX_SMALL_MESSAGE));
+        .add_service(AgentAdminServiceServer::new(administration).max_decoding_message_size(MAX_SMALL_MESSAGE))
+        .add_service(
+            ParserServiceServer::new(formats::Service { store: store.clone() })
+                .max_decoding_message_size(2 * MAX_SMALL_MESSAGE),
+        );
 
     let tasks = &ctx.tasks;
     tasks.spawn("merge", merging);
+    tasks.spawn("parsers", follower.run(ctx.shutdown.clone()));
     if config.compaction.enabled {
         tasks.spawn("compaction", keeper.clone().compact());
     }

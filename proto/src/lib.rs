@@ -17,6 +17,13 @@ pub mod agent {
         tonic::include_proto!("picket.agent.v1");
     }
 }
+/// Log formats that operators describe.
+pub mod formats {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("picket.formats.v1");
+    }
+}
 /// Events coming in.
 pub mod ingest {
     /// Version 1.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::{Epoch, SourceId, Tenant, Timestamp};
 use parsers::Body;
+use parsers::custom::CustomParser;
 use serde_json::json;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -246,10 +247,11 @@ type Answers = Vec<(u32, oneshot::Receiver<Outcome>)>;
 
 async fn hand_on(tenant: &Tenant, intake: &Intake, taken: Vec<Taken>, now: Timestamp) -> Answers {
     let (tenant, enricher) = (tenant.clone(), intake.enricher().clone());
+    let own = intake.own().of(&tenant);
     let normalized = intake
         .on_a_worker(move || {
             let normalize = |mut taken: Taken| {
-                let mut normalized = normalize_messages(&tenant, &taken, now);
+                let mut normalized = normalize_messages(&tenant, &taken, now, &own);
                 enricher.batch(&mut normalized);
                 (taken.memory.take(), normalized)
             };
@@ -268,7 +270,7 @@ async fn hand_on(tenant: &Tenant, intake: &Intake, taken: Vec<Taken>, now: Times
     answers
 }
 
-fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normalized {
+fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp, parsers: &[Arc<CustomParser>]) -> Normalized {
     let own = taken.addr == SELF;
     let addr = if own { String::new() } else { taken.addr.to_string() };
     let sender = Sender {
@@ -295,7 +297,7 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp) -> Normali
         }],
         records: taken.messages.iter().map(|message| message.record(own)).collect(),
     };
-    normalize(&sender, &numbering, &records, now)
+    normalize(&sender, &numbering, &records, parsers, now)
 }
 
 async fn settle(answers: Answers) {

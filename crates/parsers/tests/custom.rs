@@ -1,6 +1,10 @@
 //! Parsers that operators write.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the helpers of tests may fail as tests do"
+)]
 
 mod check;
 
@@ -77,7 +81,11 @@ fn grok_patterns_become_fields() {
         SHOP,
         "something else",
         Some("shop"),
-        &["picket.log_type=raw", "message=something else"],
+        &[
+            "picket.log_type=raw",
+            "message=something else",
+            "picket.warnings=not of the log type its source has",
+        ],
     );
 }
 
@@ -101,8 +109,13 @@ fn words_columns_pairs_and_objects_become_fields() {
         ("detect = [[\"door\"]]", r#"{"door":1,"ip":"203.0.113.9","who":"ann"}"#),
     ] {
         let table = format!("name = \"own\"\ndataset = \"own.log\"\n{shape}\n{step}");
-        reads(&table, line, None, expected);
         reads(&table, line, Some("own"), expected);
+        // Nothing says which lines are of it, so none is without its log type.
+        if !table.contains("detect") {
+            assert!(!CustomParser::from_toml(&table).unwrap().is_detected());
+            continue;
+        }
+        reads(&table, line, None, expected);
     }
 }
 
@@ -161,6 +174,35 @@ fn a_parser_that_cannot_be_is_refused_with_the_reason() {
     ] {
         let error = CustomParser::from_toml(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let head = "name = \"a\"\ndataset = \"x.y\"\n";
+    for (text, line, column, field) in [
+        ("[text]\ngrok = ['%{IP:a} %{NOPE:x}']", 4, 20, "text.grok"),
+        ("[text]\ngrok = [\n  '%{IP:a}',\n  '(?=x)',\n]", 6, 4, "text.grok"),
+        ("[text]\nregex = 'x'", 4, 1, "text.regex"),
+        (
+            "[[step]]\nif = [\"a=b\"]\n[step.fields]\n\"source.ip\" = \"a|nonsense\"",
+            6,
+            16,
+            "step.fields.source.ip",
+        ),
+        ("[[step]]\nset = {\"event.id\" = \"1\"}", 4, 9, "step.set"),
+        ("[[step]\n", 3, 8, "step"),
+        ("time = [1]", 3, 9, "time"),
+    ] {
+        let text = format!("{head}{text}");
+        let error = CustomParser::from_toml(&text).unwrap_err();
+        println!("{error}");
+        assert_eq!(
+            (error.line, error.field.as_str()),
+            (Some(line), field),
+            "{text}\n{error}"
+        );
+        assert_eq!(error.column, Some(column), "{text}\n{error}");
     }
 }
 

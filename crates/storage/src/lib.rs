@@ -25,6 +25,7 @@ pub mod indicators;
 pub mod keeping;
 pub mod leases;
 pub mod nodes;
+pub mod parsers;
 pub mod rule_stats;
 pub mod rule_versions;
 pub mod rules;

@@ -69,6 +69,7 @@ impl Store {
         indicators::ensure_indexes(self).await?;
         feeds::ensure_indexes(self).await?;
         holds::ensure_indexes(self).await?;
+        crate::parsers::ensure_indexes(self).await?;
         hunts::ensure_indexes(self).await?;
         alerts::ensure_indexes(self).await?;
         users::ensure_indexes(self).await?;

@@ -6,11 +6,12 @@
 
 mod grok;
 mod patterns;
+mod problem;
 mod trial;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
 use model::{Value, ecs};
@@ -19,30 +20,23 @@ use crate::dispatch;
 use crate::dissect::dissect;
 use crate::draft::Draft;
 use crate::mapping::Mapping;
-use crate::record::{Body, Parsed, RawRecord};
+use crate::record::{Body, Parsed, RawRecord, Warning};
 use crate::scan::columns;
 use crate::syslog;
 use grok::Grok;
 
+pub use problem::CustomError;
+pub(crate) use trial::Test;
 pub use trial::Trial;
 
 /// Longest line, in bytes, that an own parser is asked about.
 pub const MAX_LINE: usize = 64 << 10;
 /// Largest parser, in bytes of TOML.
 pub const MAX_FILE: usize = 256 << 10;
+/// Most tests of one parser.
+const MAX_TESTS: usize = 256;
 /// Most patterns of one parser.
 const MAX_PATTERNS: usize = 64;
-
-/// Why a parser was refused. The text names the member and what was expected of it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct CustomError(String);
-
-impl From<String> for CustomError {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
 
 /// A parser of an operator.
 #[derive(Debug)]
@@ -64,9 +58,10 @@ enum Shape {
     Pairs,
 }
 
+/// How a line becomes an object, as it is written.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TextTable {
+pub(crate) struct TextTable {
     #[serde(default)]
     grok: Vec<String>,
     #[serde(default)]
@@ -93,25 +88,11 @@ impl CustomParser {
     /// compile or becomes too large, or is longer than [`MAX_FILE`].
     pub fn from_toml(text: &str) -> Result<Self, CustomError> {
         if text.len() > MAX_FILE {
-            return Err(CustomError(format!("expected at most {MAX_FILE} bytes")));
+            return Err(CustomError::whole(format!("expected at most {MAX_FILE} bytes")));
         }
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| CustomError(error.to_string()))?;
-        let shape: Option<TextTable> = match table.remove("text") {
-            Some(value) => Some(
-                value
-                    .try_into()
-                    .map_err(|error| CustomError(format!("text: {error}")))?,
-            ),
-            None => None,
-        };
-        let tests = match table.remove("test") {
-            Some(value) => value
-                .try_into()
-                .map_err(|error| CustomError(format!("test: {error}")))?,
-            None => Vec::new(),
-        };
-        let rest = toml::to_string(&table).map_err(|error| CustomError(error.to_string()))?;
-        let mapping = Mapping::parse(&rest).map_err(|error| CustomError(error.to_string()))?;
+        let wrong = |reason: String| CustomError::of(text, None, reason);
+        let (mapping, shape, tests) =
+            Mapping::parse_whole(text).map_err(|error| CustomError::of(text, error.at, error.reason))?;
         let name_fits = !mapping.name.is_empty()
             && mapping.name.len() <= 64
             && mapping
@@ -119,24 +100,24 @@ impl CustomParser {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
         if !name_fits {
-            return Err(CustomError(
+            return Err(wrong(
                 "name: expected 1 to 64 letters, digits, `_`, `-` or `.`".to_owned(),
             ));
         }
-        let Some(mut text) = shape else {
-            return Ok(Self {
-                mapping,
-                shape: Shape::Object,
-                contains: Vec::new(),
-                starts_with: Vec::new(),
-                tests,
-            });
+        if tests.len() > MAX_TESTS {
+            return Err(wrong(format!("test: expected at most {MAX_TESTS}")));
+        }
+        let mut shape = shape;
+        let (contains, starts_with) = match &mut shape {
+            Some(text) => (
+                std::mem::take(&mut text.contains),
+                std::mem::take(&mut text.starts_with),
+            ),
+            None => (Vec::new(), Vec::new()),
         };
-        let contains = std::mem::take(&mut text.contains);
-        let starts_with = std::mem::take(&mut text.starts_with);
         Ok(Self {
             mapping,
-            shape: shape_of(text)?,
+            shape: shape.map_or(Ok(Shape::Object), shape_of).map_err(wrong)?,
             contains,
             starts_with,
             tests,
@@ -149,11 +130,24 @@ impl CustomParser {
         self.mapping.name
     }
 
+    /// `event.dataset` of its events.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        self.mapping.dataset
+    }
+
+    /// Whether it is asked about lines nobody said the type of: those of texts when they have `contains` or `starts_with`,
+    /// others when they have `detect`.
+    #[must_use]
+    pub fn is_detected(&self) -> bool {
+        self.mapping.is_detected() || !self.contains.is_empty() || !self.starts_with.is_empty()
+    }
+
     /// Reads a record; `None` when it is not of this format, or of a log type that is another's.
     #[must_use]
     pub fn parse(&self, record: &RawRecord<'_>) -> Option<Parsed> {
         let asked = record.log_type.map(|log_type| self.mapping.answers_to(log_type));
-        if asked == Some(false) {
+        if asked == Some(false) || asked.is_none() && !self.is_detected() {
             return None;
         }
         let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
@@ -166,6 +160,9 @@ impl CustomParser {
         let content = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut draft = dispatch::begin(record, spoiled);
         if let Shape::Object = self.shape {
+            if !content.trim_start().starts_with('{') {
+                return None;
+            }
             let object: Map<String, Json> = serde_json::from_str(content).ok()?;
             if asked.is_none() && !self.mapping.knows(&object) {
                 return None;
@@ -240,7 +237,7 @@ impl CustomParser {
     }
 }
 
-fn shape_of(text: TextTable) -> Result<Shape, CustomError> {
+fn shape_of(text: TextTable) -> Result<Shape, String> {
     let chosen = [
         !text.grok.is_empty(),
         !text.dissect.is_empty(),
@@ -248,14 +245,12 @@ fn shape_of(text: TextTable) -> Result<Shape, CustomError> {
         text.pairs,
     ];
     if chosen.iter().filter(|chosen| **chosen).count() != 1 {
-        return Err(CustomError(
-            "text: expected one of grok, dissect, columns and pairs".to_owned(),
-        ));
+        return Err("text: expected one of grok, dissect, columns and pairs".to_owned());
     }
     if text.grok.len() + text.dissect.len() > MAX_PATTERNS || text.columns.len() > 256 {
-        return Err(CustomError(format!(
+        return Err(format!(
             "text: expected at most {MAX_PATTERNS} patterns and 256 columns"
-        )));
+        ));
     }
     if !text.grok.is_empty() {
         let patterns = text.grok.iter().map(|pattern| Grok::compile(pattern, &text.patterns));
@@ -265,9 +260,9 @@ fn shape_of(text: TextTable) -> Result<Shape, CustomError> {
         for pattern in &text.dissect {
             let opened = pattern.matches('{').count();
             if opened == 0 || opened != pattern.matches('}').count() || opened > 32 || pattern.contains("}{") {
-                return Err(CustomError(format!(
+                return Err(format!(
                     "text.dissect {pattern:?}: expected 1 to 32 {{names}} with fixed words between them"
-                )));
+                ));
             }
         }
         return Ok(Shape::Dissect(text.dissect));
@@ -277,14 +272,22 @@ fn shape_of(text: TextTable) -> Result<Shape, CustomError> {
     }
     match text.separator.as_deref().unwrap_or(",").as_bytes() {
         [separator] => Ok(Shape::Columns(*separator, text.columns)),
-        _ => Err(CustomError("text.separator: expected one ASCII character".to_owned())),
+        _ => Err("text.separator: expected one ASCII character".to_owned()),
     }
 }
 
 /// Turns a record into an event as [`crate::parse`] does, asking an operator's parsers first.
 #[must_use]
-pub fn parse_with(record: &RawRecord<'_>, own: &[CustomParser]) -> Parsed {
-    own.iter()
-        .find_map(|parser| parser.parse(record))
-        .unwrap_or_else(|| crate::parse(record))
+pub fn parse_with<P: Borrow<CustomParser>>(record: &RawRecord<'_>, own: &[P]) -> Parsed {
+    if let Some(parsed) = own.iter().find_map(|parser| parser.borrow().parse(record)) {
+        return parsed;
+    }
+    let mut parsed = crate::parse(record);
+    let is_own = |log_type: &str| own.iter().any(|parser| parser.borrow().mapping.answers_to(log_type));
+    if record.log_type.is_some_and(is_own) && !parsed.warnings.contains(&Warning::OtherType) {
+        parsed.warnings.push(Warning::OtherType);
+        let texts = parsed.warnings.iter().map(|warning| Value::Str(warning.to_string()));
+        parsed.fields.insert(ecs::PICKET_WARNINGS, Value::List(texts.collect()));
+    }
+    parsed
 }

@@ -11,7 +11,7 @@ use crate::record::{Body, RawRecord};
 /// One test.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Test {
+pub(crate) struct Test {
     line: String,
     /// Fields and their texts; an empty text means that the field must not be there.
     #[serde(default)]
@@ -35,9 +35,15 @@ impl CustomParser {
     /// When the file has none: a parser nobody tried is no parser.
     pub fn try_out(&self, now: Timestamp) -> Result<Vec<Trial>, CustomError> {
         if self.tests.is_empty() {
-            return Err(CustomError("expected at least one [[test]]".to_owned()));
+            return Err(CustomError::whole("expected at least one [[test]]"));
         }
-        Ok(self.tests.iter().map(|test| self.trial(test, now)).collect())
+        Ok(self.trials(now))
+    }
+
+    /// The same, and none when the file has none.
+    #[must_use]
+    pub fn trials(&self, now: Timestamp) -> Vec<Trial> {
+        self.tests.iter().map(|test| self.trial(test, now)).collect()
     }
 
     fn trial(&self, test: &Test, now: Timestamp) -> Trial {
@@ -45,7 +51,7 @@ impl CustomParser {
             body: Body::Line(test.line.as_bytes()),
             origin_kind: "file",
             origin_name: "test.log",
-            log_type: None,
+            log_type: Some(self.name()),
             observed: now,
             truncated_bytes: 0,
         };

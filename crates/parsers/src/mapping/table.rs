@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::condition::Condition;
 use super::value::Source;
+use crate::custom::{Test, TextTable};
 
 /// Most steps of one table.
 const MAX_STEPS: usize = 256;
@@ -28,6 +29,10 @@ struct Text {
     time: Vec<String>,
     #[serde(default)]
     step: Vec<StepText>,
+    /// How a line becomes an object, and lines to try it with; built-in tables have neither.
+    text: Option<TextTable>,
+    #[serde(default)]
+    test: Vec<Test>,
 }
 
 #[derive(Deserialize)]
@@ -110,28 +115,40 @@ impl Lookup {
 
 /// Why a table was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TableError(String);
+#[error("{reason}")]
+pub(crate) struct TableError {
+    pub(crate) reason: String,
+    /// Where in the text it is, in bytes, when the text is no table at all.
+    pub(crate) at: Option<usize>,
+}
 
 impl From<String> for TableError {
-    fn from(text: String) -> Self {
-        Self(text)
+    fn from(reason: String) -> Self {
+        Self { reason, at: None }
     }
 }
 
 impl Mapping {
     /// Reads a table. The error names the member and what was expected.
     pub(crate) fn parse(text: &str) -> Result<Self, TableError> {
-        let text: Text = toml::from_str(text).map_err(|error| TableError(error.to_string()))?;
+        Self::parse_whole(text).map(|(mapping, _, _)| mapping)
+    }
+
+    /// The same with what operators' tables have beside it.
+    pub(crate) fn parse_whole(text: &str) -> Result<(Self, Option<TextTable>, Vec<Test>), TableError> {
+        let text: Text = toml::from_str(text).map_err(|error| TableError {
+            reason: error.message().to_owned(),
+            at: error.span().map(|span| span.start),
+        })?;
         if text.step.len() > MAX_STEPS {
-            return Err(TableError(format!("step: expected at most {MAX_STEPS}")));
+            return Err(format!("step: expected at most {MAX_STEPS}").into());
         }
         let detect = text
             .detect
             .iter()
             .map(|set| set.iter().map(|one| Condition::parse(one)).collect())
             .collect::<Result<_, String>>()?;
-        Ok(Self {
+        let mapping = Self {
             name: interned(&text.name),
             dataset: interned(&text.dataset),
             aliases: text.aliases,
@@ -142,12 +159,18 @@ impl Mapping {
                 .map(|path| Source::parse(path))
                 .collect::<Result<_, _>>()?,
             steps: text.step.into_iter().map(step).collect::<Result<_, _>>()?,
-        })
+        };
+        Ok((mapping, text.text, text.test))
     }
 
     /// Whether an operator who says this log type means this table.
     pub(crate) fn answers_to(&self, log_type: &str) -> bool {
         self.name == log_type || self.dataset == log_type || self.aliases.iter().any(|alias| alias == log_type)
+    }
+
+    /// Whether it says which objects are of its format.
+    pub(crate) fn is_detected(&self) -> bool {
+        self.detect.iter().any(|set| !set.is_empty())
     }
 
     /// Whether an object is of this format.
