@@ -152,7 +152,7 @@ fn main() -> ExitCode {
             Command::Watch(command) => watch::run(command).await,
             Command::Alerts(command) => alerts::run(command).await,
             Command::Rules(command) => rules::run(command).await,
-            Command::Parsers(command) => formats::run(&command),
+            Command::Parsers(command) => formats::run(command).await,
             Command::Exceptions(command) => rules::exceptions::run(command).await,
             Command::Suppressions(command) => rules::suppressions::run(command).await,
             Command::Feeds(command) => feeds::run(*command).await,

@@ -17,6 +17,7 @@ mod leftover;
 mod nodes;
 mod openapi;
 mod params;
+mod parsers;
 mod path;
 mod routes;
 mod rule_changes;

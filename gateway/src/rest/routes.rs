@@ -8,7 +8,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::{
-    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes,
+    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes, parsers,
     rule_changes, rules, security, stats, tuning,
 };
 use crate::state::App;
@@ -176,6 +176,15 @@ pub static ROUTES: &[Route] = &[
         routes!(rule_changes::disable)
     }),
     route(Verb::Post, "/rules/{id}/explain", VIEWER, || routes!(rules::explain)),
+    route(Verb::Get, "/parsers", VIEWER, || routes!(parsers::list)),
+    route(Verb::Post, "/parsers", ANALYST, || routes!(parsers::import)),
+    route(Verb::Post, "/parsers/validate", VIEWER, || routes!(parsers::validate)),
+    route(Verb::Get, "/parsers/{name}", VIEWER, || routes!(parsers::get)),
+    route(Verb::Put, "/parsers/{name}", ANALYST, || routes!(parsers::put)),
+    route(Verb::Delete, "/parsers/{name}", ANALYST, || routes!(parsers::delete)),
+    route(Verb::Get, "/parsers/{name}/versions", VIEWER, || {
+        routes!(parsers::versions)
+    }),
     route(Verb::Get, "/agents", VIEWER, || routes!(agents::list)),
     route(Verb::Get, "/agents/{id}/delivery", VIEWER, || routes!(agents::delivery)),
     route(Verb::Get, "/nodes", VIEWER, || routes!(nodes::list)),

@@ -1,36 +1,23 @@
-//! `picket parsers`: log formats that operators describe in TOML.
+//! `picket parsers test`: what a parser's own tests say, without a running system.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use model::Timestamp;
 use parsers::custom::CustomParser;
 
+use super::files;
 use crate::table::{counted, printable};
 
-#[derive(clap::Subcommand)]
-pub(crate) enum Command {
-    /// Run the tests that parsers hold
-    Test(TestArgs),
-}
-
-#[derive(clap::Args)]
-pub(crate) struct TestArgs {
-    /// Files with a parser each
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-}
-
-pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let Command::Test(args) = command;
+pub(super) fn run(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let (mut tests, mut failed) = (0, 0);
     let now = Timestamp::now();
-    for file in &args.files {
+    for file in paths {
         let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("read {shown}"))?;
+        let text = files::read(file)?;
         let trials = CustomParser::from_toml(&text).and_then(|parser| parser.try_out(now));
-        let trials = trials.with_context(|| format!("use {shown}"))?;
+        let trials = trials.map_err(|error| anyhow!("{shown}: {error}"))?;
         tests += trials.len();
         for trial in trials.iter().filter(|trial| !trial.mistakes.is_empty()) {
             failed += 1;
@@ -43,7 +30,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     println!(
         "{} in {}: {failed} failed",
         counted(tests, "test"),
-        counted(args.files.len(), "parser")
+        counted(paths.len(), "parser")
     );
     Ok(if failed == 0 {
         ExitCode::SUCCESS
