@@ -13,6 +13,7 @@ mod intel;
 mod keeping;
 mod numbered;
 mod operator;
+mod parsers;
 mod pressure;
 mod proof;
 mod reload;
