@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn mistakes_in_a_table_say_where_they_are() {
         for (table, expected) in [
-            ("name = 1", "name"),
+            ("name = 1", "expected a string"),
             (
                 "name = \"a\"\ndataset = \"a.b\"\n[[step]]\nfields = {\"x\" = \"a|nonsense\"}",
                 "nonsense",
