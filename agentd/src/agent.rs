@@ -14,6 +14,7 @@ use crate::lock::Lock;
 use crate::pipeline::Pipeline;
 use crate::sensors::file::Follower;
 use crate::sensors::journald::{Journal, Leash};
+use crate::sensors::pihole::PiHole;
 use crate::sensors::{self, Sink};
 use crate::spool::{self, Spool};
 use crate::status::{self, Board};
@@ -133,6 +134,13 @@ fn start_sensors(
             }
             leash.pull();
             Ok(thread.await?)
+        });
+    }
+    if let Some(settings) = config.pihole() {
+        let sensor = PiHole::new(settings, &checkpoints, sink.clone());
+        let stop = ctx.shutdown.clone();
+        ctx.tasks.spawn("pihole", async move {
+            Ok(tokio::task::spawn_blocking(move || sensor.run(&stop)).await?)
         });
     }
     let groups = config.groups()?;

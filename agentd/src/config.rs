@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline;
 use crate::sensors::file::{Group, Limits, Start};
-use crate::sensors::journald;
+use crate::sensors::{journald, pihole};
 use crate::spool;
 
 /// Start of the names of environment variables.
@@ -34,6 +34,8 @@ pub struct Config {
     pub tail: TailConfig,
     /// The systemd journal.
     pub journald: JournaldConfig,
+    /// Pi-hole's query database.
+    pub pihole: PiHoleConfig,
     /// When a batch is closed.
     pub batch: BatchConfig,
     /// What is logged.
@@ -49,6 +51,7 @@ impl Default for Config {
             files: Vec::new(),
             tail: TailConfig::default(),
             journald: JournaldConfig::default(),
+            pihole: PiHoleConfig::default(),
             batch: BatchConfig::default(),
             log: LogConfig::default(),
         }
@@ -134,6 +137,28 @@ pub struct JournaldConfig {
     pub units: Vec<String>,
 }
 
+/// `[pihole]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PiHoleConfig {
+    /// Pi-hole's query database; empty: none.
+    pub database: PathBuf,
+    /// Where to start in a database that was not followed before.
+    pub start: Start,
+    /// Seconds between two looks.
+    pub poll_secs: u64,
+}
+
+impl Default for PiHoleConfig {
+    fn default() -> Self {
+        Self {
+            database: PathBuf::new(),
+            start: Start::End,
+            poll_secs: 5,
+        }
+    }
+}
+
 /// `[batch]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -177,6 +202,15 @@ impl ServiceConfig for Config {
         range("batch.max_events", self.batch.max_events, 1, 10_000)?;
         range("batch.max_bytes", self.batch.max_bytes, 4 * KIB, 3 * MIB)?;
         range("batch.linger_ms", self.batch.linger_ms, 1, 10_000)?;
+        range("pihole.poll_secs", self.pihole.poll_secs, 1, 3600)?;
+        if !self.pihole.database.as_os_str().is_empty() && !self.pihole.database.is_absolute() {
+            let found = self.pihole.database.display();
+            return Err(ConfigError::value(
+                "pihole.database",
+                "an absolute path, or nothing",
+                found,
+            ));
+        }
         for unit in &self.journald.units {
             if unit.is_empty() || unit.starts_with('-') {
                 return Err(ConfigError::value(
@@ -224,6 +258,15 @@ impl Config {
             max_bytes: usize::try_from(self.batch.max_bytes).unwrap_or(usize::MAX),
             linger: Duration::from_millis(self.batch.linger_ms),
         }
+    }
+
+    pub(crate) fn pihole(&self) -> Option<pihole::Settings> {
+        let pihole = &self.pihole;
+        (!pihole.database.as_os_str().is_empty()).then(|| pihole::Settings {
+            database: pihole.database.clone(),
+            start: pihole.start,
+            poll: Duration::from_secs(pihole.poll_secs),
+        })
     }
 
     pub(crate) fn journal(&self) -> Option<journald::Settings> {
@@ -325,6 +368,7 @@ mod tests {
         assert_eq!(config.spool, SpoolConfig::default());
         assert_eq!(config.batch, BatchConfig::default());
         assert_eq!(config.tail, TailConfig::default());
+        assert_eq!(config.pihole, PiHoleConfig::default());
     }
 
     #[test]
@@ -345,6 +389,7 @@ mod tests {
                 "[[files]]\npaths = [\"/a\"]\nmax_line_bytes = 5",
                 "files[0].max_line_bytes",
             ),
+            ("[pihole]\ndatabase = \"pihole-FTL.db\"", "pihole.database"),
             ("[journald]\nunits = [\"--help\"]", "journald.units"),
             ("[log]\nlevel = \"loud\"", "log.level"),
         ] {

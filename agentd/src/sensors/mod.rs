@@ -4,6 +4,7 @@
 pub mod file;
 mod gap;
 pub mod journald;
+pub mod pihole;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -22,7 +23,7 @@ pub const CHUNK_RECORDS: usize = 1024;
 /// Where records come from, as it is told upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// `file` or `journald`.
+    /// `file`, which databases are too, or `journald`.
     pub kind: &'static str,
     /// Path or unit.
     pub name: String,
@@ -50,7 +51,7 @@ impl Body {
 /// Where its sensor goes on once the record is in the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// Offset in the chunk's file.
+    /// Offset in the chunk's file; in a database the number of a row.
     Offset(u64),
     /// Offset behind an element of an array in the chunk's file.
     Element(u64),

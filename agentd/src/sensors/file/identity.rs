@@ -154,6 +154,11 @@ pub(super) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
 }
 
+/// Whether a file begins with these bytes.
+pub(super) fn begins_with(file: &File, wanted: &[u8]) -> io::Result<bool> {
+    same(file, 0, wanted)
+}
+
 fn same(file: &File, at: u64, wanted: &[u8]) -> io::Result<bool> {
     Ok(read_at_most(file, at, wanted.len() as u64)? == wanted)
 }

@@ -148,6 +148,12 @@ impl Tail {
         if key_of(&metadata) != self.key {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file is at its path"));
         }
+        if self.offset == 0 && identity::begins_with(&file, records::event_log::MAGIC)? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a Windows Event Log has no lines; picket send reads it",
+            ));
+        }
         self.unread = self.size.max(self.scanned).saturating_sub(self.offset);
         self.size = metadata.len();
         let known = match &self.restored {
