@@ -499,7 +499,7 @@ mod tests {
                 br#"{"agent":{"id":"0190a","name":"dc01"},"log":{"file":{"path":"/var/log/auth.log"}},"message":"hi"}"#,
             ))],
         };
-        let normalized = normalize(&syslog, &numbering(), &records, RECEIVED);
+        let normalized = normalize(&syslog, &numbering(), &records, &[], RECEIVED);
         let fields = &normalized.parts[0].events[0].fields;
         assert_eq!(fields.str("unverified.agent.id"), Some("0190a"));
         assert_eq!(fields.str("unverified.agent.name"), Some("dc01"));
@@ -519,7 +519,7 @@ mod tests {
                     ..record(Body::Line(line.as_bytes()))
                 }],
             };
-            let normalized = normalize(&sender(), &numbering(), &records, RECEIVED);
+            let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
             let event = normalized.parts[0].events[0].clone();
             (event.timestamp, normalized.counts.ahead, event.fields)
         };

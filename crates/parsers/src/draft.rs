@@ -162,11 +162,8 @@ impl Draft {
             }
         };
         match self.fields.value_mut(index) {
-            Some(Value::List(list)) => {
-                if !list.iter().any(|item| item.as_str() == Some(text)) {
-                    list.push(text.into());
-                }
-            }
+            Some(Value::List(list)) if list.iter().any(|item| item.as_str() == Some(text)) => {}
+            Some(Value::List(list)) => list.push(text.into()),
             Some(single) => {
                 let first = std::mem::replace(single, Value::Null);
                 *single = Value::List(vec![first, text.into()]);
@@ -182,7 +179,9 @@ impl Draft {
             None => (Vec::new(), false),
             Some(value) => match std::mem::replace(value, Value::Null) {
                 Value::List(list) => (list, true),
-                one => (vec![one], true),
+                one @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)) => {
+                    (vec![one], true)
+                }
             },
         };
         let mut left = GATHERED;
