@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{CertInfo, CertificateAuthority, SpiffeId};
+use model::AgentId;
 use model::agent::{Agent, HostInfo};
 use model::node::Role;
-use model::{AgentId, Timestamp};
 use proto::agent::v1::enrolment_service_server::EnrolmentService;
 use proto::agent::v1::{self as wire, EnrolRequest, EnrolResponse, RenewRequest, RenewResponse};
 use proto::{ErrorCode, ServiceError};
@@ -19,6 +19,7 @@ use storage::{Store, agents, audit, certificates, enrolment_tokens};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::limits::EnrolmentLimits;
 use crate::stream::unavailable;
 use crate::tokens;
@@ -30,6 +31,8 @@ const BAD_TOKEN: &str = "enrolment token is unknown, used up or expired";
 
 /// What enrolling needs.
 pub(crate) struct Shared {
+    /// The database's time: what is issued is valid from it on.
+    pub(crate) clock: Clock,
     pub(crate) store: Store,
     /// `None` when this collector was not given the authority's key.
     pub(crate) authority: Option<CertificateAuthority>,
@@ -128,7 +131,7 @@ impl Service {
             tenant: token.tenant.clone(),
             group: token.group.clone(),
             host,
-            enrolled_at: Timestamp::now(),
+            enrolled_at: self.0.clock.now(),
             last_seen_at: None,
             revoked_at: None,
             duplicate_seen_at: None,
@@ -153,7 +156,7 @@ impl Service {
             Status::failed_precondition("this collector issues no certificates: enrolment.ca_key_file is not set")
         })?;
         let (chain, info) = authority
-            .sign_csr(csr_der, name, self.0.ttl, Timestamp::now())
+            .sign_csr(csr_der, name, self.0.ttl, self.0.clock.now())
             .map_err(|error| {
                 if let identity::Error::Request { .. } = error {
                     return Status::invalid_argument(format!("csr_der: {error}"));
@@ -216,7 +219,7 @@ impl Service {
             subject: info.id.id.clone(),
             not_before: info.not_before,
             not_after: info.not_after,
-            issued_at: Timestamp::now(),
+            issued_at: self.0.clock.now(),
             revoked_at: None,
             reason: None,
         };

@@ -77,6 +77,8 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     revoked.set(parse_serials(
         await_database(&store).await.context("prepare the database")?,
     ));
+    // Before anything is signed with a time.
+    clock.ask(&store).await;
     signing::publish(&store, &config.node, &identity)
         .await
         .context("store the certificate that signs receipts")?;
@@ -113,6 +115,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         identity: Arc::clone(&signer),
         revoked: revoked.clone(),
         intake: intake.clone(),
+        clock: clock.clone(),
         limits: Arc::clone(&ingest_limits),
         memory: memory.clone(),
         gauges: gauges.clone(),
@@ -123,6 +126,7 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
     let enrolment = enrol::Service(Arc::new(enrol::Shared {
         store: store.clone(),
         authority,
+        clock: clock.clone(),
         ttl: Duration::from_secs(config.enrolment.agent_ttl_secs),
         limits: Arc::clone(&enrolment_limits),
     }));

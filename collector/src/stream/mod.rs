@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::config::Ingest;
 use crate::intake::{Intake, Settled};
 use crate::limits::IngestLimits;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) identity: Arc<ArcSwap<Identity>>,
     pub(crate) revoked: RevocationList,
     pub(crate) intake: Intake,
+    pub(crate) clock: Clock,
     pub(crate) limits: Arc<IngestLimits>,
     pub(crate) memory: Memory,
     pub(crate) gauges: Gauges,

@@ -391,7 +391,7 @@ impl Session {
 
     async fn acknowledge(&mut self, epoch: Epoch, next_seq: u64) -> Result<(), End> {
         self.delivered = Some((epoch, next_seq));
-        let issued_at = Timestamp::now().0;
+        let issued_at = self.shared.clock.now().0;
         let signature =
             identity::receipt::sign(&self.identity, self.agent, epoch, next_seq, issued_at).map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot sign receipts");
@@ -428,7 +428,7 @@ impl Session {
     fn still_allowed(&self) -> Result<(), End> {
         let reason = if self.shared.revoked.contains(&self.peer.serial) {
             "certificate is revoked"
-        } else if Timestamp::now() >= self.peer.not_after {
+        } else if self.shared.clock.now() >= self.peer.not_after {
             "certificate has expired"
         } else {
             return Ok(());
