@@ -26,6 +26,9 @@ struct Args {
     /// Lines a second that each of the three endpoints writes
     #[arg(long, default_value_t = 200)]
     lines: u64,
+    /// Members of MongoDB's replica set; with 3, a primary that steps down or dies has another one elected
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
+    members: u16,
 }
 
 #[tokio::main]
@@ -36,6 +39,7 @@ async fn main() -> ExitCode {
         lasts: Duration::from_secs_f64(args.minutes.clamp(0.0, 10_000.0) * 60.0),
         seed: args.seed,
         lines_per_second: args.lines,
+        members: usize::from(args.members),
     };
     match run(plan, |what| println!("{what}")).await {
         Ok(summary) => {

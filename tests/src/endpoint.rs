@@ -50,6 +50,7 @@ impl Token {
 pub struct Endpoint {
     dir: PathBuf,
     process: Option<Child>,
+    env: Vec<(&'static str, String)>,
 }
 
 impl Endpoint {
@@ -63,7 +64,13 @@ impl Endpoint {
         Ok(Self {
             dir: dir.to_owned(),
             process: None,
+            env: Vec::new(),
         })
+    }
+
+    /// Environment of agents that are started from now on.
+    pub fn set_env(&mut self, env: Vec<(&'static str, String)>) {
+        self.env = env;
     }
 
     /// The agent's data directory.
@@ -142,6 +149,7 @@ impl Endpoint {
             .arg("run")
             .arg("--config")
             .arg(&config)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("share the agent's log")?)
             .stderr(log)

@@ -22,8 +22,10 @@ pub enum Kind {
     Cut,
     /// The network between an endpoint and the collectors carries nothing for a while, then is cut.
     Stall,
-    /// MongoDB's primary steps down and is elected again.
+    /// MongoDB's primary steps down; another one is elected, or itself again where it is alone.
     StepDown,
+    /// The wall clock of a host is set wrong, forwards or backwards, or right again.
+    ClockJump,
     /// The file system with an endpoint's spool is full for a while.
     FullSpool,
     /// The file system of MongoDB is full for a while.
@@ -41,6 +43,7 @@ impl fmt::Display for Kind {
             Self::Cut => "cut",
             Self::Stall => "stall",
             Self::StepDown => "step-down",
+            Self::ClockJump => "clock jump",
             Self::FullSpool => "full spool disk",
             Self::FullDatabase => "full database disk",
         })
@@ -69,7 +72,7 @@ pub struct Schedule {
 }
 
 /// How often each is drawn, of those that are possible.
-const WEIGHTS: [(Kind, u64); 10] = [
+const WEIGHTS: [(Kind, u64); 11] = [
     (Kind::Kill, 5),
     (Kind::Restart, 2),
     (Kind::Freeze, 4),
@@ -77,7 +80,8 @@ const WEIGHTS: [(Kind, u64); 10] = [
     (Kind::FreezeAgent, 2),
     (Kind::Cut, 6),
     (Kind::Stall, 2),
-    (Kind::StepDown, 1),
+    (Kind::StepDown, 2),
+    (Kind::ClockJump, 4),
     (Kind::FullSpool, 2),
     (Kind::FullDatabase, 1),
 ];

@@ -4,9 +4,11 @@
 //! What happens is decided by the seed alone. When it happens depends on the machine.
 
 mod accounts;
+mod clock;
 mod disk;
 mod fault;
 mod proxy;
+mod replica;
 mod run;
 mod writers;
 

@@ -1,6 +1,7 @@
 //! The run itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -8,11 +9,14 @@ use bson::doc;
 use mongodb::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use super::accounts;
+use super::clock::{self, Clock};
 use super::disk::Disk;
 use super::fault::{Fault, Kind, Schedule};
 use super::proxy::Proxy;
+use super::replica::Replica;
 use super::writers::Writer;
 use crate::endpoint::{Endpoint, Token};
 use crate::system::{Options, System};
@@ -33,6 +37,8 @@ pub struct Plan {
     pub seed: u64,
     /// Lines each endpoint's program writes in a second.
     pub lines_per_second: u64,
+    /// Members of MongoDB's replica set. One is started and supervised by `picket up`.
+    pub members: usize,
 }
 
 /// What was done and found.
@@ -64,15 +70,21 @@ struct Site {
     endpoint: Endpoint,
     proxy: Proxy,
     disk: Option<Disk>,
+    clock: Option<Clock>,
 }
 
 struct Chaos {
     system: System,
     sites: Vec<Site>,
     database_disk: Option<Disk>,
+    replica: Option<Replica>,
+    /// That of the host of `picket up`, without MongoDB.
+    clock: Option<Clock>,
     faults: BTreeMap<Kind, u64>,
     began: Instant,
     say: fn(&str),
+    /// Goes last: what is in it is in use.
+    _scratch: TempDir,
 }
 
 /// Runs a plan; `say` is told what happens as it happens.
@@ -81,14 +93,17 @@ struct Chaos {
 /// When something cannot be started, or the accounts do not balance.
 pub async fn run(plan: Plan, say: fn(&str)) -> anyhow::Result<Summary> {
     let disks = Disk::is_possible();
-    let mut chaos = Chaos::start(disks, say).await?;
+    let probe = tempfile::tempdir().context("make a directory")?;
+    let clocks = clock::library(probe.path());
+    let mut chaos = Chaos::start(&plan, disks, clocks.as_deref(), say).await?;
     let mut writers = vec![Writer::start("own", &chaos.system.try_file(), plan.lines_per_second)];
     for (index, site) in chaos.sites.iter().enumerate() {
         let name = format!("site{index}");
         writers.push(Writer::start(&name, &site.endpoint.followed(), plan.lines_per_second));
     }
     let schedule = Schedule::new(plan.seed, |kind| {
-        disks || !matches!(kind, Kind::FullSpool | Kind::FullDatabase)
+        (disks || !matches!(kind, Kind::FullSpool | Kind::FullDatabase))
+            && (clocks.is_some() || !matches!(kind, Kind::ClockJump))
     });
     for fault in schedule {
         if chaos.began.elapsed() >= plan.lasts {
@@ -97,6 +112,7 @@ pub async fn run(plan: Plan, say: fn(&str)) -> anyhow::Result<Summary> {
         chaos.inflict(&fault).await?;
         tokio::time::sleep(fault.pause).await;
     }
+    chaos.put_clocks_right()?;
     let quiet = Instant::now();
     let mut written = BTreeMap::new();
     for writer in &mut writers {
@@ -105,7 +121,13 @@ pub async fn run(plan: Plan, say: fn(&str)) -> anyhow::Result<Summary> {
     }
     chaos.say(&format!("no more faults; {written:?} lines to account for"));
     let (alerts, agents) = accounts::settle(&chaos.system, &written).await?;
-    let mut left_out = vec!["clock jumps: no clock of ours can be set without setting everybody's"];
+    let mut left_out = Vec::new();
+    if clocks.is_none() {
+        left_out.push("clock jumps: the library `wallclock` is not built, or cannot be loaded here");
+    }
+    if plan.members == 1 {
+        left_out.push("step-downs that elect another member: there is only one (--members 3)");
+    }
     if !disks {
         left_out.push("full disks: mounting a small file system takes root");
     }
@@ -117,24 +139,45 @@ pub async fn run(plan: Plan, say: fn(&str)) -> anyhow::Result<Summary> {
         agents,
         settled: quiet.elapsed(),
     };
-    let Chaos { system, sites, .. } = chaos;
+    let Chaos {
+        system, sites, replica, ..
+    } = chaos;
     drop(sites);
     system.stop().await?;
+    drop(replica);
     Ok(summary)
 }
 
 impl Chaos {
-    async fn start(disks: bool, say: fn(&str)) -> anyhow::Result<Self> {
-        let args = ["--nodes", "collector=2,detector=2"].map(str::to_owned).to_vec();
+    async fn start(plan: &Plan, disks: bool, clocks: Option<&Path>, say: fn(&str)) -> anyhow::Result<Self> {
+        let scratch = tempfile::Builder::new()
+            .prefix("picket-chaos-")
+            .tempdir()
+            .context("make a directory")?;
+        let new_clock = |name: &str| clocks.map(|_| Clock::new(scratch.path().join(name))).transpose();
+        let env = |clock: &Option<Clock>| clock.as_ref().zip(clocks).map(|(clock, library)| clock.env(library));
+        let clock = new_clock("up.clock")?;
+        let mut args = ["--nodes", "collector=2,detector=2"].map(str::to_owned).to_vec();
+        let database_disk = std::cell::Cell::new(None);
+        let replica = if plan.members > 1 {
+            if disks {
+                let member = scratch.path().join("member0");
+                database_disk.set(Some(Disk::mount(&member, DATABASE_DISK)?));
+            }
+            let replica = Replica::start(scratch.path(), plan.members).await?;
+            args.extend(["--mongodb-uri".to_owned(), replica.uri()]);
+            Some(replica)
+        } else {
+            None
+        };
         let options = Options {
             args,
             // A frozen or killed MongoDB makes operations fail in ways that no retry code stands for.
             expected_errors: vec!["the database", "MongoDB", "mongod", "connection"],
-            ..Options::default()
+            env: env(&clock).unwrap_or_default(),
         };
-        let database_disk = std::cell::Cell::new(None);
         let system = System::start_prepared(options, |data| {
-            if disks {
+            if disks && plan.members == 1 {
                 database_disk.set(Some(Disk::mount(&data.join("mongod"), DATABASE_DISK)?));
             }
             Ok(())
@@ -150,6 +193,8 @@ impl Chaos {
             } else {
                 None
             };
+            let clock = new_clock(&format!("site{index}.clock"))?;
+            endpoint.set_env(env(&clock).unwrap_or_default());
             let token = Token::create(&system, &["--uses", "1"])?;
             endpoint.enrol_ok(&token)?;
             let collector = collectors
@@ -157,12 +202,20 @@ impl Chaos {
                 .context("no collector")?;
             let proxy = Proxy::start(collector).await?;
             endpoint.start(&proxy.addr)?;
-            sites.push(Site { endpoint, proxy, disk });
+            sites.push(Site {
+                endpoint,
+                proxy,
+                disk,
+                clock,
+            });
         }
         Ok(Self {
             system,
             sites,
             database_disk: database_disk.take(),
+            replica,
+            clock,
+            _scratch: scratch,
             faults: BTreeMap::new(),
             began: Instant::now(),
             say,
@@ -183,7 +236,7 @@ impl Chaos {
             Kind::Freeze => match self.signal(fault, Signal::SIGSTOP, true)? {
                 Some(name) => {
                     tokio::time::sleep(fault.lasts).await;
-                    let _ = self.system.signal(&name, Signal::SIGCONT);
+                    let _ = self.send(&name, Signal::SIGCONT);
                     Some(format!("{name} {lasts}"))
                 }
                 None => None,
@@ -218,6 +271,7 @@ impl Chaos {
                 Some(lasts)
             }
             Kind::StepDown => self.step_down().await,
+            Kind::ClockJump => self.jump(fault)?,
             Kind::FullSpool => {
                 let disk = self
                     .sites
@@ -241,7 +295,9 @@ impl Chaos {
         *self.faults.entry(fault.kind).or_insert(0) += 1;
         let at = match fault.kind {
             Kind::KillAgent | Kind::FreezeAgent | Kind::Cut | Kind::Stall | Kind::FullSpool => format!(" site{site}"),
-            Kind::Kill | Kind::Restart | Kind::Freeze | Kind::StepDown | Kind::FullDatabase => String::new(),
+            Kind::Kill | Kind::Restart | Kind::Freeze | Kind::StepDown | Kind::ClockJump | Kind::FullDatabase => {
+                String::new()
+            }
         };
         self.say(&format!("{}{at} {detail}", fault.kind));
         Ok(())
@@ -257,20 +313,53 @@ impl Chaos {
         } else {
             &["collector", "detector", "agent"]
         };
-        let targets: Vec<String> = up
+        let mut targets: Vec<String> = up
             .nodes
             .iter()
             .filter(|node| node.pid > 0 && roles.contains(&node.role.as_str()))
             .map(|node| node.name.clone())
             .collect();
+        if let Some(replica) = self.replica.as_ref().filter(|_| database_too) {
+            targets.extend(replica.names());
+        }
         let Some(name) = targets.get(fault.target % targets.len().max(1)) else {
             return Ok(None);
         };
         // It may have ended since the list was written.
-        Ok(self.system.signal(name, signal).is_ok().then(|| name.clone()))
+        Ok(self.send(name, signal).then(|| name.clone()))
+    }
+
+    fn send(&mut self, name: &str, signal: Signal) -> bool {
+        let replica = self.replica.as_ref();
+        replica.is_some_and(|replica| replica.signal(name, signal)) || self.system.signal(name, signal).is_ok()
+    }
+
+    /// Of the host of `picket up`, or of an endpoint.
+    fn jump(&mut self, fault: &Fault) -> anyhow::Result<Option<String>> {
+        let hosts = 1 + self.sites.len();
+        let (clock, host) = match fault.target % hosts {
+            0 => (self.clock.as_mut(), "picket up".to_owned()),
+            site => {
+                let clock = self.sites.get_mut(site - 1).and_then(|site| site.clock.as_mut());
+                (clock, format!("site{}", site - 1))
+            }
+        };
+        let clock = clock.context("no clock")?;
+        Ok(Some(format!("of {host} by {} s", clock.jump(fault.target / hosts)?)))
+    }
+
+    fn put_clocks_right(&mut self) -> anyhow::Result<()> {
+        let clocks = self.sites.iter_mut().filter_map(|site| site.clock.as_mut());
+        for clock in clocks.chain(self.clock.as_mut()) {
+            clock.put_right()?;
+        }
+        Ok(())
     }
 
     async fn step_down(&self) -> Option<String> {
+        if let Some(replica) = &self.replica {
+            return replica.step_down().await;
+        }
         let client = Client::with_uri_str(&self.system.up.mongodb_uri).await.ok()?;
         let command = doc! { "replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": true };
         let admin = client.database("admin");

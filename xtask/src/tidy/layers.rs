@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::cargo_command;
 
 /// Each crate of the workspace, and the crates of the workspace it may use in its product code.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("model", &[]),
     ("block", &["model", "intel"]),
     ("intel", &["model"]),
@@ -104,6 +104,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
         ],
     ),
     ("bench_parsers", &["model", "parsers"]),
+    ("wallclock", &[]),
     ("xtask", &[]),
 ];
 
