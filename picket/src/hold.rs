@@ -1,13 +1,16 @@
-//! `picket hold`: what retention must leave alone.
+//! `picket hold`: what retention must leave alone. It asks the gateway, or works on the database when it is given one.
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use model::{EventId, SourceId, Timestamp};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use storage::Store;
 use storage::audit::{self, NewEntry};
 use storage::holds::{self, Hold, NewHold, Scope};
 
+use crate::client::{Rest, encoded};
 use crate::database::Common;
 use crate::table::{Cell, Style, Table};
 
@@ -85,76 +88,133 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A hold as it is shown, and as the gateway answers.
+#[derive(Serialize, Deserialize)]
+struct Shown {
+    id: String,
+    reason: String,
+    by: String,
+    at: String,
+    scope: Scope,
+    blocks: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    released_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    released_at: Option<String>,
+}
+
+impl Shown {
+    fn new(hold: Hold, blocks: u64) -> Self {
+        Self {
+            id: hold.id,
+            reason: hold.reason,
+            by: hold.by,
+            at: hold.at.to_string(),
+            scope: hold.scope,
+            blocks,
+            released_by: hold.released_by,
+            released_at: hold.released_at.map(|at| at.to_string()),
+        }
+    }
+
+    fn read(answer: Value) -> anyhow::Result<Self> {
+        serde_json::from_value(answer).context("read the gateway's answer")
+    }
+}
+
+/// Who changes holds.
+enum Way {
+    Gateway(Rest),
+    Database(Store),
+}
+
+impl Way {
+    async fn of(common: &Common) -> anyhow::Result<Self> {
+        if common.database.mongodb_uri.is_some() {
+            return Ok(Self::Database(common.store().await?));
+        }
+        Ok(Self::Gateway(common.connection.target()?.rest()?))
+    }
+}
+
 async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.store().await?;
-    let new = NewHold {
-        tenant: args.common.database.tenant.clone(),
-        reason: args.reason,
-        by: actor(),
-        scope: Scope {
-            incident: args.incident,
-            blocks: args.blocks,
-            events: args.events,
-            sources: args.agents,
-            from: args.from,
-            to: args.to,
-        },
+    let scope = Scope {
+        incident: args.incident,
+        blocks: args.blocks,
+        events: args.events,
+        sources: args.agents,
+        from: args.from,
+        to: args.to,
     };
-    let entry = NewEntry {
-        tenant: new.tenant.clone(),
-        actor: new.by.clone(),
-        action: "hold.add".to_owned(),
-        object: new.scope.incident.clone().unwrap_or_default(),
-        detail: json!({ "reason": new.reason, "scope": new.scope }),
+    let placed = match Way::of(&args.common).await? {
+        Way::Gateway(rest) => {
+            let mut body = json!(scope);
+            body["reason"] = args.reason.into();
+            Shown::read(rest.post("/holds", &body).await?)?
+        }
+        Way::Database(store) => {
+            let new = NewHold {
+                tenant: args.common.database.tenant.clone(),
+                reason: args.reason,
+                by: actor(),
+                scope,
+            };
+            let entry = NewEntry {
+                tenant: new.tenant.clone(),
+                actor: new.by.clone(),
+                action: "hold.add".to_owned(),
+                object: new.scope.incident.clone().unwrap_or_default(),
+                detail: json!({ "reason": new.reason, "scope": new.scope }),
+            };
+            // First the log: a change without its line would be worse than a line without its change.
+            audit::append(&store, entry).await.context("write the audit log")?;
+            let placed = holds::place(&store, new).await.context("place the hold")?;
+            Shown::new(placed.hold, placed.blocks)
+        }
     };
-    // First the log: a change without its line would be worse than a line without its change.
-    audit::append(&store, entry).await.context("write the audit log")?;
-    let placed = holds::place(&store, new).await.context("place the hold")?;
     if args.common.json {
-        println!("{}", json!({ "hold": placed.hold, "blocks": placed.blocks }));
+        println!("{}", json!(placed));
     } else {
-        println!("hold {} keeps {} blocks", placed.hold.id, placed.blocks);
+        println!("hold {} keeps {} blocks", placed.id, placed.blocks);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.store().await?;
-    let found = holds::list(&store, &args.common.database.tenant, args.all)
-        .await
-        .context("read the holds")?;
-    let mut rows = Vec::new();
-    for hold in found {
-        let blocks = if hold.released_at.is_some() {
-            0
-        } else {
-            holds::count_blocks(&store, &hold).await?
-        };
-        rows.push((hold, blocks));
-    }
+    let found: Vec<Shown> = match Way::of(&args.common).await? {
+        Way::Gateway(rest) => {
+            let mut answer = rest.get(&format!("/holds?released={}", args.all)).await?;
+            serde_json::from_value(answer["items"].take()).context("read the gateway's answer")?
+        }
+        Way::Database(store) => {
+            let tenant = &args.common.database.tenant;
+            let holds = holds::list(&store, tenant, args.all).await.context("read the holds")?;
+            let counts = holds::count_all(&store, tenant).await.context("count what they hold")?;
+            let shown = holds.into_iter().map(|hold| {
+                let blocks = counts.get(&hold.id).copied().unwrap_or(0);
+                Shown::new(hold, blocks)
+            });
+            shown.collect()
+        }
+    };
     if args.common.json {
-        let holds: Vec<_> = rows
-            .iter()
-            .map(|(hold, blocks)| json!({ "hold": hold, "blocks": blocks }))
-            .collect();
-        println!("{}", json!(holds));
+        println!("{}", json!(found));
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["ID", "PLACED", "BY", "BLOCKS", "COVERS", "REASON"]);
-    for (hold, blocks) in rows {
-        let blocks = match hold.released_at {
+    for hold in found {
+        let blocks = match &hold.released_at {
             Some(at) => format!("released {at}"),
-            None => blocks.to_string(),
+            None => hold.blocks.to_string(),
         };
-        let covers = covers(&hold);
-        table.row([hold.id, hold.at.to_string(), hold.by, blocks, covers, hold.reason].map(Cell::from));
+        let covers = covers(&hold.scope);
+        table.row([hold.id, hold.at, hold.by, blocks, covers, hold.reason].map(Cell::from));
     }
     print!("{}", table.render(Style::stdout()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn covers(hold: &Hold) -> String {
-    let scope = &hold.scope;
+fn covers(scope: &Scope) -> String {
     let mut parts = Vec::new();
     if let Some(incident) = &scope.incident {
         parts.push(format!("incident {incident}"));
@@ -172,34 +232,47 @@ fn covers(hold: &Hold) -> String {
 }
 
 async fn release(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
-    let store = args.common.store().await?;
-    let (tenant, by) = (&args.common.database.tenant, actor());
-    let id = if args.incident {
-        let hold = holds::of_incident(&store, tenant, &args.id)
-            .await
-            .context("read the holds")?;
-        hold.ok_or_else(|| anyhow!("incident {} has no hold", args.id))?.id
-    } else {
-        args.id
-    };
-    let entry = NewEntry {
-        tenant: tenant.clone(),
-        actor: by.clone(),
-        action: "hold.release".to_owned(),
-        object: id.clone(),
-        detail: json!({}),
-    };
-    audit::append(&store, entry).await.context("write the audit log")?;
-    let released = holds::release(&store, tenant, &id, &by)
-        .await
-        .context("release the hold")?;
-    let Some(released) = released else {
-        bail!("there is no hold {id} in force");
+    let none = || anyhow!("incident {} has no hold", args.id);
+    let released = match Way::of(&args.common).await? {
+        Way::Gateway(rest) => {
+            let id = if args.incident {
+                let found = rest.get(&format!("/holds?incident={}", encoded(&args.id))).await?;
+                found["items"][0]["id"].as_str().ok_or_else(none)?.to_owned()
+            } else {
+                args.id.clone()
+            };
+            Shown::read(rest.delete_for(&format!("/holds/{}", encoded(&id))).await?)?
+        }
+        Way::Database(store) => {
+            let (tenant, by) = (&args.common.database.tenant, actor());
+            let id = if args.incident {
+                let hold = holds::of_incident(&store, tenant, &args.id).await;
+                hold.context("read the holds")?.ok_or_else(none)?.id
+            } else {
+                args.id.clone()
+            };
+            let entry = NewEntry {
+                tenant: tenant.clone(),
+                actor: by.clone(),
+                action: "hold.release".to_owned(),
+                object: id.clone(),
+                detail: json!({}),
+            };
+            audit::append(&store, entry).await.context("write the audit log")?;
+            let released = holds::release(&store, tenant, &id, &by).await;
+            let released = released
+                .context("release the hold")?
+                .ok_or_else(|| anyhow!("there is no hold {id} in force"))?;
+            Shown::new(released.hold, released.blocks)
+        }
     };
     if args.common.json {
-        println!("{}", json!({ "hold": released.hold, "blocks": released.blocks }));
+        println!("{}", json!(released));
     } else {
-        println!("hold {id} kept {} blocks, and keeps them no longer", released.blocks);
+        println!(
+            "hold {} kept {} blocks, and keeps them no longer",
+            released.id, released.blocks
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -147,15 +147,31 @@ async fn old_events_go_by_class_and_held_ones_stay() -> anyhow::Result<()> {
     let listed = said(&system.picket(&["hold", "list"])?)?;
     ensure!(listed.contains("case 7"), "{listed}");
 
-    let id = hold["hold"]["_id"].as_str().context("no id")?;
+    // Days that are set hold instead of those that are configured.
+    let set = said(&system.picket(&["retention", "set", "--days", "30", "--class", "web=2", "--json"])?)?;
+    ensure!(set.contains("\"web\":2"), "{set}");
+    until("what is over by what was set is gone", WITHIN, async || {
+        // Of those that are not held, the one three days old; the process events of the 20 days old block stay.
+        let left = (
+            count(&system, "event.category:web").await?,
+            count(&system, "event.category:process").await?,
+        );
+        ensure!(left == (10, 5), "{left:?}");
+        Ok(Some(()))
+    })
+    .await?;
+    said(&system.picket(&["retention", "unset"])?)?;
+    let id = hold["id"].as_str().context("no id")?;
     said(&system.picket(&["hold", "release", id])?)?;
     until("what was held is gone", WITHIN, async || {
-        ensure!(count(&system, "event.category:web").await? == 10, "still there");
+        ensure!(count(&system, "event.category:web").await? == 0, "still there");
         Ok(Some(()))
     })
     .await?;
     let audit = said(&system.picket(&["audit", "list"])?)?;
-    ensure!(audit.contains("hold.add") && audit.contains("hold.release"), "{audit}");
+    for action in ["hold.add", "hold.release", "retention.set", "retention.unset"] {
+        ensure!(audit.contains(action), "no {action}: {audit}");
+    }
     system.stop().await
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::Timestamp;
-use model::retention::Keep;
+use model::retention::{Keep, Policy};
 use storage::blocks::{self, BlockId, Day, Group, REPEATS_DAYS};
 use storage::duties::Held;
 use storage::holds::{self, Hold};
@@ -31,6 +31,7 @@ enum End {
 pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage::Error> {
     let store = &keeper.store;
     let now = store.now().await?;
+    let policy = keeping::in_force(store, &keeper.policy).await?;
     let open_ended = holds::open_ended(store).await?;
     let mut removed = Removed::default();
     let mut held = 0;
@@ -38,6 +39,7 @@ pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage
     for day in blocks::list_days(store).await?.into_iter().rev() {
         let mut of_day = OfDay {
             keeper,
+            policy: &policy,
             duty,
             now,
             day,
@@ -70,7 +72,7 @@ pub(super) async fn pass(keeper: &Keeper, duty: &mut Held) -> Result<(), storage
             Some(held)
         }
     };
-    keeping::note_retention(store, &keeper.policy, keeper.node.as_str(), removed, held).await
+    keeping::note_retention(store, &policy, keeper.node.as_str(), removed, held).await
 }
 
 fn note(day: Day, done: Removed) {
@@ -101,6 +103,7 @@ fn may_repeat(day: Day, now: Timestamp) -> bool {
 
 struct OfDay<'a> {
     keeper: &'a Keeper,
+    policy: &'a Policy,
     duty: &'a mut Held,
     now: Timestamp,
     day: Day,
@@ -109,7 +112,7 @@ struct OfDay<'a> {
 
 impl OfDay<'_> {
     fn may_be_over(&self) -> bool {
-        self.day == Day::MISDATED || is_over(self.day, self.keeper.policy.shortest(), self.now)
+        self.day == Day::MISDATED || is_over(self.day, self.policy.shortest(), self.now)
     }
 
     /// Whether to go on. To be asked before each change.
@@ -175,7 +178,7 @@ impl OfDay<'_> {
     }
 
     fn keep(&self, group: &Group) -> &Keep {
-        self.keeper.policy.of(&group.tenant)
+        self.policy.of(&group.tenant)
     }
 
     fn longest(&self, group: &Group) -> u32 {

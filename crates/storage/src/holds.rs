@@ -1,9 +1,10 @@
 //! `holds`: what retention must leave alone, and why.
 //!
-//! Written by operators (`picket hold`) and by responders for open incidents. A hold is in force for every block it names
+//! Written by gateways and operators (`picket hold`), and by responders for open incidents. A hold is in force for every block it names
 //! from the moment [`place`] answers until it is released. One over a source and a time range also covers what arrives
 //! later.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bson::{Document, doc};
@@ -18,12 +19,14 @@ use crate::duties::{self, Duty};
 use crate::{Error, Store};
 
 const COLLECTION: &str = "holds";
+/// The field of errors that say that retention has to end first.
+pub const BUSY: &str = "retention";
 /// Most blocks, events and sources one hold names, together.
 pub const MAX_NAMED: usize = 10_000;
 /// Longest reason, in bytes.
 pub const MAX_REASON: usize = 500;
-/// How long placing or releasing a hold waits until retention has ended a pass.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long placing or releasing a hold waits until retention has ended a pass, for callers who have the time.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a hold covers: the union of all it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +113,11 @@ pub(crate) async fn ensure_indexes(store: &Store) -> Result<(), Error> {
 }
 
 impl Scope {
-    fn check(&self) -> Result<(), Error> {
+    /// Whether it can be held.
+    ///
+    /// # Errors
+    /// When it is empty or too large, or a block is none; the error names the field.
+    pub fn check(&self) -> Result<(), Error> {
         let named = self.blocks.len() + self.events.len() + self.sources.len();
         if named == 0 {
             return Err(Error::invalid("scope", "at least one block, event or source"));
@@ -149,11 +156,19 @@ pub fn parse_block(text: &str) -> Result<(Day, BlockId), Error> {
 /// time, then nothing was placed; or when the database is away: then the hold comes into force with the next pass of
 /// retention if it is listed.
 pub async fn place(store: &Store, new: NewHold) -> Result<Placed, Error> {
+    place_within(store, new, PATIENCE).await
+}
+
+/// [`place`], waiting no longer for retention than `patience`.
+///
+/// # Errors
+/// As [`place`].
+pub async fn place_within(store: &Store, new: NewHold, patience: Duration) -> Result<Placed, Error> {
     new.scope.check()?;
     if new.reason.is_empty() || new.reason.len() > MAX_REASON {
         return Err(Error::invalid("reason", format!("1 to {MAX_REASON} bytes")));
     }
-    let mut duty = take_duty(store, &new.by).await?;
+    let mut duty = take_duty(store, &new.by, patience).await?;
     let placed = place_under_duty(store, new, &mut duty).await;
     // Otherwise it ends by itself.
     let _ = duty.release().await;
@@ -162,11 +177,11 @@ pub async fn place(store: &Store, new: NewHold) -> Result<Placed, Error> {
 
 /// Holds are changed under the duty of retention: neither a pass that has read them before nor another change of them goes on
 /// meanwhile.
-async fn take_duty(store: &Store, by: &str) -> Result<duties::Held, Error> {
+async fn take_duty(store: &Store, by: &str, patience: Duration) -> Result<duties::Held, Error> {
     // A name of its own: two that change holds at once are not one that died.
     let owner = format!("{by}/{}", Uuid::new_v4());
-    let held = duties::take_soon(store, Duty::Retention, &owner, PATIENCE).await?;
-    held.ok_or_else(|| Error::invalid("retention", "to end its pass soon; nothing was changed, try again"))
+    let held = duties::take_soon(store, Duty::Retention, &owner, patience).await?;
+    held.ok_or_else(|| Error::invalid(BUSY, "to end its pass soon; nothing was changed, try again"))
 }
 
 async fn keep(duty: &mut duties::Held) -> Result<(), Error> {
@@ -174,7 +189,7 @@ async fn keep(duty: &mut duties::Held) -> Result<(), Error> {
         return Ok(());
     }
     let expected = "to wait until the hold was changed everywhere; it was not, do it again";
-    Err(Error::invalid("retention", expected))
+    Err(Error::invalid(BUSY, expected))
 }
 
 async fn place_under_duty(store: &Store, new: NewHold, duty: &mut duties::Held) -> Result<Placed, Error> {
@@ -309,7 +324,21 @@ pub async fn apply(store: &Store, hold: &Hold, day: Day) -> Result<u64, Error> {
 /// When retention did not end its pass in time, then nothing was released; or when the database is away: then release it
 /// again.
 pub async fn release(store: &Store, tenant: &Tenant, id: &str, by: &str) -> Result<Option<Placed>, Error> {
-    let mut duty = take_duty(store, by).await?;
+    release_within(store, tenant, id, by, PATIENCE).await
+}
+
+/// [`release`], waiting no longer for retention than `patience`.
+///
+/// # Errors
+/// As [`release`].
+pub async fn release_within(
+    store: &Store,
+    tenant: &Tenant,
+    id: &str,
+    by: &str,
+    patience: Duration,
+) -> Result<Option<Placed>, Error> {
+    let mut duty = take_duty(store, by, patience).await?;
     let released = release_under_duty(store, tenant, id, by, &mut duty).await;
     // Otherwise it ends by itself.
     let _ = duty.release().await;
@@ -394,6 +423,20 @@ pub async fn open_ended(store: &Store) -> Result<Vec<Hold>, Error> {
         .await?
         .try_collect()
         .await?)
+}
+
+/// Blocks each hold of a tenant holds now; those that hold none are left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn count_all(store: &Store, tenant: &Tenant) -> Result<BTreeMap<String, u64>, Error> {
+    let mut counts = BTreeMap::new();
+    for day in blocks::list_days(store).await? {
+        for (hold, blocks) in blocks::count_by_holds(store, tenant, day).await? {
+            *counts.entry(hold).or_insert(0) += blocks;
+        }
+    }
+    Ok(counts)
 }
 
 /// Blocks a hold holds now.

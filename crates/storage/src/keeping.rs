@@ -1,7 +1,10 @@
-//! `keeping`: what retention and compaction did, for whoever asks. Written by the collector that has the duty.
+//! `keeping`: what retention and compaction did, for whoever asks. Written by the collector that has the duty;
+//! what people set is written by the gateway.
 
 use bson::{Document, doc};
-use model::{Timestamp, retention::Policy};
+use futures_util::TryStreamExt as _;
+use model::retention::{Keep, Policy};
+use model::{Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Store};
@@ -123,6 +126,82 @@ pub async fn retention(store: &Store) -> Result<Option<RetentionState>, Error> {
 pub async fn compaction(store: &Store) -> Result<Option<CompactionState>, Error> {
     let collection = store.collection::<CompactionState>(COLLECTION);
     Ok(collection.find_one(doc! { "_id": COMPACTION }).await?)
+}
+
+/// How long a tenant's events are kept, as somebody has set it; it holds instead of what collectors are configured with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Whose events.
+    pub tenant: Tenant,
+    /// How long.
+    pub keep: Keep,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+fn setting_id(tenant: &Tenant) -> Document {
+    doc! { "_id": format!("setting/{tenant}") }
+}
+
+/// What was set for a tenant.
+///
+/// # Errors
+/// When the database is away or the record is not readable.
+pub async fn setting(store: &Store, tenant: &Tenant) -> Result<Option<Setting>, Error> {
+    let collection = store.collection::<Setting>(COLLECTION);
+    Ok(collection.find_one(setting_id(tenant)).await?)
+}
+
+/// Sets how long a tenant's events are kept; it holds from the next pass on.
+///
+/// # Errors
+/// When a number or the name of a class is none that can be, or the database is away.
+pub async fn set(store: &Store, tenant: &Tenant, keep: Keep, by: &str) -> Result<Setting, Error> {
+    if let Some((field, value)) = keep.mistake() {
+        let expected = "1 to 36500 days of a class named with a-z, 0-9 and _";
+        return Err(Error::invalid(field, format!("{expected}, got {value}")));
+    }
+    let setting = Setting {
+        tenant: tenant.clone(),
+        keep,
+        by: by.to_owned(),
+        at: store.now().await?,
+    };
+    store
+        .collection::<Setting>(COLLECTION)
+        .replace_one(setting_id(tenant), &setting)
+        .upsert(true)
+        .await?;
+    Ok(setting)
+}
+
+/// Takes back what was set for a tenant: what collectors are configured with holds again. False when nothing was.
+///
+/// # Errors
+/// When the database is away.
+pub async fn unset(store: &Store, tenant: &Tenant) -> Result<bool, Error> {
+    let collection = store.collection::<Document>(COLLECTION);
+    Ok(collection.delete_one(setting_id(tenant)).await?.deleted_count > 0)
+}
+
+/// What a pass has to go by: the configuration, and what was set instead of it.
+///
+/// # Errors
+/// When the database is away or a record is not readable.
+pub async fn in_force(store: &Store, configured: &Policy) -> Result<Policy, Error> {
+    let settings: Vec<Setting> = store
+        .collection::<Setting>(COLLECTION)
+        .find(doc! { "keep": { "$exists": true } })
+        .await?
+        .try_collect()
+        .await?;
+    let mut policy = configured.clone();
+    for setting in settings {
+        policy.tenants.insert(setting.tenant.to_string(), setting.keep);
+    }
+    Ok(policy)
 }
 
 /// Notes a pass of retention. `held` is `None` when it did not come to its end: as many as before.

@@ -8,6 +8,7 @@ pub mod feeds;
 pub mod hunts;
 pub mod indicators;
 pub mod ingest;
+pub mod keeping;
 pub mod parsers;
 pub mod peers;
 pub mod rule_use;

@@ -8,8 +8,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::{
-    agents, alerts, audit, docs, envelope, events, feeds, guard, health, hunts, indicators, ingest, nodes, parsers,
-    rule_changes, rules, security, stats, tuning,
+    agents, alerts, audit, docs, envelope, events, feeds, guard, health, holds, hunts, indicators, ingest, nodes,
+    parsers, retention, rule_changes, rules, security, stats, tuning,
 };
 use crate::state::App;
 
@@ -187,6 +187,12 @@ pub static ROUTES: &[Route] = &[
     }),
     route(Verb::Get, "/agents", VIEWER, || routes!(agents::list)),
     route(Verb::Get, "/agents/{id}/delivery", VIEWER, || routes!(agents::delivery)),
+    route(Verb::Get, "/holds", VIEWER, || routes!(holds::list)),
+    route(Verb::Post, "/holds", ANALYST, || routes!(holds::place)),
+    route(Verb::Delete, "/holds/{id}", ANALYST, || routes!(holds::release)),
+    route(Verb::Get, "/retention", VIEWER, || routes!(retention::get)),
+    route(Verb::Put, "/retention", ADMIN, || routes!(retention::put)),
+    route(Verb::Delete, "/retention", ADMIN, || routes!(retention::delete)),
     route(Verb::Get, "/nodes", VIEWER, || routes!(nodes::list)),
     route(Verb::Get, "/status", VIEWER, || routes!(nodes::status)),
     route(Verb::Post, "/security/user/authenticate", Access::Public, || {

@@ -14,6 +14,7 @@ mod feeds;
 mod grpc;
 mod http;
 mod ingest;
+mod keeping;
 mod peers;
 mod rules;
 mod support;

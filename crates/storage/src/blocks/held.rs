@@ -149,7 +149,29 @@ pub async fn count_held(store: &Store, day: Day) -> Result<u64, Error> {
     Ok(super::collection(store, day).count_documents(filter).await?)
 }
 
-/// Which of the holds in `holds` hold blocks of a day, and how many each.
+/// How many blocks of a day each hold of a tenant holds.
+///
+/// # Errors
+/// When the database is away.
+pub async fn count_by_holds(store: &Store, tenant: &Tenant, day: Day) -> Result<Vec<(String, u64)>, Error> {
+    let pipeline = [
+        doc! { "$match": { "marks": HELD, "tenant": tenant.as_str() } },
+        doc! { "$unwind": "$holds" },
+        doc! { "$group": { "_id": "$holds", "blocks": { "$sum": 1_i64 } } },
+    ];
+    let counts: Vec<Document> = super::collection(store, day)
+        .aggregate(pipeline)
+        .await?
+        .try_collect()
+        .await?;
+    let read = |count: &Document| {
+        let hold = count.get_str("_id").ok()?.to_owned();
+        Some((hold, count.get_i64("blocks").ok()?.unsigned_abs()))
+    };
+    Ok(counts.iter().filter_map(read).collect())
+}
+
+/// How many blocks of a day a hold holds.
 ///
 /// # Errors
 /// When the database is away.

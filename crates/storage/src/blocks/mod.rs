@@ -51,7 +51,7 @@ use crate::{Error, Store};
 pub use count::{CountQuery, count_events, events_per_second, events_total};
 pub use day::Day;
 pub use event::event;
-pub use held::{Wanted, count_by_hold, count_held, end_restored, hold, release};
+pub use held::{Wanted, count_by_hold, count_by_holds, count_held, end_restored, hold, release};
 pub use histogram::{Histogram, histogram};
 pub use merge::{Cell, Merge, Small, cells, forget_merged, has_originals, merge, plan, small};
 pub use parts::{Body, Columns, OneColumn};
