@@ -68,6 +68,10 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         let _drained = drained.drop_guard();
         tokio::task::spawn_blocking(move || pipeline.run()).await?
     });
+    ctx.tasks.spawn(
+        "given-up",
+        sensors::given_up::tell(Arc::clone(&spool), sink.clone(), ctx.shutdown.clone()),
+    );
     start_sensors(&config, &ctx, checkpoints, sink, &spool, &board)?;
     ctx.tasks.spawn(
         "status",

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::system::{Options, System};
+use tests::endpoint::{Endpoint, Token};
+use tests::system::{Options, System, append};
 use tests::until::until;
 
 use super::numbered::Numbered;
@@ -48,6 +49,58 @@ async fn a_frozen_database_is_waited_for_within_bounds_and_the_status_tells() ->
     )
     .await?;
     lines.all_arrived_once(&system).await?;
+    system.stop().await
+}
+
+#[tokio::test]
+async fn what_a_full_spool_gave_up_is_an_event_and_accounted_for() -> anyhow::Result<()> {
+    const SOON: Duration = Duration::from_secs(90);
+    let system = System::start(Options::default()).await?;
+    let mut endpoint = Endpoint::new(&system.scratch().join("full"))?;
+    let token = Token::create(&system, &["--uses", "1"])?;
+    endpoint.enrol_ok(&token)?;
+    let small = [
+        ("PICKET_AGENT__SPOOL__SEGMENT_BYTES", "65536"),
+        ("PICKET_AGENT__SPOOL__MAX_BYTES", "196608"),
+    ];
+    endpoint.set_env(small.map(|(name, value)| (name, value.to_owned())).to_vec());
+    // Nobody listens there.
+    endpoint.start("127.0.0.1:9")?;
+    let lost = until("the spool has overflown", SOON, async || {
+        // Text that does not get much smaller.
+        let lines: String = (0..200)
+            .map(|_| {
+                let noise: Vec<String> = (0..8).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+                format!("2026-03-01T10:00:00Z full app[7]: {}\n", noise.join(" "))
+            })
+            .collect();
+        append(&endpoint.followed(), lines.as_bytes())?;
+        let lost = endpoint.status()?["spool"]["dropped"]["spool_full"].as_u64();
+        Ok(lost.filter(|lost| *lost > 0))
+    })
+    .await?;
+    // It is told of within seconds, whether anybody listens or not; what was told of is sent later.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    endpoint.stop()?;
+    endpoint.start(&token.server)?;
+    let query = "/search?q=event.action:events-lost%20AND%20event.reason:spool_full&from=9000d";
+    let found = until("the loss is found", SOON, async || {
+        let page = system.get(query).await?;
+        Ok(page["items"].as_array().and_then(|items| items.first().cloned()))
+    })
+    .await?;
+    ensure!(found["picket"]["source"] == "agentd", "{found}");
+    let told = found["lost"]["events"].as_u64().context("no count")?;
+    ensure!(told > 0, "{found}");
+    let agent = found["agent"]["id"].as_str().context("no agent")?.to_owned();
+    until("every number is accounted for", SOON, async || {
+        let output = system.picket(&["agent", "delivery", &agent, "--verify", "--json"])?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let full = report["dropped"]["spool_full"].as_u64();
+        ensure!(report["holds"] == true && full >= Some(told.max(lost)), "{report}");
+        Ok(Some(()))
+    })
+    .await?;
     system.stop().await
 }
 

@@ -3,6 +3,7 @@
 
 pub mod file;
 mod gap;
+pub(crate) mod given_up;
 pub mod journald;
 pub mod pihole;
 
