@@ -16,6 +16,7 @@ pub(crate) fn is_supported() -> bool {
         #[cfg(target_arch = "x86_64")]
         return std::is_x86_feature_detected!("avx512f")
             && std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vbmi")
             && std::is_x86_feature_detected!("avx512vbmi2")
             && std::is_x86_feature_detected!("bmi1")
             && std::is_x86_feature_detected!("popcnt");
@@ -43,6 +44,21 @@ pub(crate) fn load(bytes: &[u8]) -> std::arch::x86_64::__m512i {
 pub(crate) fn store(register: std::arch::x86_64::__m512i, bytes: &mut [u8; LANES]) {
     // SAFETY: there is room for so many bytes, and no alignment is asked for.
     unsafe { std::arch::x86_64::_mm512_storeu_si512(bytes.as_mut_ptr().cast(), register) }
+}
+
+/// The words at sixteen positions, of those lanes that are asked for; zero for others, and beyond the last word.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "reads from memory")]
+pub(crate) fn words_at(words: &[u32], positions: std::arch::x86_64::__m512i, lanes: u16) -> std::arch::x86_64::__m512i {
+    use std::arch::x86_64::{
+        _mm512_mask_cmplt_epu32_mask, _mm512_mask_i32gather_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
+    };
+    let length = i32::try_from(words.len()).unwrap_or(i32::MAX);
+    let lanes = _mm512_mask_cmplt_epu32_mask(lanes, positions, _mm512_set1_epi32(length));
+    // SAFETY: in these lanes are positions of words of the slice, none of which is negative as a signed number.
+    unsafe { _mm512_mask_i32gather_epi32::<4>(_mm512_setzero_si512(), lanes, positions, words.as_ptr().cast()) }
 }
 
 /// So many bits, at most all.

@@ -11,11 +11,16 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::hash::same;
 use crate::engine::index::PatternId;
+#[cfg(target_arch = "x86_64")]
+use crate::engine::wide;
 
 /// Length of a piece.
 const GRAM: usize = 4;
 /// Bits for each piece: a random piece of a value finds one in so many set.
 const SPARSENESS: usize = 32;
+/// Length of a value from which on many positions are asked at once.
+#[cfg(target_arch = "x86_64")]
+const MANY: usize = 32;
 const MULTIPLY: u32 = 0x9e37_79b1;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +43,7 @@ struct Entry {
 /// Texts that are looked for together.
 #[derive(Debug)]
 pub(crate) struct Grams {
-    bits: Box<[u64]>,
+    bits: Box<[u32]>,
     shift: u32,
     cells: Box<[Cell]>,
     cell_shift: u32,
@@ -113,7 +118,7 @@ impl Grams {
         pieces.sort_by_key(|(gram, entry)| (*gram, entry.pattern));
         let bit_count = (pieces.len() * SPARSENESS).next_power_of_two().clamp(1 << 9, 1 << 20);
         let shift = u32::BITS - bit_count.ilog2();
-        let mut bits = vec![0_u64; bit_count / 64].into_boxed_slice();
+        let mut bits = vec![0_u32; bit_count / 32].into_boxed_slice();
         let cell_count = (pieces.len() * 2).next_power_of_two().max(4);
         let cell_shift = u32::BITS - cell_count.ilog2();
         let mut cells = vec![Cell::default(); cell_count].into_boxed_slice();
@@ -121,8 +126,8 @@ impl Grams {
         for group in pieces.chunk_by(|left, right| left.0 == right.0) {
             let Some((gram, _)) = group.first() else { continue };
             let bit = place(*gram, shift);
-            if let Some(word) = bits.get_mut(bit / 64) {
-                *word |= 1 << (bit % 64);
+            if let Some(word) = bits.get_mut(bit / 32) {
+                *word |= 1 << (bit % 32);
             }
             let mut at = place(*gram, cell_shift);
             while cells.get(at).is_some_and(|cell| cell.count != 0) {
@@ -152,6 +157,51 @@ impl Grams {
     /// Calls `found` with each text in the value and where it starts; with some more than once.
     #[inline]
     pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize)) {
+        #[cfg(target_arch = "x86_64")]
+        #[allow(
+            unsafe_code,
+            reason = "the compiler wants a word that the processor has what it was just asked for"
+        )]
+        if value.len() >= MANY && wide::is_supported() {
+            // SAFETY: the processor has all of these.
+            return unsafe { self.probe_by_16(value, &mut found) };
+        }
+        self.probe_by_word(value, found);
+    }
+
+    /// Asks sixteen positions at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,bmi1")]
+    fn probe_by_16(&self, value: &[u8], found: &mut impl FnMut(PatternId, usize)) {
+        use std::arch::x86_64::{
+            _mm_cvtsi32_si128, _mm512_and_si512, _mm512_mask_test_epi32_mask, _mm512_mullo_epi32, _mm512_or_si512,
+            _mm512_set1_epi32, _mm512_sllv_epi32, _mm512_srl_epi32, _mm512_srli_epi32,
+        };
+        let all = |word: u32| _mm512_set1_epi32(word.cast_signed());
+        let shift = _mm_cvtsi32_si128(self.shift.cast_signed());
+        for block in (0..value.len()).step_by(wide::LANES) {
+            for at in (block..block + GRAM).step_by(self.stride) {
+                let rest = value.get(at..).unwrap_or_default();
+                let pieces = _mm512_or_si512(wide::load(rest), all(self.blind));
+                let places = _mm512_srl_epi32(_mm512_mullo_epi32(pieces, all(MULTIPLY)), shift);
+                let lanes = u16::MAX.checked_shr(small(16_usize.saturating_sub(rest.len() / GRAM)));
+                let lanes = lanes.unwrap_or(0);
+                let words = wide::words_at(&self.bits, _mm512_srli_epi32::<5>(places), lanes);
+                let bits = _mm512_sllv_epi32(all(1), _mm512_and_si512(places, all(31)));
+                let mut left = _mm512_mask_test_epi32_mask(lanes, words, bits);
+                while left != 0 {
+                    let at = at + GRAM * left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    if let Some(gram) = gram(value, at) {
+                        self.compare(value, at, gram | self.blind, found);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn probe_by_word(&self, value: &[u8], mut found: impl FnMut(PatternId, usize)) {
         let mut at = 0;
         if self.stride == 2 {
             while let Some(word) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -199,7 +249,7 @@ impl Grams {
     #[inline]
     fn may_have(&self, gram: u32) -> bool {
         let bit = place(gram, self.shift);
-        self.bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        self.bits.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
     }
 
     #[inline(never)]
@@ -319,6 +369,44 @@ impl Short {
             });
             if is_there {
                 found(*pattern, at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn both_ways_to_ask_find_every_text(
+            texts in prop::collection::hash_set("[ab:é]{7,9}|[a-d]{7,14}", 1..60),
+            pieces in prop::collection::vec("[abAB:é]{0,9}|[a-dA-D]{0,14}", 0..24),
+            stride in prop::sample::select(vec![1, 2, 4]),
+            ignores_case: bool,
+        ) {
+            let texts: Vec<String> = texts.into_iter().collect();
+            let patterns: Vec<(PatternId, &str)> = (0..).zip(texts.iter().map(String::as_str)).collect();
+            let grams = Grams::build(&patterns, stride, ignores_case, |gram| gram % 5);
+            // Some of the texts are there.
+            let value: String = pieces
+                .iter()
+                .zip(texts.iter().cycle())
+                .map(|(piece, text)| if piece.len() % 3 == 0 { format!("{piece}{text}") } else { piece.clone() })
+                .collect();
+            let (mut by_word, mut by_any) = (Vec::new(), Vec::new());
+            grams.probe_by_word(value.as_bytes(), |pattern, at| by_word.push((pattern, at)));
+            grams.probe(value.as_bytes(), |pattern, at| by_any.push((pattern, at)));
+            by_word.sort_unstable();
+            by_any.sort_unstable();
+            prop_assert_eq!(&by_word, &by_any);
+            for (number, text) in &patterns {
+                for (at, _) in value.match_indices(text) {
+                    prop_assert!(by_word.contains(&(*number, at)));
+                }
             }
         }
     }

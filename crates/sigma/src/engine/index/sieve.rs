@@ -26,6 +26,9 @@ const READ: usize = LANES + WIDTH - 1;
 /// The bits that tell small letters from capitals.
 const CASE: u32 = 0x2020_2020;
 
+/// Buckets by byte. Bytes that are not ASCII count as those that differ in the highest bit only.
+type Exact = [u8; 128];
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     pattern: PatternId,
@@ -45,8 +48,9 @@ pub(crate) struct Sieve {
     low: [[u8; 16]; WIDTH],
     /// The same for the upper half.
     high: [[u8; 16]; WIDTH],
-    /// Whether 64 positions are looked at at once.
-    is_wide: bool,
+    /// By position in the window and byte, as far as that is ASCII: the buckets that have it there. For 64 positions at
+    /// once, where the processor looks up whole bytes.
+    exact: Option<Box<[Exact; WIDTH]>>,
     /// Whether three bytes of the windows are as good as four.
     is_narrow: bool,
     buckets: [Range<u8>; BUCKETS],
@@ -85,7 +89,7 @@ impl Sieve {
         let mut sieve = Self {
             low: [[0; 16]; WIDTH],
             high: [[0; 16]; WIDTH],
-            is_wide: wide::is_supported(),
+            exact: wide::is_supported().then(|| Box::new([[0; 128]; WIDTH])),
             is_narrow: clustered.narrow_is_enough,
             buckets: Default::default(),
             entries: Box::default(),
@@ -102,6 +106,10 @@ impl Sieve {
                 for (sets, position) in window.sets.iter().zip(0..) {
                     fill(&mut sieve.low, position, sets.low, bucket);
                     fill(&mut sieve.high, position, sets.high, bucket);
+                }
+                if let Some(exact) = &mut sieve.exact {
+                    let bytes = text.as_bytes().get(window.offset..).unwrap_or_default();
+                    fill_exact(exact, bytes, ignores_case, bucket);
                 }
                 let bits = u32::MAX >> (8 * (WIDTH - window.length));
                 entries.push(Entry {
@@ -154,13 +162,13 @@ impl Sieve {
     #[inline]
     #[allow(unsafe_code, reason = "the compiler wants a word that the processor has AVX2")]
     fn look(&self, value: &[u8], visit: impl FnMut(usize, u8) -> u8) {
-        // SAFETY: a sieve is only made where the processor was found to have AVX2, and only wide where it has AVX-512.
+        // SAFETY: a sieve is only made where the processor was found to have AVX2, and only with exact tables where it has AVX-512.
         unsafe {
-            match (self.is_wide, self.is_narrow) {
-                (false, false) => self.scan::<4>(value, visit),
-                (false, true) => self.scan::<3>(value, visit),
-                (true, false) => self.scan_by_64::<4>(value, visit),
-                (true, true) => self.scan_by_64::<3>(value, visit),
+            match (&self.exact, self.is_narrow) {
+                (None, false) => self.scan::<4>(value, visit),
+                (None, true) => self.scan::<3>(value, visit),
+                (Some(exact), false) => scan_by_64::<4>(exact, value, visit),
+                (Some(exact), true) => scan_by_64::<3>(exact, value, visit),
             }
         }
     }
@@ -235,48 +243,6 @@ impl Sieve {
             {
                 return;
             }
-        }
-    }
-
-    /// The same for 64 positions at once.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,bmi1")]
-    fn scan_by_64<const BYTES: usize>(&self, value: &[u8], mut visit: impl FnMut(usize, u8) -> u8) {
-        use std::arch::x86_64::{
-            __m512i, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_set1_epi8, _mm512_shuffle_epi8,
-            _mm512_srli_epi16, _mm512_test_epi8_mask,
-        };
-        let table = |half: &[u8; 16]| _mm512_broadcast_i32x4(sixteen(half));
-        let (low, high) = (self.low.each_ref().map(table), self.high.each_ref().map(table));
-        let half = _mm512_set1_epi8(0x0f);
-        let mut alive = _mm512_set1_epi8(-1);
-        for at in (0..value.len()).step_by(wide::LANES) {
-            let mut buckets: __m512i = alive;
-            for ((position, low), high) in (at..).zip(low).zip(high).take(BYTES) {
-                let chunk = wide::load(value.get(position..).unwrap_or_default());
-                let lower = _mm512_shuffle_epi8(low, _mm512_and_si512(chunk, half));
-                let upper = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16::<4>(chunk), half));
-                buckets = _mm512_and_si512(buckets, _mm512_and_si512(lower, upper));
-            }
-            let mut left = _mm512_test_epi8_mask(buckets, buckets);
-            if left == 0 {
-                continue;
-            }
-            let mut bytes = [0; wide::LANES];
-            wide::store(buckets, &mut bytes);
-            let mut still = u8::MAX;
-            while left != 0 {
-                let lane = left.trailing_zeros() as usize;
-                left &= left - 1;
-                let here = bytes.get(lane).copied().unwrap_or_default() & still;
-                if here != 0 {
-                    still = visit(at + lane, here);
-                }
-            }
-            if still == 0 {
-                return;
-            }
-            alive = _mm512_set1_epi8(still.cast_signed());
         }
     }
 
@@ -378,6 +344,60 @@ impl Default for Seen {
     }
 }
 
+/// What [`Sieve::scan`] does, for 64 positions at once.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1")]
+fn scan_by_64<const BYTES: usize>(exact: &[Exact; WIDTH], value: &[u8], mut visit: impl FnMut(usize, u8) -> u8) {
+    use std::arch::x86_64::{
+        __m512i, _mm512_and_si512, _mm512_permutex2var_epi8, _mm512_set1_epi8, _mm512_test_epi8_mask,
+    };
+    let tables = exact.each_ref().map(|table| {
+        let (low, high) = table.split_at(wide::LANES);
+        (wide::load(low), wide::load(high))
+    });
+    let mut alive = _mm512_set1_epi8(-1);
+    for at in (0..value.len()).step_by(wide::LANES) {
+        let mut buckets: __m512i = alive;
+        for (position, (low, high)) in (at..).zip(tables).take(BYTES) {
+            let chunk = wide::load(value.get(position..).unwrap_or_default());
+            buckets = _mm512_and_si512(buckets, _mm512_permutex2var_epi8(low, chunk, high));
+        }
+        let mut left = _mm512_test_epi8_mask(buckets, buckets);
+        if left == 0 {
+            continue;
+        }
+        let mut bytes = [0; wide::LANES];
+        wide::store(buckets, &mut bytes);
+        let mut still = u8::MAX;
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let here = bytes.get(lane).copied().unwrap_or_default() & still;
+            if here != 0 {
+                still = visit(at + lane, here);
+            }
+        }
+        if still == 0 {
+            return;
+        }
+        alive = _mm512_set1_epi8(still.cast_signed());
+    }
+}
+
+/// Notes the first bytes of a window; where it is shorter, any byte may follow.
+fn fill_exact(tables: &mut [Exact; WIDTH], bytes: &[u8], ignores_case: bool, bucket: u8) {
+    for (position, table) in tables.iter_mut().enumerate() {
+        let byte = bytes.get(position).copied();
+        for (place, other) in table.iter_mut().zip(0_u8..) {
+            let is_in = byte.is_none_or(|byte| {
+                let byte = byte & 0x7f;
+                byte == other || ignores_case && byte.eq_ignore_ascii_case(&other)
+            });
+            *place |= u8::from(is_in) << bucket;
+        }
+    }
+}
+
 fn fill(tables: &mut [[u8; 16]; WIDTH], position: usize, halves: u16, bucket: u8) {
     for (place, half) in tables.get_mut(position).into_iter().flatten().zip(0..) {
         if halves >> half & 1 == 1 {
@@ -463,8 +483,10 @@ mod tests {
                     all.take(if says_true { 1 } else { usize::MAX }).map(|at| (*number, at))
                 })
                 .collect();
-            for (is_wide, is_narrow) in [(false, false), (false, true), (true, false), (true, true)] {
-                sieve.is_wide = is_wide && wide::is_supported();
+            for (is_wide, is_narrow) in [(true, false), (true, true), (false, false), (false, true)] {
+                if !is_wide {
+                    sieve.exact = None;
+                }
                 sieve.is_narrow = is_narrow;
                 let (mut fast, mut slow) = (Vec::new(), Vec::new());
                 sieve.probe(value.as_bytes(), |pattern, at| {
