@@ -21,9 +21,8 @@ pub(crate) struct Evaluation<'a, S> {
 }
 
 impl<S: Source> Evaluation<'_, S> {
-    /// Calls `hit` with the number of each rule that matches, in any order.
+    /// Calls `hit` with the number of each rule that matches, in any order. The event must have been bound.
     pub(crate) fn run(&mut self, observer: &mut impl Observer, mut hit: impl FnMut(u32)) {
-        self.bind();
         observer.event(&self.work.slots);
         self.find_candidates();
         let mut position = 0;
@@ -37,7 +36,8 @@ impl<S: Source> Evaluation<'_, S> {
         }
     }
 
-    fn bind(&mut self) {
+    /// Begins with the event: finds out which field is in which slot.
+    pub(crate) fn bind(&mut self) {
         let bucket = self.bucket;
         self.work.begin(self.items.len(), bucket);
         let event = self.work.found.event;
@@ -57,6 +57,28 @@ impl<S: Source> Evaluation<'_, S> {
                     item,
                 };
             }
+        }
+    }
+
+    /// Which field is in which slot.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = (Slot, Item)> {
+        let slots = self.work.slots.iter();
+        slots.filter_map(|slot| Some((*slot, self.item(*slot)?)))
+    }
+
+    /// Begins with the event, of which is known what [`Self::bound`] gives.
+    pub(crate) fn bind_as(&mut self, slots: &[(Slot, Item)]) {
+        self.work.begin(self.items.len(), self.bucket);
+        let event = self.work.found.event;
+        for (slot, item) in slots {
+            if let Some(bound) = self.work.bound.get_mut(*slot as usize) {
+                *bound = Bound {
+                    event,
+                    rank: 0,
+                    item: *item,
+                };
+            }
+            self.work.slots.push(*slot);
         }
     }
 
@@ -90,7 +112,11 @@ impl<S: Source> Evaluation<'_, S> {
         let bucket = self.bucket;
         let (source, items) = (self.source, self.items);
         let Work {
-            texts, found, bound, ..
+            texts,
+            found,
+            bound,
+            joined,
+            ..
         } = &mut *self.work;
         if let Some(raw) = &index.raw {
             let mut look = |item: Item, pattern| {
@@ -109,7 +135,7 @@ impl<S: Source> Evaluation<'_, S> {
                 is_there
             };
             let is_scanned = if slot == ANY {
-                source.scan_all(items, raw, |item, pattern| {
+                source.scan_all(items, raw, joined, |item, pattern| {
                     items.get(item as usize).is_some_and(|info| info.searched) && look(item, pattern)
                 })
             } else {

@@ -9,7 +9,7 @@ use crate::engine::event::DecodedEvent;
 use crate::engine::gates::Gates;
 use crate::engine::hash::{hash, same};
 use crate::engine::scratch::ItemInfo;
-use crate::engine::slots::Slot;
+use crate::engine::slots::{Name, Slot};
 use crate::engine::source::{Item, Source};
 
 /// Cells for remembered values of a slot; a power of two.
@@ -87,7 +87,7 @@ impl Keys {
         self.buckets.get(position).map(AsRef::as_ref)
     }
 
-    /// The position of the bucket of an event. `make` gives it for the questions answered with yes, by slot; for
+    /// The position of the bucket of an event. `asked` are the items that gates ask for, in order. `make` gives it for the questions answered with yes, by slot; for
     /// `None`, that of an event nothing is known of.
     #[inline]
     pub(crate) fn find(
@@ -95,16 +95,14 @@ impl Keys {
         gates: &Gates,
         source: &impl Source,
         items: &[ItemInfo],
+        asked: impl Iterator<Item = (Item, Name)>,
         make: impl FnOnce(Option<&[Arc<[u16]>]>) -> Arc<Bucket>,
     ) -> usize {
         self.identity.clear();
         let mut is_short = true;
-        for (item, info) in (0..).zip(items) {
-            if gates.bindings.of(info.name).is_empty() {
-                continue;
-            }
+        for (item, name) in asked {
             let start = self.identity.len();
-            self.identity.extend_from_slice(&info.name.to_le_bytes());
+            self.identity.extend_from_slice(&name.to_le_bytes());
             self.identity.extend_from_slice(&[0; 2]);
             is_short &= source.identity(item, &mut self.identity);
             let length = self.identity.len() - start;

@@ -11,10 +11,10 @@ use crate::engine::evaluate::Evaluation;
 use crate::engine::gates::{Gates, Verdict};
 use crate::engine::keys::Keys;
 use crate::engine::observer::Nothing;
-use crate::engine::profile::Counters;
-use crate::engine::scratch::{ItemInfo, Work};
-use crate::engine::slots::Names;
-use crate::engine::source::Source;
+use crate::engine::scratch::{ItemInfo, PartMemory, Work};
+use crate::engine::shapes::{self, ShapeId};
+use crate::engine::slots::{Name, Names};
+use crate::engine::source::{Item, Source};
 use crate::engine::statistics::Statistics;
 use crate::logsource::Resolved;
 
@@ -138,12 +138,19 @@ impl Part {
         &self,
         names: &Names,
         source: &impl Source,
-        items: &[ItemInfo],
-        (keys, counters): (&mut Keys, &mut Option<Box<Counters>>),
+        (items, shape): (&[ItemInfo], Option<ShapeId>),
+        memory: &mut PartMemory,
         work: &mut Work,
         hit: impl FnMut(u32),
     ) {
-        let position = self.position(names, source, items, keys);
+        let PartMemory {
+            keys, shapes, counters, ..
+        } = memory;
+        let mut shape = shape.and_then(|shape| shapes.of(shape, items, &self.gates.bindings));
+        let position = match &shape {
+            Some(shape) => self.position_of(names, source, items, shape.asked().iter().copied(), keys),
+            None => self.position(names, source, items, keys),
+        };
         let Some(bucket) = keys.bucket(position) else { return };
         if bucket.rules.is_empty() && counters.is_none() {
             return;
@@ -154,6 +161,15 @@ impl Part {
             items,
             work,
         };
+        match shape.as_ref().and_then(|shape| shape.slots(position)) {
+            Some(slots) => evaluation.bind_as(slots),
+            None => {
+                evaluation.bind();
+                if let Some(shape) = &mut shape {
+                    shape.note_slots(position, evaluation.bound());
+                }
+            }
+        }
         match counters {
             None => evaluation.run(&mut Nothing, hit),
             Some(counters) => {
@@ -165,7 +181,20 @@ impl Part {
 
     /// The position among `keys` of the bucket of an event.
     pub(crate) fn position(&self, names: &Names, source: &impl Source, items: &[ItemInfo], keys: &mut Keys) -> usize {
-        keys.find(&self.gates, source, items, |answers| {
+        let asked = shapes::asked(items, &self.gates.bindings);
+        self.position_of(names, source, items, asked, keys)
+    }
+
+    /// The same, when the fields that gates ask for are known.
+    fn position_of(
+        &self,
+        names: &Names,
+        source: &impl Source,
+        items: &[ItemInfo],
+        asked: impl Iterator<Item = (Item, Name)>,
+        keys: &mut Keys,
+    ) -> usize {
+        keys.find(&self.gates, source, items, asked, |answers| {
             let verdicts = match answers {
                 Some(answers) => self.gates.verdicts(answers),
                 None => self.gates.all_open(),

@@ -12,15 +12,17 @@ use serde_json::{Map, Value as Json};
 use crate::ast::Expr;
 use crate::engine::columns::{Columns, Run, Table, Working};
 use crate::engine::event::DecodedEvent;
-use crate::engine::layout::ROOT;
+use crate::engine::layout::Cursor;
 use crate::engine::part::Part;
+use crate::engine::paths::ROOT;
 use crate::engine::profile::{Counters, Profile};
 use crate::engine::scratch::{ItemInfo, Scratch};
+use crate::engine::shapes::ShapeId;
 use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
 use crate::engine::source::Source;
 use crate::error::{LineError, RuleError};
 use crate::filter::{self, Filter};
-use crate::json::JsonEvent;
+use crate::json::{self, JsonEvent};
 use crate::logsource::{Catalog, Resolved};
 use crate::rule::Rule;
 
@@ -253,22 +255,24 @@ impl RuleSet {
 
     fn evaluate_fields(&self, fields: &Fields, time: Timestamp, scratch: &mut Scratch, hits: &mut Vec<usize>) {
         self.begin(scratch);
-        let mut previous = ROOT;
+        let Scratch { layout, items, .. } = &mut *scratch;
+        let mut cursor = Cursor::start();
         for (name, _) in fields.iter() {
-            let node = scratch.layout.member(&self.names, ROOT, previous, name.as_bytes());
-            scratch.items.push(match node {
-                Some(node) => {
-                    previous = node;
-                    scratch.layout.info(node)
+            match layout.member(&self.names, ROOT, &mut cursor, name.as_bytes(), items) {
+                Some(member) if cursor.is_lost() => items.push(member.info),
+                Some(_) => {}
+                None => {
+                    layout.leave(&mut cursor, true, items);
+                    items.push(ItemInfo {
+                        name: self.names.get(name),
+                        searched: is_searched_by_keywords(name),
+                    });
                 }
-                None => ItemInfo {
-                    name: self.names.get(name),
-                    searched: is_searched_by_keywords(name),
-                },
-            });
+            }
         }
+        let shape = layout.end(cursor, items);
         let source = DecodedEvent { fields, time };
-        self.run(&source, scratch, hits);
+        self.run(&source, shape, scratch, hits);
     }
 
     /// The same for an event that is a line of JSON: what [`Fields::insert_json`] makes of it, at `time`. The line is
@@ -286,22 +290,47 @@ impl RuleSet {
     ) -> Result<(), LineError> {
         self.begin(scratch);
         let mut members = std::mem::take(&mut scratch.line);
-        if members.read(line, &self.names, &mut scratch.layout, &mut scratch.items) {
+        if let Some(cursor) = members.read(line, &self.names, &mut scratch.layout, &mut scratch.items) {
+            let shape = scratch.layout.end(cursor, &mut scratch.items);
             let source = JsonEvent {
                 line,
                 members: &members,
                 time,
             };
-            self.run(&source, scratch, hits);
+            self.run(&source, shape, scratch, hits);
             scratch.line = members;
             return Ok(());
         }
         scratch.line = members;
+        scratch.items.clear();
         let object: Map<String, Json> = serde_json::from_slice(line)?;
         let mut fields = Fields::new();
         fields.insert_json("", &object);
         self.evaluate_fields(&fields, time, scratch, hits);
         Ok(())
+    }
+
+    /// The same for lines one behind the other, each of which is fetched from memory while the one before is evaluated.
+    /// Calls `found` with the position of each line, and the positions of the rules that match it in ascending order or
+    /// why the line is not a JSON object.
+    pub fn evaluate_lines<'l>(
+        &self,
+        lines: impl IntoIterator<Item = &'l [u8]>,
+        time: Timestamp,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(usize, Result<&[usize], LineError>),
+    ) {
+        let mut lines = lines.into_iter().peekable();
+        let (mut hits, mut position) = (Vec::new(), 0);
+        while let Some(line) = lines.next() {
+            if let Some(next) = lines.peek() {
+                json::fetch(next);
+            }
+            hits.clear();
+            let result = self.evaluate_json(line, time, scratch, &mut hits);
+            found(position, result.map(|()| hits.as_slice()));
+            position += 1;
+        }
     }
 
     /// The same for all events of a block, whose names are resolved once. Calls `found` with the row of each event that
@@ -398,7 +427,7 @@ impl RuleSet {
 
     #[cold]
     fn adopt(&self, scratch: &mut Scratch) {
-        scratch.layout.reset(seed());
+        scratch.layout.reset(seed(), self.time_item());
         scratch.owner = self.id;
         let sample = scratch.sample;
         for (placed, memory) in self.parts().zip(&mut scratch.parts) {
@@ -406,26 +435,43 @@ impl RuleSet {
             // After an exchange of single rules, what was learnt for the others still holds.
             if memory.owner != placed.part.id {
                 memory.keys.reset(&placed.part.gates);
+                memory.shapes.clear();
                 memory.owner = placed.part.id;
             }
         }
     }
 
-    /// Evaluates an event whose fields are in `scratch.items`.
-    fn run(&self, source: &impl Source, scratch: &mut Scratch, hits: &mut Vec<usize>) {
-        if self.time != UNKNOWN {
-            scratch.items.push(ItemInfo {
-                name: self.time,
-                searched: false,
-            });
-        }
+    /// The event's time behind its fields, if rules ask for it.
+    fn time_item(&self) -> Option<ItemInfo> {
+        (self.time != UNKNOWN).then_some(ItemInfo {
+            name: self.time,
+            searched: false,
+        })
+    }
+
+    /// Evaluates an event of a shape, or whose fields are in `scratch.items`.
+    fn run(&self, source: &impl Source, shape: Option<ShapeId>, scratch: &mut Scratch, hits: &mut Vec<usize>) {
         let first = hits.len();
-        let Scratch { items, work, parts, .. } = scratch;
+        let Scratch {
+            items,
+            layout,
+            work,
+            parts,
+            ..
+        } = scratch;
+        let items = match shape {
+            Some(shape) => layout.items(shape),
+            None => {
+                items.extend(self.time_item());
+                items
+            }
+        };
         for (placed, memory) in self.parts().zip(parts) {
-            let memory = (&mut memory.keys, &mut memory.counters);
-            placed.part.run(&self.names, source, items, memory, work, |number| {
-                hits.extend(placed.position(number));
-            });
+            placed
+                .part
+                .run(&self.names, source, (items, shape), memory, work, |number| {
+                    hits.extend(placed.position(number));
+                });
         }
         if let Some(new) = hits.get_mut(first..) {
             new.sort_unstable();

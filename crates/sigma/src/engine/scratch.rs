@@ -3,9 +3,11 @@
 use crate::engine::arena::{Arena, Span};
 use crate::engine::bucket::Bucket;
 use crate::engine::index::PatternId;
+use crate::engine::joined::Joined;
 use crate::engine::keys::Keys;
 use crate::engine::layout::Layout;
 use crate::engine::profile::Counters;
+use crate::engine::shapes::Shapes;
 use crate::engine::slots::{Name, Slot};
 use crate::engine::source::Item;
 use crate::json::Line;
@@ -38,6 +40,7 @@ pub struct Scratch {
 pub(crate) struct PartMemory {
     pub(crate) owner: u64,
     pub(crate) keys: Keys,
+    pub(crate) shapes: Shapes,
     pub(crate) counters: Option<Box<Counters>>,
 }
 
@@ -84,6 +87,7 @@ pub(crate) struct Work {
     pub(crate) found: Found,
     /// For values that are not text.
     pub(crate) buffer: String,
+    pub(crate) joined: Joined,
 }
 
 /// Folded texts of fields.

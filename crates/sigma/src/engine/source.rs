@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::ast::Number;
 use crate::engine::arena::{Arena, Span};
 use crate::engine::index::{PatternId, RawFilter};
+use crate::engine::joined::Joined;
 use crate::engine::scratch::ItemInfo;
 
 /// A field of the event by position.
@@ -35,8 +36,14 @@ pub(crate) trait Source {
     fn scan(&self, item: Item, filter: &RawFilter, hit: impl FnMut(PatternId)) -> bool;
 
     /// The same for all fields that keywords look into, with the field where a part was found, until `hit` says true of a
-    /// text. What it finds in other fields does not count.
-    fn scan_all(&self, items: &[ItemInfo], filter: &RawFilter, hit: impl FnMut(Item, PatternId) -> bool) -> bool;
+    /// text. What it finds in other fields does not count. `joined` is for texts that are not in one place.
+    fn scan_all(
+        &self,
+        items: &[ItemInfo],
+        filter: &RawFilter,
+        joined: &mut Joined,
+        hit: impl FnMut(Item, PatternId) -> bool,
+    ) -> bool;
 
     /// A length that no text of the field exceeds, in bytes.
     fn longest(&self, item: Item) -> usize;

@@ -23,6 +23,21 @@ pub(super) struct Whole {
     pub(super) has_high: bool,
 }
 
+/// Asks for a line that is read soon, so that it need not be waited for then.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[allow(unsafe_code, reason = "the compiler wants a word that the processor has SSE")]
+pub(crate) fn fetch(line: &[u8]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for bytes in line.chunks(wide::LANES).take(AHEAD) {
+        // SAFETY: SSE is part of every x86-64. Nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn fetch(_: &[u8]) {}
+
 /// Reads a line.
 #[cfg(target_arch = "x86_64")]
 #[allow(
@@ -76,13 +91,11 @@ fn walk(
 #[target_feature(enable = "avx512f,avx512bw,bmi1")]
 fn read_by_avx512(line: &[u8], progress: &mut Progress<'_>) -> Whole {
     use std::arch::x86_64::{
-        _MM_HINT_T0, _mm_prefetch, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_min_epu8,
-        _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_setzero_si512,
+        _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_or_si512,
+        _mm512_set1_epi8, _mm512_setzero_si512,
     };
     // A line that was not touched yet is fetched faster when all of it is asked for at once.
-    for bytes in line.chunks(wide::LANES).take(AHEAD) {
-        _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast());
-    }
+    fetch(line);
     let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
     let (mut least, mut any) = (all(u8::MAX), _mm512_setzero_si512());
     let block = |bytes: &[u8; 64]| {

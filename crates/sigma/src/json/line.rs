@@ -3,7 +3,8 @@
 use model::event::MAX_FIELDS;
 
 use super::marks::Marks;
-use crate::engine::layout::{Layout, NodeId, ROOT};
+use crate::engine::layout::{Cursor, Layout, Member};
+use crate::engine::paths::{PathId, ROOT};
 use crate::engine::scratch::ItemInfo;
 use crate::engine::slots::Names;
 
@@ -57,14 +58,21 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Reads a line: what is known of each member by its name goes to `items`, its value is noted at the same position.
-    /// False when the line is not for this reader, and what was noted so far does not count.
-    pub(crate) fn read(&mut self, line: &[u8], names: &Names, layout: &mut Layout, items: &mut Vec<ItemInfo>) -> bool {
+    /// Reads a line: gives where its names end, and notes its values in order. What is known of each member by its name
+    /// is known with that end, or goes to `items` when there is none. `None` when the line is not for this reader, and
+    /// what was noted so far does not count.
+    pub(crate) fn read(
+        &mut self,
+        line: &[u8],
+        names: &Names,
+        layout: &mut Layout,
+        items: &mut Vec<ItemInfo>,
+    ) -> Option<Cursor> {
         clear(&mut self.values);
         clear(&mut self.elements);
         clear(&mut self.lists);
         if !self.marks.read(line) {
-            return false;
+            return None;
         }
         let mut walk = Walk {
             bytes: line,
@@ -77,7 +85,7 @@ impl Line {
             items,
             position: 0,
         };
-        walk.document().is_some()
+        walk.document()
     }
 
     /// The elements of a [`Raw::List`].
@@ -109,28 +117,31 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn document(&mut self) -> Option<()> {
+    fn document(&mut self) -> Option<Cursor> {
         self.skip(b'{')?;
         let mut parents = [ROOT; MAX_DEPTH];
         let mut depth = 0;
-        let mut previous = ROOT;
+        let mut cursor = Cursor::start();
         if self.peek()? == b'}' {
             self.position += 1;
-            return self.peek().is_none().then_some(());
+            return self.peek().is_none().then_some(cursor);
         }
         loop {
             let parent = *parents.get(depth)?;
-            let (node, info) = self.name(parent, previous)?;
-            previous = node;
-            self.skip(b':')?;
+            let Member { path, info, is_first } = self.name(parent, &mut cursor)?;
+            if !is_first {
+                // The second member of a name replaces the first, which only a document can tell.
+                return None;
+            }
             let first = self.peek()?;
             if first == b'{' {
                 self.position += 1;
                 if self.peek()? == b'}' {
                     self.position += 1;
+                    self.layout.leave(&mut cursor, false, self.items);
                 } else {
                     depth += 1;
-                    *parents.get_mut(depth)? = node;
+                    *parents.get_mut(depth)? = path;
                     continue;
                 }
             } else {
@@ -146,12 +157,14 @@ impl Walk<'_> {
                     return None;
                 }
                 self.values.push(value);
-                self.items.push(info);
+                if cursor.is_lost() {
+                    self.items.push(info);
+                }
             }
             while self.peek()? == b'}' {
                 self.position += 1;
                 if depth == 0 {
-                    return self.peek().is_none().then_some(());
+                    return self.peek().is_none().then_some(cursor);
                 }
                 depth -= 1;
             }
@@ -185,23 +198,22 @@ impl Walk<'_> {
         Some((small(start), small(end)))
     }
 
+    /// Takes a name and the colon behind it off.
     #[inline]
-    fn name(&mut self, parent: NodeId, previous: NodeId) -> Option<(NodeId, ItemInfo)> {
+    fn name(&mut self, parent: PathId, cursor: &mut Cursor) -> Option<Member> {
         // Outside of strings there are no backslashes, so that the quote counts.
         if self.peek()? != b'"' {
             return None;
         }
         let rest = self.bytes.get(self.position..)?;
-        let node = if let Some((node, length)) = self.layout.expected(parent, previous, rest) {
+        if let Some((member, length)) = self.layout.expected(parent, cursor, rest) {
             self.position += length;
-            node
-        } else {
-            let (start, end) = self.string()?;
-            let key = self.bytes.get(start as usize..end as usize)?;
-            self.layout.member(self.names, parent, previous, key)?
-        };
-        // The second member of a name replaces the first, which only a document can tell.
-        Some((node, self.layout.first(node)?))
+            return Some(member);
+        }
+        let (start, end) = self.string()?;
+        self.skip(b':')?;
+        let name = self.bytes.get(start as usize..end as usize)?;
+        self.layout.member(self.names, parent, cursor, name, self.items)
     }
 
     fn list(&mut self) -> Option<Raw> {

@@ -12,5 +12,6 @@ mod line;
 mod marks;
 mod values;
 
+pub(crate) use blocks::fetch;
 pub(crate) use line::Line;
 pub(crate) use values::JsonEvent;

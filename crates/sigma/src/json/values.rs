@@ -8,6 +8,7 @@ use super::line::{Line, Raw};
 use crate::ast::Number;
 use crate::engine::arena::{Arena, Span};
 use crate::engine::index::{PatternId, RawFilter};
+use crate::engine::joined::Joined;
 use crate::engine::scratch::ItemInfo;
 use crate::engine::source::{Item, Source};
 use crate::engine::text;
@@ -224,7 +225,13 @@ impl Source for JsonEvent<'_> {
         })
     }
 
-    fn scan_all(&self, _: &[ItemInfo], filter: &RawFilter, mut hit: impl FnMut(Item, PatternId) -> bool) -> bool {
+    fn scan_all(
+        &self,
+        _: &[ItemInfo],
+        filter: &RawFilter,
+        _: &mut Joined,
+        mut hit: impl FnMut(Item, PatternId) -> bool,
+    ) -> bool {
         let marks = &self.members.marks;
         if marks.has_numeric_escapes() || !marks.is_ascii() && !filter.is_for(self.line) {
             return false;

@@ -163,3 +163,91 @@ fn a_line_of_json_matches_what_its_event_matches() {
         refused.get()
     );
 }
+
+/// More kinds of events than are remembered, with names within names, names that are there twice, and empty objects.
+#[test]
+fn events_of_ever_new_kinds_are_answered_as_if_they_were_the_first() {
+    let rule = |id: &str, selection: &str| {
+        format!("title: {id}\nid: {id}\nlogsource: {{product: linux}}\ndetection: {{s: {{{selection}}}, condition: s}}\n")
+    };
+    let texts = [
+        rule("a", "f3: hit"),
+        rule("b", "o.f4: hit, f5: hit"),
+        rule("c", "o.p.f6: hit"),
+    ]
+    .join("---\n");
+    let rules = sigma::parse_rules("rules.yml", &texts);
+    let (set, errors) = RuleSet::compile(rules.into_iter().collect::<Result<_, _>>().unwrap());
+    assert!(errors.is_empty());
+    let mut state = 1_u64;
+    let mut random = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut scratch = Scratch::new();
+    let mut found = 0;
+    for number in 0..20_000 {
+        let mut members: Vec<String> = Vec::new();
+        for _ in 0..12 {
+            let field = |random: &mut dyn FnMut(u64) -> u64| {
+                let value = if random(3) == 0 { "hit" } else { "miss" };
+                // A name that no event had before, now and then.
+                let name = if random(40) == 0 { number } else { random(8) };
+                format!("\"f{name}\":\"{value}\"")
+            };
+            members.push(match random(8) {
+                0 => format!("\"o\":{{{},\"p\":{{{}}}}}", field(&mut random), field(&mut random)),
+                1 => format!("\"o\":{{{}}}", field(&mut random)),
+                2 => "\"o\":{}".to_owned(),
+                3 => "\"o\":1".to_owned(),
+                4 => format!("\"o.f{}\":\"hit\"", random(7)),
+                _ => field(&mut random),
+            });
+        }
+        let line = format!("{{{}}}", members.join(","));
+        let mut hits = Vec::new();
+        set.evaluate_json(line.as_bytes(), Timestamp(7), &mut scratch, &mut hits)
+            .unwrap();
+        let mut fields = Fields::new();
+        fields.insert_json("", &serde_json::from_str(&line).unwrap());
+        let is_hit = |name: &str| fields.get(name) == Some(&model::Value::Str("hit".into()));
+        let expected = [is_hit("f3"), is_hit("o.f4") && is_hit("f5"), is_hit("o.p.f6")];
+        let expected: Vec<usize> = (0..)
+            .zip(expected)
+            .filter(|(_, holds)| *holds)
+            .map(|(rule, _)| rule)
+            .collect();
+        assert_eq!(hits, expected, "{line}");
+        found += hits.len();
+    }
+    assert!(found > 1000, "{found}");
+}
+
+#[test]
+fn lines_one_behind_the_other_match_what_each_matches() {
+    let text = "title: a\nid: a\nlogsource: {product: linux}\ndetection: {s: {f: hit}, condition: s}\n";
+    let rules = sigma::parse_rules("rule.yml", text);
+    let (set, _) = RuleSet::compile(rules.into_iter().collect::<Result<_, _>>().unwrap());
+    let lines = [r#"{"f":"hit"}"#, "", "{", r#"{"f":"miss"}"#, r#"{"f":"HIT","g":1}"#];
+    let mut found = Vec::new();
+    set.evaluate_lines(
+        lines.map(str::as_bytes),
+        Timestamp(7),
+        &mut Scratch::new(),
+        |position, hits| {
+            found.push((position, hits.ok().map(<[usize]>::to_vec)));
+        },
+    );
+    assert_eq!(
+        found,
+        [
+            (0, Some(vec![0])),
+            (1, None),
+            (2, None),
+            (3, Some(vec![])),
+            (4, Some(vec![0]))
+        ]
+    );
+}
