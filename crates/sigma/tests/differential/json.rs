@@ -168,7 +168,9 @@ fn a_line_of_json_matches_what_its_event_matches() {
 #[test]
 fn events_of_ever_new_kinds_are_answered_as_if_they_were_the_first() {
     let rule = |id: &str, selection: &str| {
-        format!("title: {id}\nid: {id}\nlogsource: {{product: linux}}\ndetection: {{s: {{{selection}}}, condition: s}}\n")
+        format!(
+            "title: {id}\nid: {id}\nlogsource: {{product: linux}}\ndetection: {{s: {{{selection}}}, condition: s}}\n"
+        )
     };
     let texts = [
         rule("a", "f3: hit"),
