@@ -135,6 +135,36 @@ const MESSAGES: &[(&str, Clean, &[&str])] = &[
         any,
         &["failure"],
     ),
+    (
+        "Nov 21 10:00:00 h login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR '{}', Authentication failure",
+        any,
+        &["failure"],
+    ),
+    (
+        "Nov 21 10:00:00 h polkitd[1]: Operator of unix-session:2 FAILED to authenticate to gain authorization for action a.b for system-bus-name::1.9 [{}] (owned by unix-user:bob)",
+        any,
+        &["failure"],
+    ),
+    (
+        "Nov 21 10:00:00 h pkexec[1]: bob: Executing command [USER=root] [TTY=unknown] [CWD={}] [COMMAND=/bin/sh]",
+        any,
+        &["success"],
+    ),
+    (
+        "Nov 21 10:00:00 h kernel: [   12.000001] {}[77]: segfault at 0 ip 00 sp 00 error 4 in a[5+1]",
+        any,
+        &[""],
+    ),
+    (
+        "Nov 21 10:00:00 h systemd-logind[1]: New session 3 of user {}.",
+        any,
+        &["success"],
+    ),
+    (
+        "Nov 21 10:00:00 h dockerd[1]: time=\"2026-11-21T10:00:00Z\" level=error msg=\"Handler for POST /v1.51/images/create returned error: {}\"",
+        json,
+        &["failure"],
+    ),
     ("Nov 21 10:00:00 h CRON[1]: (alice) CMD ({})", any, &["", "success"]),
     (
         "Nov 21 10:00:00 m postfix/smtpd[1]: warning: unknown[203.0.113.77]: SASL LOGIN authentication failed: x, sasl_username={}",

@@ -203,7 +203,9 @@ fn network(draft: &mut Draft, message: &str) -> bool {
             return true;
         }
     }
-    if let Some((head, rest)) = message.split_once("Possible SYN flooding on port ") {
+    if let Some((head, rest)) = message.split_once("Possible SYN flooding on port ")
+        && (head.is_empty() || head.starts_with("TCP: "))
+    {
         draft.classify("network", &["denied"], "syn_flood");
         draft.set("network.transport", "tcp");
         let target = rest.split(". ").next().unwrap_or(rest).trim_end_matches('.');
@@ -216,7 +218,10 @@ fn network(draft: &mut Draft, message: &str) -> bool {
         draft.unified("INTRUSION_ATTEMPT", 4);
         return true;
     }
-    if let Some((_, rest)) = message.split_once("martian source ")
+    if let Some(rest) = message
+        .strip_prefix("IPv4: ")
+        .unwrap_or(message)
+        .strip_prefix("martian source ")
         && let Some((to, rest)) = rest.split_once(" from ")
     {
         let (from, device) = rest.split_once(", on dev ").unwrap_or((rest, ""));
