@@ -179,7 +179,7 @@ fn mark(path: &Path, (device, inode): FileKey, offset: u64) -> FileMark {
 
 fn rows(database: &Connection, from: u64) -> Result<Vec<Raw>, rusqlite::Error> {
     let mut statement = database.prepare(NEXT)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let number = i64::try_from(from).unwrap_or(i64::MAX);
     let limit = i64::try_from(ROWS).unwrap_or(i64::MAX);
     let mut rows = statement.query([number, limit])?;

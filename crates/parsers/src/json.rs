@@ -37,18 +37,47 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
     let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
         return false;
     };
+    if !take_shipped(draft, &object, record) {
+        take_record(draft, object, text, record);
+    }
+    true
+}
+
+/// Reads `{source, host, message, fields: {..}}` whose message is an object: the record is the message, as if it had come
+/// alone, and what stands around it only says where from. False when it is none.
+fn take_shipped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
+    let (Some(message), Some(fields)) = (
+        object
+            .get("message")
+            .and_then(Json::as_str)
+            .filter(|message| message.starts_with('{')),
+        object.get("fields").and_then(Json::as_object),
+    ) else {
+        return false;
+    };
+    let Ok(inner) = serde_json::from_str::<Map<String, Json>>(message) else {
+        return false;
+    };
+    let log_type = fields.get("log_type").and_then(Json::as_str).or(record.log_type);
+    take_record(draft, inner, message, &RawRecord { log_type, ..*record });
+    add_own(draft, fields);
+    add_own_but(draft, object, |name, _| {
+        matches!(name, "message" | "fields" | ecs::TIMESTAMP)
+    });
+    aliases::apply(draft);
+    true
+}
+
+fn take_record(draft: &mut Draft, object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {
     if journald::is(&object) {
         let message = journald::take(draft, &object, record.observed);
         // journald's own record is only known in the form journalctl gives it; the program's is the message.
         draft.set(ecs::EVENT_ORIGINAL, if message.is_empty() { text } else { &message });
-        return true;
-    }
-    if mapped(draft, &object, record) {
+    } else if mapped(draft, &object, record) {
         draft.set_default(ecs::EVENT_ORIGINAL, text);
-        return true;
+    } else {
+        take_object(draft, object, text, record);
     }
-    take_object(draft, object, text, record);
-    true
 }
 
 /// Shippers that put the object they ship under one member.

@@ -140,3 +140,34 @@ fn what_event_bridge_wraps_is_read_as_what_it_is() {
     ));
     assert_eq!(wrapped.fields.str(ecs::PICKET_LOG_TYPE), Some("cloudtrail"));
 }
+
+#[test]
+fn an_object_that_picket_send_ships_reads_as_if_it_had_come_alone() {
+    let event = r##"{"Event":{"System":{"Provider":{"#attributes":{"Name":"Microsoft-Windows-Security-Auditing"}},"EventID":4625,"Keywords":"0x8010000000000000","TimeCreated":{"#attributes":{"SystemTime":"2026-11-21T10:00:00.1Z"}},"Channel":"Security","Computer":"dc-1"},"EventData":{"TargetUserName":"ann","IpAddress":"203.0.113.9"}}}"##;
+    let trail =
+        fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/lines/cloudtrail.log")).unwrap();
+    for text in [event, trail.lines().next().unwrap()] {
+        let shipped = serde_json::json!({
+            "source": "file", "host": "evidence", "message": text, "fields": {"log.file.path": "/evidence/Security.evtx"},
+        })
+        .to_string();
+        let (alone, shipped) = (
+            parse(&check::record(Body::Json(text.as_bytes()))),
+            parse(&check::record(Body::Json(shipped.as_bytes()))),
+        );
+        assert_eq!(shipped.timestamp, alone.timestamp);
+        assert_eq!(shipped.fields.str(ecs::EVENT_ORIGINAL), Some(text));
+        for name in [
+            "picket.log_type",
+            "event.code",
+            "event.action",
+            "source.ip",
+            "user.name",
+            "event.dataset",
+        ] {
+            assert_eq!(shipped.fields.get(name), alone.fields.get(name), "{name} of {text}");
+        }
+        let host = alone.fields.str("host.name").unwrap_or("evidence");
+        assert_eq!(shipped.fields.str("host.name"), Some(host));
+    }
+}

@@ -151,11 +151,6 @@ const MESSAGES: &[(&str, Clean, &[&str])] = &[
         &["success"],
     ),
     (
-        "Nov 21 10:00:00 h kernel: [   12.000001] {}[77]: segfault at 0 ip 00 sp 00 error 4 in a[5+1]",
-        any,
-        &[""],
-    ),
-    (
         "Nov 21 10:00:00 h systemd-logind[1]: New session 3 of user {}.",
         any,
         &["success"],

@@ -5,7 +5,7 @@
 //! writes last, is missing where the kernel had none. So an event is given away when
 //! - EOE was seen, or SYSCALL, PROCTITLE and as many PATHs as SYSCALL says, and then [`SPAN`] more lines or the end of
 //!   what there is to read;
-//! - or a line two seconds later by its own time was seen, as `libauparse` does it;
+//! - or a line two seconds later by its own time was seen, as `libauparse` does it, and [`SPAN`] lines since its last;
 //! - or nothing came for half a second of the clock;
 //! - or there is no room for more.
 //!
@@ -22,7 +22,7 @@ pub const MAX_OPEN: usize = 128;
 /// Most lines of one event; further ones begin another with the same serial number.
 pub const MAX_LINES: usize = 512;
 /// Lines read after one that closes an event, in which stragglers of it may still be.
-pub const SPAN: u64 = 32;
+pub const SPAN: u64 = 256;
 /// Events whose lines are later than this by their own time are over, in milliseconds.
 const LATER_MILLIS: i64 = 2000;
 /// Events of which nothing came for so long are over.
@@ -162,8 +162,9 @@ struct Open {
     cut_bytes: u64,
     start: u64,
     end: u64,
-    /// When the last line came.
+    /// When the last line came, by the clock and by the lines taken until then.
     touched: Duration,
+    count: u64,
     has_syscall: bool,
     has_title: bool,
     paths: u64,
@@ -185,6 +186,7 @@ impl Open {
             start,
             end: start,
             touched: Duration::ZERO,
+            count: 0,
             has_syscall: false,
             has_title: false,
             paths: 0,
@@ -209,6 +211,7 @@ impl Open {
         self.cut_bytes += piece.cut_bytes;
         self.end = piece.end;
         self.touched = now;
+        self.count = count;
         self.lines.push(piece.line);
         if self.has_end || (self.has_syscall && self.has_title && self.paths >= self.items) {
             self.closed_at.get_or_insert(count);
@@ -364,9 +367,8 @@ impl Joiner {
 
     /// An open event that is over by the time of a line.
     fn over(&self, millis: i64) -> Option<usize> {
-        self.open
-            .iter()
-            .position(|open| millis.saturating_sub(open.millis) >= LATER_MILLIS)
+        let over = |open: &Open| millis.saturating_sub(open.millis) >= LATER_MILLIS && open.count + SPAN < self.count;
+        self.open.iter().position(over)
     }
 
     fn make_room(&mut self, read: u64, into: &mut Vec<Joined>) {

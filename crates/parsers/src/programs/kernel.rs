@@ -10,6 +10,9 @@ use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
 
+/// Longest name the kernel gives a process, in bytes.
+const MAX_COMM: usize = 15;
+
 /// The message behind the kernel's own clock, `[12345.678901] `; `None` when there is none.
 pub(crate) fn after_clock(text: &str) -> Option<&str> {
     let (clock, rest) = text.strip_prefix('[')?.split_once(']')?;
@@ -52,7 +55,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
         let at = text.find(fault)?;
         let head = text.get(..at)?.trim_end().trim_end_matches(':');
         let (name, pid) = head.strip_suffix(']')?.rsplit_once('[')?;
-        (pid.bytes().all(|byte| byte.is_ascii_digit()) && name.len() <= 64).then_some((name, pid, at))
+        (pid.bytes().all(|byte| byte.is_ascii_digit()) && name.len() <= MAX_COMM).then_some((name, pid, at))
     });
     if let Some((name, pid, at)) = found {
         draft.classify("process", &["end"], "process_crashed");

@@ -107,13 +107,20 @@ fn a_whole_event_goes_when_there_is_nothing_more_to_read_and_half_of_one_after_a
 
 #[test]
 fn later_events_end_those_without_an_end() {
-    let lines = [event(7, 0, false), event(8, 3, false)].concat();
+    let others = (0..=SPAN).map(|n| format!("type=USER_LOGIN msg=audit(1764000003.123:{}): pid=1", 100 + n));
+    let lines = [event(7, 0, false), others.collect(), event(8, 3, false)].concat();
     let mut joiner = Joiner::new(100_000);
     let mut out = Vec::new();
     for piece in pieces(&lines) {
         joiner.push(piece, Duration::ZERO, &mut out);
     }
-    assert_eq!(texts(&out), [event(7, 0, false).join("\n")]);
+    assert_eq!(
+        texts(&out)
+            .iter()
+            .filter(|text| **text == event(7, 0, false).join("\n"))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -173,7 +180,7 @@ fn mixed() -> impl Strategy<Value = Vec<String>> {
         let mut lines: Vec<String> = events
             .iter()
             .zip(1..)
-            .flat_map(|((ending, second), serial)| event(serial, *second % 2, *ending))
+            .flat_map(|((ending, second), serial)| event(serial, *second * 5, *ending))
             .collect();
         lines.push("type=USER_LOGIN msg=audit(1764000000.123:99): pid=1".to_owned());
         for (at, by) in swaps.iter().enumerate() {
