@@ -167,6 +167,6 @@ fn from_holds(error: Error) -> ServiceError {
             ServiceError::new(ErrorCode::Unavailable, format!("{field} has {expected}")).with_retry_after(PATIENCE)
         }
         Error::Invalid { field, expected } => invalid(format!("{field}: expected {expected}")),
-        error => from_storage(error),
+        error @ (Error::Unavailable(_) | Error::Duplicate(_) | Error::Other(_)) => from_storage(error),
     }
 }
