@@ -29,12 +29,12 @@ impl Told {
         }
     }
 
-    /// What came since.
-    fn grown(&mut self, drops: &Drops) -> Vec<Lost> {
+    /// What came since, when so many are given up by now.
+    fn grown(&mut self, now: &Self) -> Vec<Lost> {
         let mut lost = Vec::new();
         for (reason, told, total) in [
-            ("spool_full", &mut self.spool_full, drops.spool_full),
-            ("spool_corrupt", &mut self.spool_corrupt, drops.spool_corrupt),
+            ("spool_full", &mut self.spool_full, now.spool_full),
+            ("spool_corrupt", &mut self.spool_corrupt, now.spool_corrupt),
         ] {
             let grown = total.saturating_sub(*told);
             *told = total;
@@ -59,7 +59,7 @@ pub(crate) async fn tell(spool: Arc<Spool>, sink: Sink, stop: CancellationToken)
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(LOOK) => {}
         }
-        let lost = told.grown(&spool.depth().drops);
+        let lost = told.grown(&Told::new(&spool.depth().drops));
         if lost.is_empty() {
             continue;
         }
@@ -81,17 +81,15 @@ mod tests {
 
     #[test]
     fn what_the_spool_gave_up_is_told_once_and_by_reason() {
-        let mut drops = Drops {
-            spool_full: 10,
-            ..Drops::default()
+        let total = |spool_full, spool_corrupt| Told {
+            spool_full,
+            spool_corrupt,
         };
-        let mut told = Told::new(&drops);
-        assert!(told.grown(&drops).is_empty());
-        drops.spool_full = 25;
-        drops.spool_corrupt = 3;
-        let lost = told.grown(&drops);
+        let mut told = total(10, 0);
+        assert!(told.grown(&total(10, 0)).is_empty());
+        let lost = told.grown(&total(25, 3));
         let reasons: Vec<_> = lost.iter().map(|lost| (lost.reason, lost.events)).collect();
         assert_eq!(reasons, [("spool_full", Some(15)), ("spool_corrupt", Some(3))]);
-        assert!(told.grown(&drops).is_empty());
+        assert!(told.grown(&total(25, 3)).is_empty());
     }
 }
