@@ -89,7 +89,7 @@ fn database(networks: Vec<([u8; 4], u32, Data)>) -> Vec<u8> {
             } else {
                 at = match nodes[at][side] {
                     Next::Node(next) => next,
-                    _ => {
+                    Next::Nothing | Next::Data(_) => {
                         nodes.push([Next::Nothing; 2]);
                         nodes[at][side] = Next::Node(nodes.len() - 1);
                         nodes.len() - 1
