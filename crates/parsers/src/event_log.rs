@@ -14,7 +14,9 @@ const TEXTS: [&str; 2] = ["#text", "_text"];
 pub fn flatten(object: &Map<String, Json>) -> Option<Map<String, Json>> {
     let event = object.get("Event")?.as_object()?;
     let system = event.get("System")?.as_object()?;
-    let mut flat = Map::new();
+    let members = |name: &str| event.get(name).and_then(Json::as_object).map_or(0, Map::len);
+    // Attributes of the system's nodes come on top; made large enough, names are not hashed again and again.
+    let mut flat = Map::with_capacity(2 * system.len() + members("EventData") + object.len() + 8);
     for (name, value) in system {
         add_system(&mut flat, name, value);
     }
@@ -100,8 +102,8 @@ fn own_text(node: &Map<String, Json>) -> Option<&Json> {
 
 /// What `System` says stands over what the event's data calls by the same name.
 fn add(flat: &mut Map<String, Json>, name: &str, value: &Json) {
-    if !value.is_null() && !flat.contains_key(name) {
-        flat.insert(name.to_owned(), value.clone());
+    if !value.is_null() {
+        flat.entry(name).or_insert_with(|| value.clone());
     }
 }
 

@@ -121,12 +121,14 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
     let wanted = record.log_type.filter(|log_type| *log_type != "json");
     if wanted.is_none_or(is_windows) {
         let inner = shells(object).next();
-        if windows::take(draft, object) || inner.is_some_and(|inner| windows::take(draft, inner)) {
+        let flat = event_log::flatten(object);
+        if windows::take(draft, flat.as_ref().unwrap_or(object))
+            || inner.is_some_and(|inner| windows::take(draft, inner))
+        {
             // An alert of another system about the event says so itself.
             if let Some(alert) = mapping::find(object) {
                 alert.apply(draft, object);
             }
-            let flat = event_log::flatten(object);
             add_own_but(draft, flat.as_ref().unwrap_or(object), |name, value| {
                 name == ecs::TIMESTAMP
                     || value.is_object() && matches!(name, "System" | "EventData" | "UserData" | "win")

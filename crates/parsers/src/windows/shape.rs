@@ -37,17 +37,21 @@ fn id(object: &Map<String, Json>, names: &[&str]) -> Option<i64> {
 }
 
 fn strings(object: &Map<String, Json>) -> Map<String, Json> {
-    object
-        .iter()
-        .filter_map(|(name, value)| {
-            let text = match value {
-                Json::String(text) => text.clone(),
-                Json::Null => return None,
-                Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
-            };
-            Some((name.clone(), Json::String(text)))
-        })
-        .collect()
+    strings_of(object, |_| true)
+}
+
+/// The members of some names as texts.
+fn strings_of(object: &Map<String, Json>, is_wanted: impl Fn(&str) -> bool) -> Map<String, Json> {
+    let mut strings = Map::with_capacity(object.len());
+    for (name, value) in object.iter().filter(|(name, _)| is_wanted(name)) {
+        let text = match value {
+            Json::String(text) => text.clone(),
+            Json::Null => continue,
+            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
+        };
+        strings.insert(name.clone(), Json::String(text));
+    }
+    strings
 }
 
 /// What the level's number or word means.
@@ -240,8 +244,8 @@ fn flat(object: &Map<String, Json>) -> Option<Event> {
     } else {
         keywords
     };
-    let mut data: Map<String, Json> = strings(object);
-    data.retain(|name, _| !SYSTEM.contains(&name.as_str()) || name == "EventType" && outcome(&keywords).is_empty());
+    let is_data = |name: &str| !SYSTEM.contains(&name) || name == "EventType" && outcome(&keywords).is_empty();
+    let mut data = strings_of(object, is_data);
     // Some collectors keep the data as JSON text.
     if let Some(Json::String(inner)) = object.get("EventData")
         && let Ok(inner) = serde_json::from_str::<Map<String, Json>>(inner)
