@@ -21,6 +21,7 @@ mod print;
 mod reader;
 mod rows;
 mod scan;
+mod value_counts;
 
 pub use ast::{Bound, Check, Expr, Field, Literal, Number, Pattern, Piece, Query, Range, Test};
 pub use compile::Compiled;
@@ -29,3 +30,4 @@ pub use moment::{Moment, Unit, parse_interval, parse_moment};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_REGEX_BYTES, MAX_TESTS};
 pub use plan::{Need, Plan, Span};
 pub use scan::{Scan, scan};
+pub use value_counts::ValueCounts;

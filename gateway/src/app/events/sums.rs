@@ -1,12 +1,11 @@
 //! Sums over events: how many when, and which values are most frequent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use block::{Block, DecodeError, View};
+use block::{Block, DecodeError};
 use model::{Timestamp, Value};
 use proto::ServiceError;
-use query::Span;
+use query::{Span, ValueCounts};
 use serde::Serialize;
 use storage::blocks::{self, Columns};
 use utoipa::ToSchema;
@@ -26,14 +25,6 @@ const FEW_BUCKETS: i64 = 120;
 const LENGTHS: [i64; 14] = [
     1, 5, 15, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000,
 ];
-/// Distinct values counted at once by all threads of a search. Beyond, the rarest are given up, and counts are no longer
-/// exact.
-const MAX_DISTINCT: usize = 400_000;
-/// The same, by the bytes of their texts.
-const MAX_TEXT: usize = 64 << 20;
-/// Longest value that is told from others, in bytes.
-const MAX_VALUE: usize = 1024;
-
 /// An interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Bucket {
@@ -81,83 +72,6 @@ pub struct Top {
     pub is_approximate: bool,
     /// Set when not all was read.
     pub partial: Option<Partial>,
-}
-
-#[derive(Debug)]
-pub(super) struct Values {
-    counts: HashMap<String, u64>,
-    /// Of the texts in `counts`.
-    bytes: usize,
-    /// How many count at once, and share what may be kept.
-    of: usize,
-    pub(super) total: u64,
-    pub(super) missing: u64,
-    /// Every value that was given up had at most so many.
-    given_up: u64,
-}
-
-impl Values {
-    /// One of so many that count at once.
-    pub(super) fn one_of(count: usize) -> Self {
-        Self {
-            counts: HashMap::new(),
-            bytes: 0,
-            of: count.max(1),
-            total: 0,
-            missing: 0,
-            given_up: 0,
-        }
-    }
-
-    fn add(&mut self, value: &str, count: u64) {
-        // Most were seen before, and then need no memory of their own.
-        if let Some(sum) = self.counts.get_mut(value) {
-            *sum += count;
-            return;
-        }
-        self.counts.insert(value.to_owned(), count);
-        self.bytes += value.len();
-        while self.counts.len() > MAX_DISTINCT / self.of || self.bytes > MAX_TEXT / self.of {
-            self.given_up += 1;
-            let least = self.given_up;
-            let bytes = &mut self.bytes;
-            self.counts.retain(|value, count| {
-                let stays = *count > least;
-                *bytes -= if stays { 0 } else { value.len() };
-                stays
-            });
-        }
-    }
-
-    /// Adds what was counted elsewhere.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.total += other.total;
-        self.missing += other.missing;
-        self.given_up += other.given_up;
-        if self.counts.is_empty() {
-            (self.counts, self.bytes) = (other.counts, other.bytes);
-            return;
-        }
-        for (value, count) in other.counts {
-            self.add(&value, count);
-        }
-    }
-
-    /// Adds values by how often each occurs.
-    pub(super) fn add_view(&mut self, view: &View, counts: &[u64]) {
-        for (index, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            match view {
-                View::Texts { texts, .. } => self.add(shortened(texts.get(index)), *count),
-                View::Integers { numbers, .. } => {
-                    self.add(&numbers.get(index).copied().unwrap_or_default().to_string(), *count);
-                }
-                View::Values { values: all, .. } => match all.get(index) {
-                    None | Some(Value::Null) => self.missing += count,
-                    Some(value) => add_value(self, value, *count),
-                },
-            }
-        }
-    }
 }
 
 impl Events {
@@ -213,20 +127,16 @@ impl Events {
         } else {
             self.count_matching(&turn, &prepared, field).await?
         };
-        let distinct = all.counts.len() as u64;
-        let mut values: Vec<Counted> = all
-            .counts
-            .into_iter()
-            .map(|(value, count)| Counted { value, count })
-            .collect();
-        values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-        values.truncate(limit);
         Ok(Top {
-            values,
             total: all.total,
             missing: all.missing,
-            distinct,
-            is_approximate: all.given_up > 0,
+            distinct: all.distinct(),
+            is_approximate: all.is_approximate(),
+            values: all
+                .most_frequent(limit)
+                .into_iter()
+                .map(|(value, count)| Counted { value, count })
+                .collect(),
             partial,
         })
     }
@@ -236,7 +146,7 @@ impl Events {
         turn: &Turn,
         prepared: &Arc<Prepared>,
         field: &str,
-    ) -> Result<(Values, Option<Partial>), ServiceError> {
+    ) -> Result<(ValueCounts, Option<Partial>), ServiceError> {
         let columns = match prepared.columns() {
             Columns::All => Columns::All,
             Columns::Of(mut fields) => {
@@ -249,7 +159,7 @@ impl Events {
         let mut pass = Pass::new(&self.store, turn, prepared, columns, limits, move |_, block| {
             count_values(&of_block, block, &field)
         });
-        let mut all = Values::one_of(1);
+        let mut all = ValueCounts::one_of(1);
         while let Some(some) = pass.next().await? {
             all.merge(some);
         }
@@ -312,74 +222,33 @@ fn filled(counts: &blocks::Histogram, span: Span, micros: i64) -> Result<Vec<Buc
         .collect())
 }
 
-pub(super) fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<Values, DecodeError> {
+pub(super) fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) -> Result<ValueCounts, DecodeError> {
     let found = prepared.rows(block)?;
-    let mut values = Values {
-        total: found.rows.len() as u64,
-        ..Values::one_of(1)
-    };
+    let mut values = ValueCounts::one_of(1);
+    values.total = found.rows.len() as u64;
     if found.rows.is_empty() {
         return Ok(values);
     }
     let views = block.views();
-    let Some(column) = views.column_of(field) else {
-        match block.column(field)? {
-            None => values.missing = values.total,
-            // A field without a column of its own.
-            Some(column) => {
-                for row in &found.rows {
-                    match column.get(*row) {
-                        None | Some(Value::Null) => values.missing += 1,
-                        Some(value) => add_value(&mut values, value, 1),
-                    }
-                }
+    if let Some(column) = views.column_of(field) {
+        values.add_rows(views.get(column)?, &found.rows);
+        return Ok(values);
+    }
+    match block.column(field)? {
+        None => values.missing = values.total,
+        // A field without a column of its own.
+        Some(column) => {
+            for row in &found.rows {
+                values.add_value(column.get(*row).unwrap_or(&Value::Null), 1);
             }
         }
-        return Ok(values);
-    };
-    let view = views.get(column)?;
-    let mut counts = vec![0_u64; view.values()];
-    for row in &found.rows {
-        match view.index(*row).and_then(|index| counts.get_mut(index)) {
-            Some(count) => *count += 1,
-            None => values.missing += 1,
-        }
     }
-    values.add_view(view, &counts);
     Ok(values)
-}
-
-fn add_value(values: &mut Values, value: &Value, count: u64) {
-    if let Value::List(items) = value {
-        items.iter().for_each(|item| add_value(values, item, count));
-        return;
-    }
-    values.add(shortened(&value.to_text()), count);
-}
-
-fn shortened(text: &str) -> &str {
-    if text.len() <= MAX_VALUE {
-        return text;
-    }
-    let end = (0..=MAX_VALUE).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rare_values_are_given_up_before_memory_is() {
-        let mut values = Values::one_of(1);
-        for n in 0..MAX_DISTINCT + 1000 {
-            values.add("often", 3);
-            values.add(&n.to_string(), 1);
-        }
-        assert!(values.counts.len() <= MAX_DISTINCT);
-        assert_eq!(values.counts["often"], 3 * (MAX_DISTINCT as u64 + 1000));
-        assert!(values.given_up > 0);
-    }
 
     #[test]
     fn intervals_fit_the_span() {
@@ -395,7 +264,5 @@ mod tests {
         assert_eq!((all.len(), all[1].count, all[0].count), (60, 2, 0));
         let open = filled(&counts, Span::default(), 60_000_000).unwrap();
         assert_eq!(open.len(), 1);
-        let text = "é".repeat(1000);
-        assert!(shortened(&text).len() <= MAX_VALUE);
     }
 }

@@ -7,13 +7,14 @@ use block::DecodeError;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use model::Timestamp;
 use proto::ServiceError;
+use query::ValueCounts;
 use storage::blocks::{self, ColumnOfBlock, Columns, OneColumn};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::filter::Prepared;
 use super::pass::{Partial, report};
-use super::sums::{Values, count_values};
+use super::sums::count_values;
 use super::{Events, Turn};
 use crate::problem::{from_storage, internal};
 
@@ -22,14 +23,14 @@ const AT_ONCE: usize = 128;
 
 /// What one go comes to.
 struct Counted {
-    values: Values,
+    values: ValueCounts,
     /// Blocks that have to be read for it.
     left: Vec<ColumnOfBlock>,
 }
 
 /// What all come to, while blocks that were left are added.
 struct Whole {
-    values: Values,
+    values: ValueCounts,
     /// Blocks that cannot be read.
     unreadable: u64,
     /// Fetched so far.
@@ -45,20 +46,20 @@ impl Events {
         turn: &Turn,
         prepared: &Arc<Prepared>,
         field: &str,
-    ) -> Result<(Values, Option<Partial>), ServiceError> {
+    ) -> Result<(ValueCounts, Option<Partial>), ServiceError> {
         let deadline = Instant::now() + self.limits.time;
         let span = prepared.plan.span;
         let found = blocks::columns_of(&self.store, &prepared.tenant, span, field);
         let found = found.await.map_err(from_storage)?.try_ready_chunks(AT_ONCE);
         let mut found = std::pin::pin!(found);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut idle: Vec<Values> = (0..threads).map(|_| Values::one_of(threads)).collect();
+        let mut idle: Vec<ValueCounts> = (0..threads).map(|_| ValueCounts::one_of(threads)).collect();
         let mut running: JoinSet<Counted> = JoinSet::new();
         let mut left = Vec::new();
         let mut partial = None;
         let mut bytes = 0_u64;
         let mut unread = None;
-        let mut take = |counted: Counted, idle: &mut Vec<Values>| {
+        let mut take = |counted: Counted, idle: &mut Vec<ValueCounts>| {
             idle.push(counted.values);
             left.extend(counted.left);
         };
@@ -75,7 +76,7 @@ impl Events {
                         None => {
                             let counted = joined(running.join_next().await)?;
                             take(counted, &mut idle);
-                            idle.pop().unwrap_or_else(|| Values::one_of(threads))
+                            idle.pop().unwrap_or_else(|| ValueCounts::one_of(threads))
                         }
                     };
                     let turn = turn.clone();
@@ -99,7 +100,7 @@ impl Events {
             take(joined(Some(counted))?, &mut idle);
         }
         let mut whole = Whole {
-            values: Values::one_of(1),
+            values: ValueCounts::one_of(1),
             unreadable: 0,
             bytes,
             unread: None,
@@ -196,7 +197,7 @@ fn size(column: &ColumnOfBlock) -> u64 {
     }
 }
 
-fn count(mut values: Values, columns: Vec<ColumnOfBlock>) -> Counted {
+fn count(mut values: ValueCounts, columns: Vec<ColumnOfBlock>) -> Counted {
     let mut left = Vec::new();
     for column in columns {
         match &column.column {
@@ -205,17 +206,7 @@ fn count(mut values: Values, columns: Vec<ColumnOfBlock>) -> Counted {
                 values.missing += u64::from(column.events);
             }
             OneColumn::Here(bytes) => match block::values_of(bytes) {
-                Ok(view) => {
-                    let mut counts = vec![0_u64; view.values()];
-                    for row in 0..view.rows() {
-                        if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
-                            *count += 1;
-                        }
-                    }
-                    values.total += u64::from(column.events);
-                    values.missing += u64::from(column.events).saturating_sub(view.rows() as u64);
-                    values.add_view(&view, &counts);
-                }
+                Ok(view) => values.add_column(&view, u64::from(column.events)),
                 // What is wrong with it, reading the block tells.
                 Err(_) => left.push(column),
             },

@@ -1,0 +1,193 @@
+//! How often a field has which values: exact, until there are too many different ones to keep.
+
+use std::collections::HashMap;
+
+use block::View;
+use foldhash::quality::RandomState;
+use model::Value;
+
+/// Distinct values counted at once by all threads of a search. Beyond, the rarest are given up, and counts are no longer
+/// exact.
+const MAX_DISTINCT: usize = 400_000;
+/// The same, by the bytes of their texts.
+const MAX_TEXT: usize = 64 << 20;
+/// Longest value that is told from others, in bytes.
+const MAX_VALUE: usize = 1024;
+
+/// Values of a field and how many events have each.
+#[derive(Debug)]
+pub struct ValueCounts {
+    // Blocks have thousands of values each, so that counting is mostly hashing.
+    counts: HashMap<String, u64, RandomState>,
+    /// Of the texts in `counts`.
+    bytes: usize,
+    /// How many count at once, and share what may be kept.
+    of: usize,
+    /// Events that were looked at.
+    pub total: u64,
+    /// Those of them without the field.
+    pub missing: u64,
+    /// Every value that was given up had at most so many.
+    given_up: u64,
+}
+
+impl ValueCounts {
+    /// One of so many that count at once.
+    #[must_use]
+    pub fn one_of(count: usize) -> Self {
+        Self {
+            counts: HashMap::default(),
+            bytes: 0,
+            of: count.max(1),
+            total: 0,
+            missing: 0,
+            given_up: 0,
+        }
+    }
+
+    fn add(&mut self, value: &str, count: u64) {
+        // Most were seen before, and then need no memory of their own.
+        if let Some(sum) = self.counts.get_mut(value) {
+            *sum += count;
+            return;
+        }
+        self.counts.insert(value.to_owned(), count);
+        self.bytes += value.len();
+        while self.counts.len() > MAX_DISTINCT / self.of || self.bytes > MAX_TEXT / self.of {
+            self.given_up += 1;
+            let least = self.given_up;
+            let bytes = &mut self.bytes;
+            self.counts.retain(|value, count| {
+                let stays = *count > least;
+                *bytes -= if stays { 0 } else { value.len() };
+                stays
+            });
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.missing += other.missing;
+        self.given_up += other.given_up;
+        if self.counts.is_empty() {
+            (self.counts, self.bytes) = (other.counts, other.bytes);
+            return;
+        }
+        for (value, count) in other.counts {
+            self.add(&value, count);
+        }
+    }
+
+    /// Adds a column of so many events.
+    pub fn add_column(&mut self, view: &View, events: u64) {
+        let mut counts = vec![0_u64; view.values()];
+        for row in 0..view.rows() {
+            if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
+                *count += 1;
+            }
+        }
+        self.total += events;
+        self.missing += events.saturating_sub(view.rows() as u64);
+        self.add_view(view, &counts);
+    }
+
+    /// Adds what some rows of a column have. [`Self::total`] is left to the caller.
+    pub fn add_rows(&mut self, view: &View, rows: &[usize]) {
+        let mut counts = vec![0_u64; view.values()];
+        for row in rows {
+            match view.index(*row).and_then(|index| counts.get_mut(index)) {
+                Some(count) => *count += 1,
+                None => self.missing += 1,
+            }
+        }
+        self.add_view(view, &counts);
+    }
+
+    /// Adds a value that so many events have; each element of a list counts. None is [`Value::Null`].
+    pub fn add_value(&mut self, value: &Value, count: u64) {
+        if matches!(value, Value::Null) {
+            self.missing += count;
+        } else {
+            self.add_item(value, count);
+        }
+    }
+
+    fn add_item(&mut self, value: &Value, count: u64) {
+        if let Value::List(items) = value {
+            items.iter().for_each(|item| self.add_item(item, count));
+        } else {
+            self.add(shortened(&value.to_text()), count);
+        }
+    }
+
+    /// How many different values are kept.
+    #[must_use]
+    pub fn distinct(&self) -> u64 {
+        self.counts.len() as u64
+    }
+
+    /// Whether there were so many different values that rare ones are not counted exactly.
+    #[must_use]
+    pub fn is_approximate(&self) -> bool {
+        self.given_up > 0
+    }
+
+    /// The most frequent values, at most `limit`, and how many events have each; most frequent first.
+    #[must_use]
+    pub fn most_frequent(self, limit: usize) -> Vec<(String, u64)> {
+        let mut values: Vec<(String, u64)> = self.counts.into_iter().collect();
+        values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        values.truncate(limit);
+        values
+    }
+
+    fn add_view(&mut self, view: &View, counts: &[u64]) {
+        for (index, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            match view {
+                View::Texts { texts, .. } => self.add(shortened(texts.get(index)), *count),
+                View::Integers { numbers, .. } => {
+                    self.add(&numbers.get(index).copied().unwrap_or_default().to_string(), *count);
+                }
+                View::Values { values, .. } => self.add_value(values.get(index).unwrap_or(&Value::Null), *count),
+            }
+        }
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    if text.len() <= MAX_VALUE {
+        return text;
+    }
+    let end = (0..=MAX_VALUE).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_values_are_given_up_before_memory_is() {
+        let mut values = ValueCounts::one_of(1);
+        for n in 0..MAX_DISTINCT + 1000 {
+            values.add("often", 3);
+            values.add(&n.to_string(), 1);
+        }
+        assert!(values.counts.len() <= MAX_DISTINCT);
+        assert_eq!(values.counts["often"], 3 * (MAX_DISTINCT as u64 + 1000));
+        assert!(values.given_up > 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_length_of_texts_too() {
+        let mut values = ValueCounts::one_of(4);
+        for n in 0..40_000 {
+            values.add(&format!("{n:>1000}"), 1);
+        }
+        assert!(values.bytes <= MAX_TEXT / 4);
+        assert_eq!(values.bytes, values.counts.keys().map(String::len).sum::<usize>());
+        assert!(values.is_approximate());
+        assert!(shortened(&"é".repeat(1000)).len() <= MAX_VALUE);
+    }
+}
