@@ -21,6 +21,10 @@ use proto::detection::v1::indicator_service_server::{IndicatorService, Indicator
 use proto::detection::v1::{
     DeleteIndicatorsRequest, DeleteIndicatorsResponse, PutIndicatorsRequest, PutIndicatorsResponse,
 };
+use proto::formats::v1::parser_service_server::{ParserService, ParserServiceServer};
+use proto::formats::v1::{
+    DeleteParserRequest, DeleteParserResponse, ParserMistake, PutParserRequest, PutParserResponse,
+};
 use proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use proto::ingest::v1::{Batch, Record, Records, StreamRequest, StreamResponse, SubmitRequest, SubmitResponse, record};
 use proto::intel::v1::feed_service_server::FeedServiceServer;
@@ -66,7 +70,8 @@ pub(crate) async fn start(authority: &Authority, store: &Store, stop: &Cancellat
     };
     for name in ["collector-1", "collector-2"] {
         let routes = Routes::new(IngestServiceServer::new(fakes.clone()).max_decoding_message_size(8 * 1024 * 1024))
-            .add_service(AgentAdminServiceServer::new(fakes.clone()));
+            .add_service(AgentAdminServiceServer::new(fakes.clone()))
+            .add_service(ParserServiceServer::new(fakes.clone()));
         serve(authority, store, stop, Role::Collector, name, routes).await;
     }
     let routes = Routes::new(IndicatorServiceServer::new(fakes.clone()))
@@ -227,6 +232,39 @@ impl AgentAdminService for Fakes {
         }
         self.revocations.lock().unwrap().push(request);
         Ok(Response::new(RevokeAgentResponse { changed: true }))
+    }
+}
+
+/// Takes what calls itself `door`, and finds a mistake in all else.
+#[tonic::async_trait]
+impl ParserService for Fakes {
+    async fn put_parser(&self, request: Request<PutParserRequest>) -> Result<Response<PutParserResponse>, Status> {
+        bootstrap::grpc::require_role(&request, &[Role::Gateway])?;
+        if request.into_inner().text == "name = \"door\"" {
+            return Ok(Response::new(PutParserResponse {
+                name: "door".to_owned(),
+                revision: 1,
+                ..PutParserResponse::default()
+            }));
+        }
+        Ok(Response::new(PutParserResponse {
+            mistakes: vec![ParserMistake {
+                line: 2,
+                column: 7,
+                field: "name".to_owned(),
+                reason: "expected a string".to_owned(),
+            }],
+            ..PutParserResponse::default()
+        }))
+    }
+
+    async fn delete_parser(
+        &self,
+        request: Request<DeleteParserRequest>,
+    ) -> Result<Response<DeleteParserResponse>, Status> {
+        bootstrap::grpc::require_role(&request, &[Role::Gateway])?;
+        let deleted = request.into_inner().name == "door";
+        Ok(Response::new(DeleteParserResponse { deleted }))
     }
 }
 
