@@ -71,3 +71,22 @@ pub(crate) fn message(program: &str, text: &str, expected: &[&str]) {
         ],
     );
 }
+
+/// A line, and what it must say (`name=value`); `name=` is what it must not say at all.
+pub(crate) type Line = (&'static str, &'static [&'static str]);
+
+/// Checks all the lines before it fails, so that one run tells everything that is believed wrongly.
+pub(crate) fn must_say(lines: &[Line]) {
+    let mut wrong = String::new();
+    for (text, expected) in lines {
+        let parsed = line(text.as_bytes());
+        for pair in *expected {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let found = parsed.fields.get(name).map(model::Value::to_text).unwrap_or_default();
+            if found != value {
+                wrong.push_str(&format!("{text}\n    {name} is {found:?}, not {value:?}\n"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}

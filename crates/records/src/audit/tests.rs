@@ -1,3 +1,5 @@
+//! Lines of the audit daemon in every order they come in, cut anywhere.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

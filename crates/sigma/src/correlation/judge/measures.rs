@@ -42,16 +42,47 @@ impl<'a> Tally<'a> for ValueTally<'a> {
     }
 }
 
+/// A sum that nothing is ever taken off: a number far larger than the others would take their digits with it when it
+/// leaves.
 #[derive(Default)]
-struct SumTally(f64);
+struct SumTally {
+    /// What entered last, in order, and its sum.
+    entered: Vec<f64>,
+    entered_sum: f64,
+    /// Of what entered before: sums of each and all that follow it, the oldest last.
+    rest: Vec<f64>,
+}
+
+impl SumTally {
+    fn sum(&self) -> f64 {
+        self.rest.last().unwrap_or(&0.0) + self.entered_sum
+    }
+
+    fn push(&mut self, number: f64) {
+        self.entered.push(number);
+        self.entered_sum += number;
+    }
+
+    fn pop_oldest(&mut self) {
+        if self.rest.is_empty() {
+            let mut sum = 0.0;
+            while let Some(number) = self.entered.pop() {
+                sum += number;
+                self.rest.push(sum);
+            }
+            self.entered_sum = 0.0;
+        }
+        self.rest.pop();
+    }
+}
 
 impl Tally<'_> for SumTally {
     fn enter(&mut self, item: &Item<'_>) {
-        self.0 += item.1.values.sum();
+        self.push(item.1.values.sum());
     }
 
-    fn leave(&mut self, item: &Item<'_>) {
-        self.0 -= item.1.values.sum();
+    fn leave(&mut self, _: &Item<'_>) {
+        self.pop_oldest();
     }
 }
 
@@ -75,7 +106,9 @@ pub(super) fn slide(items: &Items<'_>, timespan: i64, measure: Measure, bounds: 
         Measure::DistinctRules => items.slide(timespan, &mut RuleTally::default(), |tally, _| {
             within(bounds, float(tally.0.len() as u64))
         }),
-        Measure::Sum => items.slide(timespan, &mut SumTally::default(), |tally, _| within(bounds, tally.0)),
+        Measure::Sum => items.slide(timespan, &mut SumTally::default(), |tally, _| {
+            within(bounds, tally.sum())
+        }),
         // These depend on all events of a window, so that the first of them alone would say nothing.
         Measure::Mean | Measure::Percentile(_) | Measure::Median | Measure::Share => close(items, measure, bounds),
     }
@@ -144,4 +177,37 @@ fn share(counted: &[Item<'_>], bounds: &[Bound]) -> Option<f64> {
     counts
         .into_iter()
         .find_map(|count| within(bounds, float(count) * 100.0 / float(all)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sum_is_that_of_what_is_there_whatever_was(
+            steps in prop::collection::vec(prop::option::weighted(0.6, prop_oneof![
+                (-1000_i32..1000).prop_map(f64::from),
+                Just(1e300),
+                Just(-1e300),
+            ]), 0..200)
+        ) {
+            let (mut tally, mut there) = (SumTally::default(), std::collections::VecDeque::new());
+            for step in steps {
+                match step {
+                    Some(number) => {
+                        tally.push(number);
+                        there.push_back(number);
+                    }
+                    None if there.pop_front().is_some() => tally.pop_oldest(),
+                    None => {}
+                }
+                if there.iter().all(|number| number.abs() < 1e6) {
+                    prop_assert_eq!(tally.sum(), there.iter().sum::<f64>());
+                }
+            }
+        }
+    }
 }
