@@ -60,6 +60,7 @@ fn take_shipped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecor
     };
     let log_type = fields.get("log_type").and_then(Json::as_str).or(record.log_type);
     take_record(draft, inner, message, &RawRecord { log_type, ..*record });
+    draft.set_default(ecs::MESSAGE, message);
     add_own(draft, fields);
     add_own_but(draft, object, |name, _| {
         matches!(name, "message" | "fields" | ecs::TIMESTAMP)

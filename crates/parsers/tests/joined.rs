@@ -158,6 +158,7 @@ fn an_object_that_picket_send_ships_reads_as_if_it_had_come_alone() {
         assert_eq!(shipped.timestamp, alone.timestamp);
         assert_eq!(shipped.fields.str(ecs::EVENT_ORIGINAL), Some(text));
         for name in [
+            "message",
             "picket.log_type",
             "event.code",
             "event.action",

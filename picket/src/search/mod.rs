@@ -16,6 +16,7 @@ enum Format {
     /// Aligned columns
     Table,
     /// One JSON object a line
+    #[value(alias = "jsonl")]
     Json,
     /// Comma-separated values
     Csv,
