@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(records, unpack(data, usize::from(*first) + 1));
     for record in &records {
         assert!(record.body.len() <= MAX);
-        parse(&RawRecord {
+        let _ = parse(&RawRecord {
             body: Body::Line(&record.body),
             origin_kind: "file",
             origin_name: "/var/log/fuzz.log",
