@@ -252,19 +252,31 @@ impl Load {
         Ok(())
     }
 
-    async fn block(&self, writer: &Writer, partition: Partition, events: Vec<Event>) -> anyhow::Result<usize> {
-        let first = events.first().context("an empty block")?;
-        let (id, at) = (first.id, first.timestamp);
+    async fn block(&self, writer: &Writer, partition: Partition, mut events: Vec<Event>) -> anyhow::Result<usize> {
+        let at = events.first().context("an empty block")?.timestamp;
+        // As collectors merge them: what an agent sent stands together.
+        events.sort_by_key(|event| event.id);
+        let batches = events
+            .chunk_by(|a, b| a.id.source == b.id.source)
+            .filter_map(|batch| {
+                let first = batch.first()?.id;
+                Some(BlockBatch {
+                    key: BatchKey {
+                        tenant: self.tenant.clone(),
+                        source: first.source,
+                        epoch: first.epoch,
+                        first_seq: first.seq,
+                    },
+                    count: u32::try_from(batch.len()).ok()?,
+                    hash: [0; 32],
+                    link: None,
+                })
+            })
+            .collect();
         let encoded = tokio::task::spawn_blocking(move || block::encode(&events))
             .await?
             .context("encode a block")?;
         let size = encoded.bytes.len() + encoded.meta.token_filter.len();
-        let key = BatchKey {
-            tenant: self.tenant.clone(),
-            source: id.source,
-            epoch: id.epoch,
-            first_seq: id.seq,
-        };
         let new = NewBlock {
             tenant: self.tenant.clone(),
             partition,
@@ -272,12 +284,7 @@ impl Load {
             min: encoded.meta.min_time,
             max: encoded.meta.max_time,
             events: encoded.meta.count,
-            batches: vec![BlockBatch {
-                key,
-                count: encoded.meta.count,
-                hash: [0; 32],
-                link: None,
-            }],
+            batches,
             ips: encoded.meta.ips,
             minutes: encoded.meta.minutes,
             token_filter: encoded.meta.token_filter,
