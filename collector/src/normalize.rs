@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::chain::Link;
 use model::{BatchKey, Epoch, SourceId, Tenant};
-use model::{Event, EventId, Fields, Timestamp, Value, ecs};
+use model::{Event, EventId, Fields, List, Timestamp, Value, ecs};
 use parsers::custom::{CustomParser, parse_with};
 use parsers::{Body, RawRecord};
 
@@ -251,10 +251,10 @@ fn put_back(event: &mut Event, record: &Record<'_>, received: Timestamp) -> bool
     event.fields.insert("unverified.@timestamp", claimed);
     let mut warnings = match event.fields.remove(ecs::PICKET_WARNINGS) {
         Some(Value::List(warnings)) => warnings,
-        _ => Vec::new(),
+        _ => List::new(),
     };
     warnings.push(Value::from(AHEAD));
-    event.fields.insert(ecs::PICKET_WARNINGS, warnings);
+    event.fields.insert(ecs::PICKET_WARNINGS, Value::List(warnings));
     true
 }
 

@@ -1,6 +1,6 @@
 //! Reading a column's layout back.
 
-use model::Value;
+use model::{Text, Value};
 
 use crate::budget::Budget;
 use crate::error::DecodeError;
@@ -193,7 +193,7 @@ fn get_strings(
     strings::get(reader, count, |text| {
         if is_wanted() {
             budget.take(text.len())?;
-            values.push(Value::Str(text.to_owned()));
+            values.push(Value::from(text));
         }
         Ok(())
     })?;
@@ -250,14 +250,11 @@ pub(crate) fn get_prefixes<'v>(
         let text = match (flag, base) {
             (Some(0), _) => {
                 budget.take(prefix.len())?;
-                prefix.to_owned()
+                Text::from(prefix)
             }
             (Some(1), Some(suffix)) => {
                 budget.take(prefix.len() + suffix.len())?;
-                let mut text = String::with_capacity(prefix.len() + suffix.len());
-                text.push_str(prefix);
-                text.push_str(suffix);
-                text
+                Text::joined(prefix, suffix)
             }
             _ => return Err(DecodeError::Malformed("a text's other half is missing")),
         };

@@ -161,7 +161,7 @@ impl<'a> Block<'a> {
             None => None,
             Some(_) => {
                 let [names, values] = overflow.map_or([None, None], |[names, values]| [Some(names), Some(values)]);
-                let entry = |bytes| entry(FieldName::Borrowed(""), bytes, overflow_count);
+                let entry = |bytes| entry(FieldName::default(), bytes, overflow_count);
                 Some([entry(names)?, entry(values)?])
             }
         };
@@ -423,9 +423,6 @@ impl<'a> Block<'a> {
                     fields.push_unchecked(name, value);
                     continue;
                 };
-                if let FieldName::Owned(name) = &entry.name {
-                    budget.take(name.len())?;
-                }
                 let value = match values {
                     Values::Read(data) => data.take(*given, &mut budget)?,
                     Values::Known(data) => {
@@ -654,7 +651,7 @@ impl<'a> Block<'a> {
             .zip(values)
             .map(|(name, value)| {
                 if let model::Value::Str(name) = name {
-                    Ok((FieldName::Owned(name), value))
+                    Ok((FieldName::from(name), value))
                 } else {
                     Err(DecodeError::Malformed("a field's name is not text"))
                 }

@@ -66,7 +66,7 @@ fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Res
         STR => {
             let len = reader.count()?;
             budget.take(len)?;
-            Value::Str(reader.text(len)?.to_owned())
+            Value::from(reader.text(len)?)
         }
         LIST if depth < MAX_NESTING => {
             let count = reader.count()?;
@@ -75,7 +75,7 @@ fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Res
             for _ in 0..count {
                 values.push(get_nested(reader, budget, depth + 1)?);
             }
-            Value::List(values)
+            Value::from(values)
         }
         LIST => return Err(DecodeError::Malformed("lists nest too deep")),
         _ => return Err(DecodeError::Malformed("a value's kind is not known")),

@@ -4,14 +4,13 @@
 
 mod traffic;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use block::{
     Block, DecodeError, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, split, weight,
 };
 use intel::observables::{Extractor, Observable, Wanted};
-use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
+use model::{Epoch, Event, EventId, FieldName, Fields, SourceId, Timestamp, Value};
 use proptest::prelude::*;
 
 fn value() -> impl Strategy<Value = Value> {
@@ -22,12 +21,12 @@ fn value() -> impl Strategy<Value = Value> {
         (-5_i64..5).prop_map(Value::Int),
         prop::num::f64::NORMAL.prop_map(Value::Float),
         Just(Value::Float(-0.0)),
-        "[a-c]{0,3}".prop_map(Value::Str),
-        ".{0,40}".prop_map(Value::Str),
-        any::<[u8; 4]>().prop_map(|ip| Value::Str(format!("from {}.{}.{}.{} port", ip[0], ip[1], ip[2], ip[3]))),
+        "[a-c]{0,3}".prop_map(Value::from),
+        ".{0,40}".prop_map(Value::from),
+        any::<[u8; 4]>().prop_map(|ip| Value::from(format!("from {}.{}.{}.{} port", ip[0], ip[1], ip[2], ip[3]))),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
-        prop::collection::vec(inner, 0..4).prop_map(Value::List)
+        prop::collection::vec(inner, 0..4).prop_map(Value::from)
     })
 }
 
@@ -53,7 +52,7 @@ fn event() -> impl Strategy<Value = Event> {
     (id, time, fields, any::<bool>()).prop_map(|((source, epoch, seq), time, pairs, line)| {
         let mut fields: Fields = pairs
             .into_iter()
-            .map(|(name, value)| (Cow::Owned(name), value))
+            .map(|(name, value)| (FieldName::from(name), value))
             .collect();
         if line && let Some(message) = fields.str("message").map(str::to_owned) {
             fields.insert("event.original", format!("host sshd[1]: {message}"));
@@ -128,7 +127,7 @@ fn viewed(view: &View, row: usize) -> Option<Value> {
             assert_eq!(view.text(row), Some(texts.get(index)));
             let (start, end) = texts.place(index);
             assert!(start == end || (texts.index_at(start), texts.index_at(end - 1)) == (index, index));
-            Value::Str(texts.all()[start..end].to_owned())
+            Value::from(texts.all()[start..end].to_owned())
         }
         View::Integers { numbers, .. } => Value::Int(numbers[index]),
         View::Values { values, .. } => values[index].clone(),
@@ -167,7 +166,7 @@ fn check_split(bytes: &[u8], events: &[Event]) {
         assert_eq!(head.events(), Err(DecodeError::NotAtHand));
     }
     for (name, _) in parts.columns.iter().take(20) {
-        let one = Block::of_parts(parts.head, |other| find(other).filter(|_| other == name)).unwrap();
+        let one = Block::of_parts(parts.head, |other| find(other).filter(|_| *name == *other)).unwrap();
         match one.column(name) {
             Ok(column) => assert_eq!(column, Block::open(bytes).unwrap().column(name).unwrap()),
             // It is completed by another.
@@ -282,7 +281,7 @@ fn floats_keep_their_sign_and_bits() {
     let mut events = traffic::events(3, 1);
     for (event, float) in events.iter_mut().zip([0.0, -0.0, 0.0]) {
         event.fields.insert("float", Value::Float(float));
-        event.fields.insert("floats", Value::List(vec![Value::Float(float)]));
+        event.fields.insert("floats", Value::from(vec![Value::Float(float)]));
     }
     let bytes = encode(&events).unwrap().bytes;
     let signs: Vec<_> = Block::open(&bytes)
@@ -351,7 +350,7 @@ fn the_limits_are_kept() {
     let deep = |depth: usize| {
         let mut value = Value::Null;
         for _ in 0..depth {
-            value = Value::List(vec![value]);
+            value = Value::from(vec![value]);
         }
         let mut event = event("a", "x".into());
         event.fields.insert("deep", value);
@@ -383,11 +382,17 @@ fn whatever_may_be_written_can_be_read() {
         fields,
         ..empty.clone()
     };
-    room(&|_| event((0..1000).map(|n| (Cow::Owned(n.to_string()), Value::Null)).collect()));
+    room(&|_| {
+        event(
+            (0..1000)
+                .map(|n| (FieldName::from(n.to_string()), Value::Null))
+                .collect(),
+        )
+    });
     room(&|row| {
         event(
             (0..64)
-                .map(|n| (Cow::Owned(format!("{row}.{n}")), Value::Int(n)))
+                .map(|n| (FieldName::from(format!("{row}.{n}")), Value::Int(n)))
                 .collect(),
         )
     });
@@ -396,8 +401,8 @@ fn whatever_may_be_written_can_be_read() {
             (0..9)
                 .map(|n| {
                     (
-                        Cow::Owned(format!("{}", (row * 31 + n * n) % 40)),
-                        Value::List(vec![Value::Null; 90]),
+                        FieldName::from(format!("{}", (row * 31 + n * n) % 40)),
+                        Value::from(vec![Value::Null; 90]),
                     )
                 })
                 .collect(),
@@ -405,7 +410,7 @@ fn whatever_may_be_written_can_be_read() {
     });
     room(&|row| {
         event(
-            [(Cow::Borrowed("message"), Value::Str(format!("{row}").repeat(500)))]
+            [("message".into(), Value::from(format!("{row}").repeat(500)))]
                 .into_iter()
                 .collect(),
         )

@@ -18,7 +18,7 @@ macro_rules! fields {
 pub fn field_name(name: &str) -> FieldName {
     ALL.iter()
         .find(|known| **known == name)
-        .map_or_else(|| FieldName::Owned(name.to_owned()), |known| FieldName::Borrowed(known))
+        .map_or_else(|| FieldName::shared(name), |known| FieldName::of_static(known))
 }
 
 fields! {

@@ -7,6 +7,9 @@ use serde_json::{Map, Value as Json};
 use crate::ecs;
 use crate::flatten;
 use crate::id::EventId;
+use crate::list::List;
+pub use crate::text::FieldName;
+use crate::text::Text;
 use crate::time::Timestamp;
 
 /// Deepest nesting of objects and arrays that is taken from JSON; what lies deeper is kept as JSON text.
@@ -32,10 +35,12 @@ pub enum Value {
     /// Any other number; never NaN or infinite.
     Float(f64),
     /// Text. Bytes that were not UTF-8 appear as U+FFFD.
-    Str(String),
+    Str(Text),
     /// Several values; a match on any element is a match.
-    List(Vec<Value>),
+    List(List),
 }
+
+const _: () = assert!(size_of::<Value>() == 24, "a value is as large as a text");
 
 impl Value {
     /// The text, when it is text.
@@ -85,7 +90,7 @@ impl Value {
             Self::Bool(value) => Json::Bool(*value),
             Self::Int(value) => Json::from(*value),
             Self::Float(value) => Json::from(*value),
-            Self::Str(value) => Json::String(value.clone()),
+            Self::Str(value) => Json::String(value.as_str().to_owned()),
             Self::List(values) => Json::Array(values.iter().map(Self::to_json).collect()),
         }
     }
@@ -93,13 +98,19 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Str(text.to_owned())
+        Self::Str(Text::from(text))
+    }
+}
+
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
+        Self::Str(text)
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Str(text)
+        Self::Str(Text::from(text))
     }
 }
 
@@ -117,12 +128,15 @@ impl From<bool> for Value {
 
 impl From<Vec<Value>> for Value {
     fn from(values: Vec<Value>) -> Self {
-        Self::List(values)
+        Self::List(List::from(values))
     }
 }
 
-/// A dotted field name. Names Picket itself sets are static and cost no allocation.
-pub type FieldName = Cow<'static, str>;
+impl FromIterator<Value> for Value {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        Self::List(values.into_iter().collect())
+    }
+}
 
 /// Fields in the order they were set; each name occurs once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,7 +187,7 @@ impl Fields {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0
             .iter()
-            .find(|(existing, _)| existing == name)
+            .find(|(existing, _)| *existing == *name)
             .map(|(_, value)| value)
     }
 
@@ -185,7 +199,7 @@ impl Fields {
 
     /// Takes a field out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let index = self.0.iter().position(|(existing, _)| existing == name)?;
+        let index = self.0.iter().position(|(existing, _)| *existing == *name)?;
         Some(self.0.remove(index).1)
     }
 
@@ -323,8 +337,8 @@ mod tests {
     fn json_is_flattened_and_arrays_of_objects_become_lists() {
         let flat = fields(&json!({"a": {"b": 1, "c": [1, "x"]}, "d": [{"e": 1}, {"e": 2, "f": null}, 3], "g": {}}));
         assert_eq!(flat.get("a.b"), Some(&Value::Int(1)));
-        assert_eq!(flat.get("a.c"), Some(&Value::List(vec![Value::Int(1), "x".into()])));
-        assert_eq!(flat.get("d.e"), Some(&Value::List(vec![Value::Int(1), Value::Int(2)])));
+        assert_eq!(flat.get("a.c"), Some(&Value::from(vec![Value::Int(1), "x".into()])));
+        assert_eq!(flat.get("d.e"), Some(&Value::from(vec![Value::Int(1), Value::Int(2)])));
         assert_eq!(flat.get("d.f"), Some(&Value::Null));
         assert_eq!(flat.get("d"), Some(&Value::Int(3)));
     }

@@ -1,6 +1,5 @@
 //! JSON objects as flat fields.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json};
@@ -85,7 +84,7 @@ impl Flattening<'_> {
         self.looks += flattening.looks;
         let appended: usize = inner
             .into_iter()
-            .map(|(name, value)| self.append(name.into_owned(), value))
+            .map(|(name, value)| self.append(name.into(), value))
             .sum();
         refused + appended
     }
@@ -106,7 +105,7 @@ impl Flattening<'_> {
                 list.push(value);
             } else {
                 let first = std::mem::replace(slot, Value::Null);
-                *slot = Value::List(vec![first, value]);
+                *slot = Value::from(vec![first, value]);
             }
         })
     }
@@ -122,7 +121,7 @@ impl Flattening<'_> {
         if self.fields.len() >= MAX_FIELDS {
             return 1;
         }
-        self.fields.push_unchecked(Cow::Owned(name), value);
+        self.fields.push_unchecked(name.into(), value);
         0
     }
 
@@ -171,15 +170,13 @@ pub(crate) fn scalar(value: &Json, depth: usize) -> Value {
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Value::Int(whole),
             // Beyond i64, the digits matter more than the arithmetic.
-            (None, _) if number.is_u64() => Value::Str(number.to_string()),
+            (None, _) if number.is_u64() => Value::from(number.to_string()),
             (None, Some(float)) if float.is_finite() => Value::Float(float),
-            (None, _) => Value::Str(number.to_string()),
+            (None, _) => Value::from(number.to_string()),
         },
-        Json::String(text) => Value::Str(text.clone()),
-        Json::Array(items) if depth < MAX_DEPTH => {
-            Value::List(items.iter().map(|item| scalar(item, depth + 1)).collect())
-        }
-        Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) if depth < MAX_DEPTH => items.iter().map(|item| scalar(item, depth + 1)).collect(),
+        Json::Array(_) | Json::Object(_) => Value::from(value.to_string()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The event while parsers add to it.
 
 use model::event::{FieldName, MAX_FIELDS};
-use model::{Fields, Timestamp, Value, ecs};
+use model::{Fields, List, Timestamp, Value, ecs};
 
 use crate::record::Warning;
 
@@ -41,7 +41,7 @@ impl Draft {
 
     /// Sets a field, replacing an earlier value.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.put(FieldName::Borrowed(name), value.into());
+        self.put(FieldName::of_static(name), value.into());
     }
 
     /// Sets a field whose name comes from a table, replacing an earlier value.
@@ -130,7 +130,7 @@ impl Draft {
     /// Sets a field unless it is set or the text is empty.
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Into<Value>) {
         if let Err(free) = self.find(name) {
-            self.push(free, FieldName::Borrowed(name), value.into());
+            self.push(free, FieldName::of_static(name), value.into());
         }
     }
 
@@ -139,14 +139,13 @@ impl Draft {
         if !text.is_empty()
             && let Err(free) = self.find(name)
         {
-            self.push(free, FieldName::Borrowed(name), text.into());
+            self.push(free, FieldName::of_static(name), text.into());
         }
     }
 
     /// Sets a field to a list of texts.
     pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&str]) {
-        let list = texts.iter().map(|text| Value::from(*text)).collect();
-        self.set(name, Value::List(list));
+        self.set(name, texts.iter().map(|text| Value::from(*text)).collect::<Value>());
     }
 
     /// Adds a text to a list once.
@@ -157,7 +156,7 @@ impl Draft {
         let index = match self.find(name) {
             Ok(index) => index,
             Err(free) => {
-                self.push(free, FieldName::Borrowed(name), Value::List(vec![text.into()]));
+                self.push(free, FieldName::of_static(name), Value::List(List::one(text)));
                 return;
             }
         };
@@ -166,7 +165,7 @@ impl Draft {
             Some(Value::List(list)) => list.push(text.into()),
             Some(single) => {
                 let first = std::mem::replace(single, Value::Null);
-                *single = Value::List(vec![first, text.into()]);
+                *single = Value::from(vec![first, text.into()]);
             }
             None => {}
         }
@@ -176,11 +175,11 @@ impl Draft {
     /// `related.hosts` are not addresses.
     pub(crate) fn gather(&mut self, name: &'static str, find: impl Fn(&Self, &mut dyn FnMut(&str))) {
         let (mut list, was_there) = match self.find(name).ok().and_then(|index| self.fields.value_mut(index)) {
-            None => (Vec::new(), false),
+            None => (List::new(), false),
             Some(value) => match std::mem::replace(value, Value::Null) {
                 Value::List(list) => (list, true),
                 one @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)) => {
-                    (vec![one], true)
+                    (List::one(one), true)
                 }
             },
         };
@@ -213,7 +212,7 @@ impl Draft {
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
         } else if let Err(free) = self.find(name) {
-            self.push(free, FieldName::Owned(name.to_owned()), value);
+            self.push(free, FieldName::from(name.to_owned()), value);
         }
     }
 
@@ -275,8 +274,8 @@ impl Draft {
             self.warn(Warning::TooManyFields(self.refused));
         }
         if !self.warnings.is_empty() {
-            let texts = self.warnings.iter().map(|warning| Value::Str(warning.to_string()));
-            self.fields.insert(ecs::PICKET_WARNINGS, Value::List(texts.collect()));
+            let texts = self.warnings.iter().map(|warning| Value::from(warning.to_string()));
+            self.fields.insert(ecs::PICKET_WARNINGS, texts.collect::<Value>());
         }
         (self.fields, self.timestamp, self.warnings)
     }

@@ -135,14 +135,14 @@ fn own_value(value: &Json) -> Value {
     match value {
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => match bytes(items) {
-            Some(bytes) if !bytes.is_empty() => Value::Str(String::from_utf8_lossy(&bytes).into_owned()),
-            _ => Value::List(items.iter().map(own_value).collect()),
+            Some(bytes) if !bytes.is_empty() => Value::from(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => items.iter().map(own_value).collect(),
         },
         Json::Bool(flag) => Value::Bool(*flag),
         Json::Number(number) => number
             .as_i64()
-            .map_or_else(|| Value::Str(number.to_string()), Value::Int),
+            .map_or_else(|| Value::from(number.to_string()), Value::Int),
         Json::Null => Value::Null,
-        Json::Object(_) => Value::Str(value.to_string()),
+        Json::Object(_) => Value::from(value.to_string()),
     }
 }

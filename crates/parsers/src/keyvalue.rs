@@ -56,7 +56,7 @@ fn own(draft: &mut Draft, pairs: Pairs<'_>) {
     }
     for (key, value) in pairs.known {
         if pairs.come_first || !key.contains('.') {
-            draft.set_own(key, Value::Str(value.into_owned()));
+            draft.set_own(key, Value::from(value.into_owned()));
         }
     }
     if pairs.come_first {

@@ -254,7 +254,7 @@ fn set_structured(draft: &mut Draft, structured: &str) {
                 return;
             };
             let name = format!("log.syslog.structured_data.{id}.{name}");
-            draft.set_own(&name, Value::Str(value));
+            draft.set_own(&name, Value::from(value));
             params = after;
         }
     }

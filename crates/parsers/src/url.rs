@@ -62,7 +62,7 @@ pub(crate) fn derive(draft: &mut Draft) {
         ("url.extension", extension),
     ] {
         if !text.is_empty() && (name != "url.extension" || text.len() <= 16) {
-            draft.set_default(name, Value::Str(text));
+            draft.set_default(name, Value::from(text));
         }
     }
 }

@@ -27,10 +27,10 @@ pub(crate) fn derive(draft: &mut Draft) {
         return;
     };
     let agent = read(text);
-    draft.set("user_agent.name", Value::Str(agent.name));
-    draft.set("user_agent.device.name", Value::Str(agent.device));
+    draft.set("user_agent.name", Value::from(agent.name));
+    draft.set("user_agent.device.name", Value::from(agent.device));
     if !agent.version.is_empty() {
-        draft.set("user_agent.version", Value::Str(agent.version));
+        draft.set("user_agent.version", Value::from(agent.version));
     }
     if !agent.os.is_empty() {
         draft.set("user_agent.os.name", agent.os);

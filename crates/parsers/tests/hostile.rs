@@ -17,7 +17,7 @@ fn invalid_utf8_and_nuls_are_kept_as_far_as_text_can() {
     assert_eq!(parsed.warnings, [Warning::InvalidUtf8]);
     assert_eq!(
         parsed.fields.get(ecs::PICKET_WARNINGS),
-        Some(&Value::List(vec!["invalid UTF-8".into()]))
+        Some(&Value::from(vec!["invalid UTF-8".into()]))
     );
 }
 

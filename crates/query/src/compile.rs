@@ -121,7 +121,7 @@ impl Test {
             | Check::Address(_)
             | Check::Network(_)
             | Check::Numbers(_)
-            | Check::Addresses(_) => self.check.value(&Value::Str(time.to_string())),
+            | Check::Addresses(_) => self.check.value(&Value::from(time.to_string())),
         }
     }
 }

@@ -72,9 +72,9 @@ fn the_undamaged_rule_is_a_rule() {
 
 #[test]
 fn events_of_every_shape_are_evaluated() {
-    let mut nested = Value::Str("word".to_owned());
+    let mut nested = Value::from("word");
     for _ in 0..10_000 {
-        nested = Value::List(vec![nested]);
+        nested = Value::from(vec![nested]);
     }
     let mut wide = Fields::new();
     for number in 0..model::event::MAX_FIELDS {
@@ -84,7 +84,7 @@ fn events_of_every_shape_are_evaluated() {
     odd.insert("", "empty name");
     odd.insert(
         "CommandLine",
-        Value::List(vec![Value::Float(f64::MAX), Value::Int(i64::MIN), Value::Null]),
+        Value::from(vec![Value::Float(f64::MAX), Value::Int(i64::MIN), Value::Null]),
     );
     odd.insert("c", "\u{0}\u{fffd}");
     let mut long = Fields::new();

@@ -397,7 +397,7 @@ correlation: {type: event_count, rules: [text], group-by: [host.name], timespan:
             1 => any::<bool>().prop_map(Value::Bool),
             1 => Just(Value::Float(7.5)),
         ];
-        prop_oneof![5 => one.clone(), 1 => prop::collection::vec(one, 0..3).prop_map(Value::List)]
+        prop_oneof![5 => one.clone(), 1 => prop::collection::vec(one, 0..3).prop_map(Value::from)]
     }
 
     fn event() -> impl Strategy<Value = Event> {

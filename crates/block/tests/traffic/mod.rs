@@ -92,7 +92,7 @@ fn base(host: &str, time: i64, program: &str, pid: u64, message: &str) -> Fields
 }
 
 fn list(values: &[&str]) -> Value {
-    Value::List(values.iter().map(|value| Value::from(*value)).collect())
+    values.iter().map(|value| Value::from(*value)).collect()
 }
 
 fn sshd(random: &mut Random, time: i64, host: &str) -> Fields {

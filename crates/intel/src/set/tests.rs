@@ -75,10 +75,10 @@ fn each_kind_matches_in_lines_fields_and_lists_once() {
         ("email.from.address", "Bad@Evil.Example".into()),
         (
             "x.list",
-            Value::List(vec![
+            Value::from(vec![
                 1.into(),
                 md5.to_ascii_uppercase().into(),
-                Value::List(vec![sha1.clone().into()]),
+                Value::from(vec![sha1.clone().into()]),
                 sha256.clone().into(),
                 "2001:DB8:0::1".into(),
                 "2001:db8:1:2::3".into(),

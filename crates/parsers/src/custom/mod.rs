@@ -198,7 +198,7 @@ impl CustomParser {
                 Json::Number(number) => number
                     .as_i64()
                     .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
-                Json::Null | Json::Array(_) | Json::Object(_) => Value::Str(value.to_string()),
+                Json::Null | Json::Array(_) | Json::Object(_) => Value::from(value.to_string()),
             };
             draft.set_own(name, value);
         }
@@ -286,8 +286,8 @@ pub fn parse_with<P: Borrow<CustomParser>>(record: &RawRecord<'_>, own: &[P]) ->
     let is_own = |log_type: &str| own.iter().any(|parser| parser.borrow().mapping.answers_to(log_type));
     if record.log_type.is_some_and(is_own) && !parsed.warnings.contains(&Warning::OtherType) {
         parsed.warnings.push(Warning::OtherType);
-        let texts = parsed.warnings.iter().map(|warning| Value::Str(warning.to_string()));
-        parsed.fields.insert(ecs::PICKET_WARNINGS, Value::List(texts.collect()));
+        let texts = parsed.warnings.iter().map(|warning| Value::from(warning.to_string()));
+        parsed.fields.insert(ecs::PICKET_WARNINGS, texts.collect::<Value>());
     }
     parsed
 }

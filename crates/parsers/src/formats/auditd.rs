@@ -264,7 +264,7 @@ fn is_unset(id: &str) -> bool {
 fn own(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     for (key, value) in fields {
         if let Some(text) = own_value(kind, key, *value) {
-            draft.set_own(key, Value::Str(text.into_owned()));
+            draft.set_own(key, Value::from(text.into_owned()));
         }
     }
 }
@@ -461,8 +461,8 @@ fn arguments(draft: &mut Draft, fields: &[(&str, Written<'_>)]) {
     draft.set(ecs::PROCESS_COMMAND_LINE, arguments.join(" "));
     let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
     draft.set("process.args_count", count);
-    let list = arguments.into_iter().map(Value::Str).collect();
-    draft.set("process.args", Value::List(list));
+    let list = arguments.into_iter().map(Value::from).collect::<Value>();
+    draft.set("process.args", list);
 }
 
 /// A `struct sockaddr` in hexadecimal: IPv4, IPv6 or a path.

@@ -177,7 +177,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
                 draft.set_text("user.domain", domain);
                 draft.user(user);
             }
-            "cs(User-Agent)" => draft.set("user_agent.original", Value::Str(spaced())),
+            "cs(User-Agent)" => draft.set("user_agent.original", Value::from(spaced())),
             "cs(Referer)" => draft.set("http.request.referrer", word),
             "cs-host" => {
                 draft.set("url.domain", crate::derive::split_port(word).0);

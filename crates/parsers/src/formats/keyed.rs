@@ -98,12 +98,12 @@ fn apply(draft: &mut Draft, table: &str, object: Map<String, Json>) -> bool {
     }
     for (name, value) in object {
         let value = match value {
-            Json::String(text) => Value::Str(text),
+            Json::String(text) => Value::from(text),
             Json::Bool(value) => Value::Bool(value),
             Json::Number(number) => number
                 .as_i64()
                 .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
-            Json::Array(items) => Value::List(items.iter().filter_map(Json::as_str).map(Value::from).collect()),
+            Json::Array(items) => items.iter().filter_map(Json::as_str).map(Value::from).collect(),
             Json::Null | Json::Object(_) => continue,
         };
         draft.set_own(&name, value);

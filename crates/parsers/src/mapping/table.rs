@@ -275,7 +275,7 @@ fn field(name: &str) -> Result<FieldName, String> {
     if own || reserved || name.is_empty() || name.len() > model::event::MAX_NAME {
         return Err(format!("{name:?}: expected the name of a field that formats may set"));
     }
-    Ok(FieldName::Borrowed(interned(name)))
+    Ok(FieldName::of_static(interned(name)))
 }
 
 /// The one copy of a name. Names come from tables of the operator, of which there are few.

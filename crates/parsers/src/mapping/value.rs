@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use model::event::FieldName;
-use model::{Value, ecs};
+use model::{List, Value, ecs};
 use serde_json::{Map, Value as Json};
 
 use super::path::Path;
@@ -110,20 +110,20 @@ impl Convert {
             (Self::First | Self::Last, value) => Some(value),
             (Self::Concat(between), Value::List(items)) => {
                 let texts: Vec<_> = items.iter().map(Value::to_text).collect();
-                Some(Value::Str(texts.join(between)))
+                Some(Value::from(texts.join(between)))
             }
             (Self::List, Value::List(items)) => Some(Value::List(items)),
-            (Self::List, value) => Some(Value::List(vec![value])),
+            (Self::List, value) => Some(Value::List(List::one(value))),
             (Self::Ips, Value::List(items)) => {
                 let ips: Vec<Value> = items
                     .into_iter()
                     .filter(|item| item.as_str().is_some_and(is_ip))
                     .collect();
-                (!ips.is_empty()).then_some(Value::List(ips))
+                (!ips.is_empty()).then_some(Value::from(ips))
             }
             (_, Value::List(items)) => {
                 let converted: Vec<Value> = items.into_iter().filter_map(|item| self.apply(item)).collect();
-                (!converted.is_empty()).then_some(Value::List(converted))
+                (!converted.is_empty()).then_some(Value::from(converted))
             }
             (_, value) => self.one(&value),
         }
@@ -134,8 +134,8 @@ impl Convert {
         let text = text.as_ref();
         let part = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(Value::from);
         match self {
-            Self::Lower => Some(Value::Str(text.to_ascii_lowercase())),
-            Self::Upper => Some(Value::Str(text.to_ascii_uppercase())),
+            Self::Lower => Some(Value::from(text.to_ascii_lowercase())),
+            Self::Upper => Some(Value::from(text.to_ascii_uppercase())),
             Self::Text => Some(Value::from(text)),
             Self::Int => integer(value),
             Self::Base => part(text.rsplit(['/', '\\']).next()),
@@ -146,7 +146,7 @@ impl Convert {
             Self::Strip(mark) => part(Some(text.strip_prefix(mark.as_str()).unwrap_or(text))),
             Self::Trim(mark) => part(Some(text.strip_suffix(mark.as_str()).unwrap_or(text))),
             Self::Contains(mark) => text.contains(mark.as_str()).then(|| Value::from(text)),
-            Self::Replace(from, to) => Some(Value::Str(text.replace(from.as_str(), to))),
+            Self::Replace(from, to) => Some(Value::from(text.replace(from.as_str(), to))),
             Self::Times(factor) => match value {
                 #[allow(clippy::cast_possible_truncation, reason = "durations and sizes far below 2^53")]
                 Value::Float(number) => Some(Value::Int((number * *factor as f64) as i64)),
@@ -209,10 +209,10 @@ fn flat(value: &Json) -> Option<Value> {
             if list.is_empty() {
                 return None;
             }
-            Value::List(list)
+            Value::from(list)
         }
         Json::Object(object) if object.is_empty() => return None,
-        Json::Object(_) => Value::Str(value.to_string()),
+        Json::Object(_) => Value::from(value.to_string()),
     })
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn fit(name: &str, value: Value) -> Option<Value> {
             })
         }
         "id" | "code" if !matches!(value, Value::List(_)) && name != "event.duration" => {
-            Some(Value::Str(value.to_text().into_owned()))
+            Some(Value::from(value.to_text().into_owned()))
         }
         "address" | "domain" => {
             let text = value.to_text();
@@ -260,7 +260,7 @@ pub(crate) fn place(draft: &mut Draft, name: &FieldName, value: Value) {
         draft.put(name.clone(), value);
         return;
     }
-    let FieldName::Borrowed(name) = name else { return };
+    let Some(name) = name.as_static() else { return };
     match value {
         Value::List(items) => {
             for item in items {

@@ -91,7 +91,7 @@ fn describe(draft: &mut Draft, event: &Event) {
             let value = match value {
                 Json::String(text) => Value::from(text.as_str()),
                 Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-                    Value::Str(value.to_string())
+                    Value::from(value.to_string())
                 }
             };
             // Names with a dot are those of ECS and ours; an event's data has none that say what the event is.

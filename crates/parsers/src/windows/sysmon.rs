@@ -162,7 +162,7 @@ fn created(draft: &mut Draft, event: &Event) {
         draft.set("process.args_count", count);
         draft.set(
             "process.args",
-            Value::List(arguments.into_iter().map(Value::Str).collect()),
+            arguments.into_iter().map(Value::from).collect::<Value>(),
         );
     }
 }
@@ -252,7 +252,7 @@ fn registry(draft: &mut Draft, event: &Event) {
     };
     draft.set("registry.data.type", kind);
     if !text.is_empty() {
-        draft.set("registry.data.strings", Value::List(vec![Value::Str(text)]));
+        draft.set("registry.data.strings", vec![Value::from(text)]);
     }
 }
 
@@ -286,8 +286,8 @@ fn dns(draft: &mut Draft, event: &Event) {
         }
     }
     if !names.is_empty() {
-        draft.set("dns.answers.data", Value::List(names));
-        draft.set("dns.answers.type", Value::List(kinds));
+        draft.set("dns.answers.data", names);
+        draft.set("dns.answers.type", kinds);
     }
 }
 

@@ -48,7 +48,7 @@ fn text() -> impl Strategy<Value = String> {
 
 fn value() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
-        6 => text().prop_map(Value::Str),
+        6 => text().prop_map(Value::from),
         1 => (-2_i64..30).prop_map(Value::Int),
         1 => prop::sample::select(vec![1.5, -0.25, 1000.0]).prop_map(Value::Float),
         1 => any::<bool>().prop_map(Value::Bool),
@@ -56,7 +56,7 @@ fn value() -> impl Strategy<Value = Value> {
     ];
     prop_oneof![
         8 => scalar.clone(),
-        1 => prop::collection::vec(scalar, 0..3).prop_map(Value::List),
+        1 => prop::collection::vec(scalar, 0..3).prop_map(Value::from),
     ]
 }
 

@@ -29,7 +29,7 @@ impl<'a> Answers<'a> {
     pub(super) fn new(event: &'a Event) -> Self {
         Self {
             event,
-            time: Value::Str(event.timestamp.to_string()),
+            time: Value::from(event.timestamp.to_string()),
         }
     }
 

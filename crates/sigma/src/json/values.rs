@@ -85,7 +85,7 @@ impl JsonEvent<'_> {
         let mut buffer = String::new();
         self.values(item).unwrap_or_default().iter().any(|raw| {
             if let Raw::Text { .. } = raw {
-                self.text(*raw, &mut buffer, &mut |text| accept(&Value::Str(text.to_owned())))
+                self.text(*raw, &mut buffer, &mut |text| accept(&Value::from(text)))
             } else {
                 accept(&self.number(*raw))
             }

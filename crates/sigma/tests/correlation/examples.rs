@@ -137,7 +137,7 @@ fn value_count_counts_different_values_in_any_case_and_tuples() {
 
 #[test]
 fn lists_count_with_each_of_their_elements() {
-    let hosts = Value::List(vec!["x".into(), "y".into(), Value::Null, "x".into()]);
+    let hosts = Value::from(vec!["x".into(), "y".into(), Value::Null, "x".into()]);
     let events = [event(0, 1, &[0], &hosts, &Value::Null, &Value::Null)];
     let by_host = correlation("type: event_count, rules: [ra], group-by: [host], timespan: 1m, condition: {gte: 1}");
     let mut groups: Vec<Vec<String>> = alerts(&by_host, &events).into_iter().map(|alert| alert.group).collect();
@@ -161,7 +161,7 @@ fn events_without_a_group_or_a_value_do_not_contribute_and_are_counted() {
     assert_eq!((lost.no_group, lost.no_value), (1, 0));
     let lost = windows.observe(0, &event(1, 1, &[0], &"x".into(), &Value::Null, &"many".into()));
     assert_eq!((lost.no_group, lost.no_value), (0, 1));
-    let many = Value::List((0..40).map(|n| Value::Str(format!("h{n}"))).collect());
+    let many = (0..40).map(|n| Value::from(format!("h{n}"))).collect();
     let lost = windows.observe(0, &event(2, 1, &[0], &many, &Value::Null, &Value::Int(5)));
     assert_eq!((lost.cut, windows.states().len()), (1, 16));
 }

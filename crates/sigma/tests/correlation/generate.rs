@@ -13,7 +13,7 @@ pub(crate) fn event(seq: u64, seconds: i64, kinds: &[usize], host: &Value, user:
     let mut fields = Fields::new();
     fields.insert(
         "kind",
-        Value::List(kinds.iter().map(|kind| Value::Int(*kind as i64)).collect()),
+        kinds.iter().map(|kind| Value::Int(*kind as i64)).collect::<Value>(),
     );
     for (name, value) in [("host", host), ("user", user), ("bytes", bytes)] {
         if *value != Value::Null {
@@ -46,11 +46,11 @@ pub(crate) fn kinds(event: &Event) -> Vec<usize> {
 pub(crate) fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
     let kinds = proptest::sample::subsequence(vec![0_usize, 1, 2], 1..=2);
     let text = |values: &[&'static str]| proptest::sample::select(values.to_vec()).prop_map(Value::from);
-    let host = prop_oneof![8 => text(&["x", "X", "y"]), 1 => Just(Value::Null), 1 => Just(Value::List(vec!["x".into(), "y".into()]))];
+    let host = prop_oneof![8 => text(&["x", "X", "y"]), 1 => Just(Value::Null), 1 => Just(Value::from(vec!["x".into(), "y".into()]))];
     let user = prop_oneof![8 => text(&["u1", "u2", "U2", "u3", "u4", "u5"]), 1 => Just(Value::Null),
-        1 => Just(Value::List(vec!["u1".into(), "u6".into()]))];
+        1 => Just(Value::from(vec!["u1".into(), "u6".into()]))];
     let bytes = prop_oneof![6 => (0..20_i64).prop_map(Value::Int), 1 => (-9..0_i64).prop_map(Value::Int),
-        1 => Just(Value::Str("7".to_owned())), 1 => Just(Value::Null)];
+        1 => Just(Value::from("7")), 1 => Just(Value::Null)];
     proptest::collection::vec((-20..45_i64, kinds, host, user, bytes), 1..most).prop_map(|list| {
         (0..)
             .zip(list)

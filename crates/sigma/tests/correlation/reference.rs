@@ -81,7 +81,7 @@ pub(crate) fn alerts(correlations: &Correlations, events: &[Event]) -> BTreeSet<
                     .collect(),
                 Condition::Bounds { field, .. } if !field.is_empty() => combine(event, field)
                     .iter()
-                    .map(|values| Value::Str(values.join(" | ")))
+                    .map(|values| Value::from(values.join(" | ")))
                     .collect(),
                 Condition::Bounds { .. } | Condition::Rules(_) => vec![Value::Null],
             };

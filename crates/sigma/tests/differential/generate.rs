@@ -169,17 +169,17 @@ pub(crate) fn rules(count: Range<usize>) -> impl Strategy<Value = Vec<Rule>> {
 
 fn value() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
-        6 => text().prop_map(Value::Str),
+        6 => text().prop_map(Value::from),
         2 => (-3_i64..30).prop_map(Value::Int),
         1 => (0_i32..60).prop_map(|number| Value::Float(f64::from(number) / 4.0)),
         1 => any::<bool>().prop_map(Value::Bool),
         1 => Just(Value::Null),
-        1 => Just(Value::Str("YWJh".to_owned())),
-        1 => Just(Value::Str("a\u{0}b\u{0}".to_owned())),
+        1 => Just(Value::from("YWJh")),
+        1 => Just(Value::from("a\u{0}b\u{0}")),
     ];
     prop_oneof![
         5 => scalar.clone(),
-        1 => proptest::collection::vec(scalar, 0..3).prop_map(Value::List),
+        1 => proptest::collection::vec(scalar, 0..3).prop_map(Value::from),
     ]
 }
 

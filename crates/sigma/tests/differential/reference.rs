@@ -40,7 +40,7 @@ fn answer(test: &Test, event: &Event) -> bool {
 fn lookup(field: &Field, event: &Event) -> Option<Value> {
     let bare = |name: &str| name.replace(' ', "");
     if field.name.as_ref() == "@timestamp" {
-        return Some(Value::Str(event.timestamp.to_string()));
+        return Some(Value::from(event.timestamp.to_string()));
     }
     std::iter::once(&field.name)
         .chain(field.others.iter())

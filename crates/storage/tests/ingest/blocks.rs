@@ -321,7 +321,7 @@ async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
         .iter()
         .map(|name| (*name).to_owned())
         .chain(many)
-        .map(|name| (name.clone().into(), Value::Str(format!("header {name}"))))
+        .map(|name| (name.clone().into(), Value::from(format!("header {name}"))))
         .collect();
     let mut new = block(source("a"), 0, 1, NOON, "x");
     let mut events = block::Block::open(&new.body).unwrap().events().unwrap();
@@ -335,7 +335,7 @@ async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
             .await
             .unwrap()
             .unwrap();
-        let value = Value::Str(format!("header {name}"));
+        let value = Value::from(format!("header {name}"));
         match part.body.open().unwrap().column(name) {
             Ok(column) => assert_eq!(
                 column.is_some().then_some(&value),

@@ -88,8 +88,8 @@ fn value() -> impl Strategy<Value = Value> {
         1 => any::<bool>().prop_map(Value::Bool),
         1 => Just(Value::Float(7.5)),
     ];
-    let list = prop::collection::vec(one.clone(), 0..3).prop_map(Value::List);
-    let nested = prop::collection::vec(list.clone(), 1..2).prop_map(Value::List);
+    let list = prop::collection::vec(one.clone(), 0..3).prop_map(Value::from);
+    let nested = prop::collection::vec(list.clone(), 1..2).prop_map(Value::from);
     prop_oneof![8 => one, 1 => list, 1 => nested]
 }
 

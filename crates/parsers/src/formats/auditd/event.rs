@@ -83,7 +83,7 @@ fn own(draft: &mut Draft, records: &[Record<'_>]) {
             let Some(text) = own_value(record.kind, key, *value) else {
                 continue;
             };
-            let value = Value::Str(text.into_owned());
+            let value = Value::from(text.into_owned());
             if let Some((_, values)) = fields.iter_mut().find(|(name, _)| name == key) {
                 if values.len() < MAX_VALUES && !values.contains(&value) {
                     values.push(value);
@@ -98,7 +98,7 @@ fn own(draft: &mut Draft, records: &[Record<'_>]) {
     for (name, mut values) in fields {
         let value = match values.len() {
             1 => values.pop().unwrap_or(Value::Null),
-            _ => Value::List(values),
+            _ => Value::from(values),
         };
         draft.set_own(name, value);
     }

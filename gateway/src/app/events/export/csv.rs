@@ -99,7 +99,7 @@ mod tests {
         fields.insert("message", "say \"hi\", twice");
         fields.insert("a", "=cmd()");
         fields.insert("b", -5);
-        fields.insert("c", Value::List(vec!["x".into(), "y".into()]));
+        fields.insert("c", Value::from(vec!["x".into(), "y".into()]));
         fields.insert("d", "-1.5");
         let event = Event {
             id: EventId {

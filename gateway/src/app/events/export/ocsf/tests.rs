@@ -21,7 +21,7 @@ fn made(fields: &[(&str, Value)]) -> Json {
 }
 
 fn text(text: &str) -> Value {
-    Value::Str(text.to_owned())
+    Value::from(text)
 }
 
 const BASE_ATTRIBUTES: &str = "activity_id activity_name category_name category_uid class_name class_uid message metadata raw_data \
@@ -204,7 +204,7 @@ fn every_event_is_what_its_class_demands_and_nothing_is_lost() {
 fn values_of_another_form_are_not_put_where_they_do_not_belong() {
     let odd = made(&[
         (ecs::PICKET_EVENT_TYPE, text("LOGIN_FAIL")),
-        (ecs::USER_NAME, Value::List(vec![text("a"), text("b")])),
+        (ecs::USER_NAME, Value::from(vec![text("a"), text("b")])),
         (ecs::USER_ID, text("0")),
         (ecs::PROCESS_NAME, text("sshd")),
         (ecs::SOURCE_IP, text("not an address")),
