@@ -71,6 +71,7 @@ pub use engine::columns::Columns;
 pub use engine::profile::{Profile, RuleProfile};
 pub use engine::ruleset::RuleSet;
 pub use engine::scratch::Scratch;
+pub use engine::seen::Seen;
 pub use error::{LineError, RuleError};
 pub use explain::{CorrelationExplanation, Explanation, explain, explain_correlation, explain_with};
 pub use filter::Filter;

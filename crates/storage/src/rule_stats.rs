@@ -1,6 +1,7 @@
 //! `rule_stats`: what rules cost and saw, one record per `(tenant, rule, UTC day)`. Written by detectors only.
 //!
-//! Detectors count on a sample of blocks, so numbers compare with each other and with `events`, not with alerts.
+//! Detectors count on a sample of blocks, so numbers compare with each other and with `events`, not with alerts. Whether an
+//! event of a rule's logsource came at all, and with which fields, is noted of all blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,12 +46,16 @@ pub struct RuleUse {
     pub nanos: u64,
     /// Fields it asks for.
     pub asked: BTreeSet<String>,
-    /// Those of them that any event had which it saw.
+    /// Whether any event came that its logsource is about, counted or not.
+    pub met: bool,
+    /// Those of the fields it asks for that any such event had, counted or not.
     pub present: BTreeSet<String>,
     /// It cost more than the budget.
     pub over_budget: bool,
-    /// Start of the last day on which it saw an event.
+    /// Start of the last day on which an event of its logsource came.
     pub last_seen: Option<Timestamp>,
+    /// Start of the first day on which it was in use while events came.
+    pub first_counted: Option<Timestamp>,
 }
 
 impl RuleUse {
@@ -62,9 +67,12 @@ impl RuleUse {
         self.hits += other.hits;
         self.nanos += other.nanos;
         self.asked.extend(other.asked.iter().cloned());
+        self.met |= other.met;
         self.present.extend(other.present.iter().cloned());
         self.over_budget |= other.over_budget;
         self.last_seen = self.last_seen.max(other.last_seen);
+        let first = [self.first_counted, other.first_counted];
+        self.first_counted = first.into_iter().flatten().min();
     }
 
     /// Nanoseconds per evaluated event; 0 when none was.
@@ -102,7 +110,14 @@ pub async fn add(
     let number = |number: u64| Bson::Int64(i64::try_from(number).unwrap_or(i64::MAX));
     let list = |names: &BTreeSet<String>| -> Vec<String> { names.iter().cloned().collect() };
     let updates = counted.iter().map(|(rule, counted)| {
-        let mut set = doc! { "tenant": tenant.as_str(), "rule": rule, "day": day, "asked": list(&counted.asked) };
+        let mut set = doc! { "tenant": tenant.as_str(), "rule": rule, "day": day };
+        // What was only met, not counted, tells nothing of the fields that are asked for.
+        if counted.events > 0 {
+            set.insert("asked", list(&counted.asked));
+        }
+        if counted.met {
+            set.insert("met", true);
+        }
         if counted.over_budget {
             set.insert("over_budget", true);
         }
@@ -157,7 +172,9 @@ fn read(document: &Document) -> RuleUse {
         names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
     };
     let day = document.get_datetime("day").ok();
+    let day = day.map(|day| Timestamp(day.timestamp_millis().saturating_mul(1000).div_euclid(DAY_MICROS) * DAY_MICROS));
     let seen = number("seen");
+    let met = seen > 0 || document.get_bool("met").unwrap_or(false);
     RuleUse {
         events: number("events"),
         seen,
@@ -165,10 +182,10 @@ fn read(document: &Document) -> RuleUse {
         hits: number("hits"),
         nanos: number("nanos"),
         asked: names("asked"),
+        met,
         present: names("present"),
         over_budget: document.get_bool("over_budget").unwrap_or(false),
-        last_seen: day
-            .filter(|_| seen > 0)
-            .map(|day| Timestamp(day.timestamp_millis().saturating_mul(1000).div_euclid(DAY_MICROS) * DAY_MICROS)),
+        last_seen: day.filter(|_| met),
+        first_counted: day,
     }
 }

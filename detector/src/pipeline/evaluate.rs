@@ -9,7 +9,7 @@ use intel::{Find, Hit, Hits, IndicatorSet, TenantSet};
 use model::alert::{Alert, AlertAgent};
 use model::{AlertId, Event, Tenant, Timestamp, Value, ecs};
 use serde_json::Value as Json;
-use sigma::{Profile, Scratch};
+use sigma::{Profile, Scratch, Seen};
 
 use crate::columns::{self, Traces};
 use crate::correlate::findings::Findings;
@@ -60,6 +60,10 @@ pub(crate) struct Working {
     pub(crate) is_counted: bool,
     /// What was counted.
     pub(crate) profile: Option<Profile>,
+    /// What rules met that was not told on this day.
+    pub(crate) seen: Vec<Seen>,
+    /// The day of the last block, counted from 1970-01-01.
+    day: i64,
 }
 
 /// Why a block was not evaluated to its end.
@@ -85,7 +89,13 @@ impl Evaluator {
     ) -> Result<Outcome, EvaluateError> {
         let block = Block::open(body)?;
         let mut looking = self.looking(tenant, block.len(), processed_at, take);
+        let today = processed_at.day();
+        if std::mem::replace(&mut work.day, today) != today {
+            work.scratch.forget_seen();
+        }
         if columns::look(&block, |columns| looking.by_column(columns, work))?.is_none() {
+            // By row, what rules meet is known only when it is counted.
+            work.is_counted = true;
             looking.by_row(&block.events()?, work);
         }
         looking.end(work)
@@ -248,6 +258,10 @@ impl Looking<'_> {
 
     fn end(mut self, work: &mut Working) -> Result<Outcome, EvaluateError> {
         self.outcome.excepted = work.excepted;
+        work.seen = self
+            .rules
+            .map(|rules| rules.set.take_seen(&mut work.scratch))
+            .unwrap_or_default();
         if work.is_counted {
             work.profile = self.rules.map(|rules| rules.set.take_profile(&mut work.scratch));
             work.scratch.stop_profile();

@@ -174,8 +174,12 @@ impl Workers {
         let (outcome, findings) = match evaluating.await {
             Ok((mut scratch, outcome)) => {
                 let findings = std::mem::take(&mut scratch.findings);
-                if let (Some(profile), Some(rules)) = (scratch.profile.take(), rules.tenant(&claimed.job.tenant)) {
-                    self.usage.add(&claimed.job.tenant, rules, &profile);
+                if let Some(rules) = rules.tenant(&claimed.job.tenant) {
+                    self.usage
+                        .note(&claimed.job.tenant, rules, &std::mem::take(&mut scratch.seen));
+                    if let Some(profile) = scratch.profile.take() {
+                        self.usage.add(&claimed.job.tenant, rules, &profile);
+                    }
                 }
                 self.scratches().push(scratch);
                 (outcome, findings)

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Tenant;
+use model::{Tenant, Timestamp};
 use rustc_hash::FxHashMap;
 use sigma::ast::Field;
 use sigma::{Correlation, sight};
@@ -35,10 +35,12 @@ pub(crate) async fn find(
     days: u32,
 ) -> Result<Blindness, storage::Error> {
     let totals = rule_stats::totals(store, tenant, days).await?;
-    Ok(of(rules, &totals))
+    let first = Timestamp::now().day() - i64::from(days.max(1)) + 1;
+    Ok(of(rules, &totals, first))
 }
 
-fn of(rules: &TenantRules, totals: &BTreeMap<String, RuleUse>) -> Blindness {
+/// `first` is the first day that is looked at, counted from 1970-01-01.
+fn of(rules: &TenantRules, totals: &BTreeMap<String, RuleUse>, first: i64) -> Blindness {
     let mut found = Blindness::default();
     for (position, detection) in rules.set.detections() {
         let Some(rule) = rules.set.rules().get(position) else {
@@ -52,8 +54,12 @@ fn of(rules: &TenantRules, totals: &BTreeMap<String, RuleUse>) -> Blindness {
             }
             continue;
         };
-        if used.seen == 0 {
-            let reason = "no event of its logsource came".to_owned();
+        // What came before a rule was in use is not known.
+        let since = used.first_counted.filter(|day| day.day() > first);
+        let since = since.map(|day| format!(" since {}", day.to_utc().date_naive()));
+        let since = since.unwrap_or_default();
+        if !used.met {
+            let reason = format!("no event of its logsource came{since}");
             found.blind.insert(rule.id.clone(), reason);
             continue;
         }
@@ -67,7 +73,7 @@ fn of(rules: &TenantRules, totals: &BTreeMap<String, RuleUse>) -> Blindness {
             found.uncounted.insert(rule.id.clone());
             continue;
         }
-        let reason = format!("no event of its logsource has {}", named(absent));
+        let reason = format!("no event of its logsource has {}{since}", named(absent));
         found.blind.insert(rule.id.clone(), reason);
     }
     add_correlations(rules, &mut found);
@@ -166,6 +172,7 @@ mod tests {
         RuleUse {
             events: 10,
             seen,
+            met: seen > 0,
             asked: names(asked),
             present: names(present),
             ..RuleUse::default()
@@ -180,7 +187,7 @@ mod tests {
             ("unseen".to_owned(), used(0, &["a"], &[])),
             ("edited".to_owned(), used(5, &["a"], &["a"])),
         ]);
-        let found = of(&rules(), &totals);
+        let found = of(&rules(), &totals, 0);
         let blind: Vec<(&str, &str)> = found.blind.iter().map(|(id, why)| (&**id, &**why)).collect();
         assert_eq!(
             blind,
@@ -196,8 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn it_is_said_since_when_a_rule_is_in_use() {
+        let unseen = |day: i64| RuleUse {
+            first_counted: Some(Timestamp(day * 86_400_000_000)),
+            ..used(0, &["a"], &[])
+        };
+        let found = |day| of(&rules(), &BTreeMap::from([("unseen".to_owned(), unseen(day))]), 20_000);
+        assert_eq!(found(20_000).blind["unseen"], "no event of its logsource came");
+        assert_eq!(
+            found(20_001).blind["unseen"],
+            "no event of its logsource came since 2024-10-05"
+        );
+    }
+
+    #[test]
     fn without_events_everything_is_blind() {
-        let found = of(&rules(), &BTreeMap::new());
+        let found = of(&rules(), &BTreeMap::new(), 0);
         assert_eq!(found.blind.len(), 8);
         assert_eq!(found.blind["sees"], "no events came");
     }

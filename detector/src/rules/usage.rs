@@ -1,4 +1,4 @@
-//! What rules cost and see, counted on a sample of blocks and added up in MongoDB.
+//! What rules cost, counted on a sample of blocks, and what they meet, noted of all blocks, added up in MongoDB.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use model::{NodeId, Tenant, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
-use sigma::Profile;
+use sigma::{Profile, Seen};
 use storage::rule_stats::{self, RuleUse};
 use storage::{Store, audit, rules};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +89,7 @@ impl Usage {
             used.candidates += profiled.candidates;
             used.hits += profiled.hits;
             used.nanos += profiled.nanoseconds;
+            used.met |= profiled.seen > 0;
             for (field, count) in &profiled.fields {
                 if !used.asked.contains(&**field) {
                     used.asked.insert(field.to_string());
@@ -101,6 +102,39 @@ impl Usage {
             let cost = counted.cost.entry(key).or_default();
             cost.0 += profile.events;
             cost.1 += profiled.nanoseconds;
+        }
+    }
+
+    /// Notes what rules met that this detector has not met today.
+    pub(crate) fn note(&self, tenant: &Tenant, rules: &TenantRules, seen: &[Seen]) {
+        if seen.is_empty() {
+            return;
+        }
+        let mut counts = self.lock();
+        let counted = counts.entry(tenant.clone()).or_default();
+        for one in seen {
+            let Some(rule) = rules.rules.get(one.rule) else {
+                continue;
+            };
+            let used = counted.fresh.entry(rule.heading.rule.id.clone()).or_default();
+            used.met = true;
+            used.present.extend(one.fields.iter().map(ToString::to_string));
+        }
+    }
+
+    /// Takes back what could not be written: counts are lost, but what was met is not told again on this day.
+    fn put_back(&self, tenant: &Tenant, fresh: BTreeMap<String, RuleUse>) {
+        let mut counts = self.lock();
+        let counted = counts.entry(tenant.clone()).or_default();
+        for (id, used) in fresh {
+            if used.met || !used.present.is_empty() {
+                let kept = RuleUse {
+                    met: true,
+                    present: used.present,
+                    ..RuleUse::default()
+                };
+                counted.fresh.entry(id).or_default().add(&kept);
+            }
         }
     }
 
@@ -153,7 +187,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Writes every few seconds until `shutdown`, and once more then. Counts of a time when the database is away are
-    /// lost.
+    /// lost; what rules met is written when it is back.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         loop {
             let is_last = tokio::select! {
@@ -173,15 +207,21 @@ impl Writer {
     async fn write(&mut self) -> Result<(), storage::Error> {
         let now = Timestamp::now();
         let mut over_budget = 0;
+        let mut outcome = Ok(());
         for taken in self.usage.take(self.budget) {
             over_budget += taken.over.len();
-            rule_stats::add(&self.store, &taken.tenant, now, &taken.fresh).await?;
+            let added = rule_stats::add(&self.store, &taken.tenant, now, &taken.fresh).await;
+            if let Err(error) = added {
+                self.usage.put_back(&taken.tenant, taken.fresh);
+                outcome = Err(error);
+                continue;
+            }
             for over in taken.over {
                 self.flag(&taken.tenant, over).await?;
             }
         }
         metrics::rules_over_budget(over_budget);
-        Ok(())
+        outcome
     }
 
     async fn flag(&mut self, tenant: &Tenant, over: OverBudget) -> Result<(), storage::Error> {

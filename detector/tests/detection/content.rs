@@ -201,3 +201,42 @@ async fn what_rules_see_is_counted_and_blind_ones_show() {
     assert!(totals["blind"].last_seen.is_none(), "{:?}", totals["blind"]);
     assert!(totals["missing"].present.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_event_among_many_blocks_is_enough_not_to_be_blind() {
+    const RULES: usize = 40;
+    let sandbox = Sandbox::new().await;
+    let source = SourceId::named("test", "sight");
+    for number in 0..RULES {
+        let rule = FAILED_LOGIN.replace("failed-login", &format!("rare-{number}")).replace(
+            "event.action: ssh_login, event.outcome: failure",
+            &format!("rare.field{number}: x"),
+        );
+        sandbox.write_rule(&format!("rare-{number}.yml"), &rule);
+    }
+    // All at once, so that a detector counts only few of them.
+    for number in 0..RULES {
+        let mut one = event(source, number as u64, "success");
+        one.fields.insert(format!("rare.field{number}"), "y");
+        sandbox.store_block(&[one]).await;
+    }
+    let detector = sandbox.start("detector-1").await;
+    sandbox.settle().await;
+    let tenant = Tenant::default();
+    let mut client = RuleServiceClient::new(sandbox.connect(&detector, Role::Gateway).await);
+    eventually("every rule was met", async || {
+        let totals = storage::rule_stats::totals(&sandbox.store, &tenant, 1).await.unwrap();
+        (0..RULES).all(|number| {
+            let used = totals.get(&format!("rare-{number}"));
+            used.is_some_and(|used| used.present.contains(&format!("rare.field{number}")))
+        })
+    })
+    .await;
+    let request = FindBlindRulesRequest {
+        tenant: tenant.to_string(),
+        days: 1,
+    };
+    let found = client.find_blind_rules(request).await.unwrap().into_inner();
+    assert_eq!(found.blind, [], "{found:?}");
+    detector.stop().await;
+}

@@ -20,6 +20,7 @@ mod program;
 mod required;
 pub(crate) mod ruleset;
 pub(crate) mod scratch;
+pub(crate) mod seen;
 mod shapes;
 pub(crate) mod slots;
 pub(crate) mod source;

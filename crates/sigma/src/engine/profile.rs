@@ -180,7 +180,8 @@ impl Profile {
     }
 }
 
-fn each_field<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Arc<str>)) {
+/// Visits the name of each field that is asked for.
+pub(crate) fn each_field<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Arc<str>)) {
     match expr {
         Expr::And(terms) | Expr::Or(terms) | Expr::AtLeast(_, terms) => {
             terms.iter().for_each(|term| each_field(term, visit));

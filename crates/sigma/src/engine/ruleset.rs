@@ -17,6 +17,7 @@ use crate::engine::part::Part;
 use crate::engine::paths::ROOT;
 use crate::engine::profile::{Counters, Profile};
 use crate::engine::scratch::{ItemInfo, Scratch};
+use crate::engine::seen::Seen;
 use crate::engine::shapes::ShapeId;
 use crate::engine::slots::{Name, Names, TIMESTAMP, UNKNOWN, is_searched_by_keywords};
 use crate::engine::source::Source;
@@ -59,6 +60,11 @@ impl Placed {
     fn position(&self, number: u32) -> Option<usize> {
         let position = self.positions.get(number as usize)?;
         (*position != GONE).then_some(*position as usize)
+    }
+
+    /// The same, with what it detects.
+    fn rule(&self, number: u32) -> Option<(usize, &Expr)> {
+        Some((self.position(number)?, self.part.detection(number as usize)?))
     }
 }
 
@@ -351,7 +357,7 @@ impl RuleSet {
         for row in 0..columns.rows() {
             table.read(row);
             for ((_, run), memory) in runs.iter_mut().zip(&mut scratch.parts) {
-                run.note(&table, &mut memory.keys);
+                run.note(&table, &mut memory.keys, &mut memory.met);
             }
         }
         for ((_, run), memory) in runs.iter_mut().zip(&scratch.parts) {
@@ -387,18 +393,25 @@ impl RuleSet {
         }
         for (placed, memory) in self.parts().zip(&mut scratch.parts) {
             if let Some(counters) = &mut memory.counters {
-                let rule = |number: u32| {
-                    let position = placed
-                        .positions
-                        .get(number as usize)
-                        .filter(|position| **position != GONE)?;
-                    Some((*position as usize, placed.part.detection(number as usize)?))
-                };
-                profile.add(counters, &memory.keys, rule);
+                profile.add(counters, &memory.keys, |number| placed.rule(number));
                 counters.reset();
             }
         }
         profile
+    }
+
+    /// The rules whose logsource had events in blocks that were evaluated by column with this scratch, and which of their
+    /// fields these had. Told once, until [`Scratch::forget_seen`] or another rule set is used with it; a rule is told
+    /// of again when there is more. Nothing when the scratch was last used with another rule set.
+    #[must_use]
+    pub fn take_seen(&self, scratch: &mut Scratch) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        if scratch.owner == self.id {
+            for (placed, memory) in self.parts().zip(&mut scratch.parts) {
+                memory.met.take(&memory.keys, |number| placed.rule(number), &mut seen);
+            }
+        }
+        seen
     }
 
     /// What the rules ask of events, by position in [`rules`](Self::rules), in no particular order: resolved, and with
@@ -435,6 +448,7 @@ impl RuleSet {
             // After an exchange of single rules, what was learnt for the others still holds.
             if memory.owner != placed.part.id {
                 memory.keys.reset(&placed.part.gates);
+                memory.met.clear();
                 memory.shapes.clear();
                 memory.owner = placed.part.id;
             }

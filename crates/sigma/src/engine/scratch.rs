@@ -7,6 +7,7 @@ use crate::engine::joined::Joined;
 use crate::engine::keys::Keys;
 use crate::engine::layout::Layout;
 use crate::engine::profile::Counters;
+use crate::engine::seen::Met;
 use crate::engine::shapes::Shapes;
 use crate::engine::slots::{Name, Slot};
 use crate::engine::source::Item;
@@ -42,6 +43,7 @@ pub(crate) struct PartMemory {
     pub(crate) keys: Keys,
     pub(crate) shapes: Shapes,
     pub(crate) counters: Option<Box<Counters>>,
+    pub(crate) met: Met,
 }
 
 impl Scratch {
@@ -57,6 +59,13 @@ impl Scratch {
         self.sample = Some(sample);
         for part in &mut self.parts {
             part.counters = Some(Box::new(Counters::new(sample)));
+        }
+    }
+
+    /// Lets [`RuleSet::take_seen`](crate::RuleSet::take_seen) tell anew what it told before.
+    pub fn forget_seen(&mut self) {
+        for part in &mut self.parts {
+            part.met.clear();
         }
     }
 

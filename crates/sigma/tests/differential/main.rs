@@ -7,6 +7,7 @@ mod json;
 mod reference;
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Event, Timestamp, Value};
 use proptest::prelude::*;
@@ -173,6 +174,58 @@ fn the_engine_agrees_with_the_reference_on_hundreds_of_thousands_of_pairs() {
         matches > pairs / 20,
         "{matches} matches of {pairs} pairs: the generators miss each other"
     );
+}
+
+#[test]
+fn rules_and_fields_are_seen_in_columns_exactly_when_single_events_have_them() {
+    let config = ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let result = TestRunner::new(config).run(
+        &(rules(1..24), proptest::collection::vec(event(), 1..24)),
+        |(rules, events)| {
+            let (set, _) = RuleSet::compile(rules);
+            let mut counting = Scratch::new();
+            counting.start_profile(1);
+            for event in &events {
+                set.evaluate(event, &mut counting, &mut Vec::new());
+            }
+            let mut expected: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            for (rule, counted) in set.take_profile(&mut counting).rules.iter().enumerate() {
+                if counted.seen > 0 {
+                    let had = counted.fields.iter().filter(|(_, count)| *count > 0);
+                    expected.insert(rule, had.map(|(name, _)| name.to_string()).collect());
+                }
+            }
+
+            let mut scratch = Scratch::new();
+            let mut told = |block: &[Event]| {
+                set.evaluate_columns(&Table::of(block), &mut scratch, |_, _| {});
+                set.take_seen(&mut scratch)
+            };
+            let mut seen: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            for one in events.chunks(5).flat_map(&mut told) {
+                let fields = one.fields.iter().map(ToString::to_string);
+                seen.entry(one.rule).or_default().extend(fields);
+            }
+            prop_assert_eq!(&seen, &expected);
+            prop_assert!(events.chunks(5).flat_map(&mut told).next().is_none(), "told twice");
+            scratch.forget_seen();
+            set.evaluate_columns(&Table::of(&events), &mut scratch, |_, _| {});
+            let rules = set
+                .take_seen(&mut scratch)
+                .iter()
+                .map(|seen| seen.rule)
+                .collect::<BTreeSet<_>>();
+            prop_assert_eq!(rules, expected.into_keys().collect());
+            Ok(())
+        },
+    );
+    if let Err(error) = result {
+        panic!("{error}");
+    }
 }
 
 #[test]

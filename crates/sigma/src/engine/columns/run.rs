@@ -16,6 +16,7 @@ use crate::engine::part::Part;
 use crate::engine::profile::Counters;
 use crate::engine::program::Step;
 use crate::engine::scratch::{Bound, ItemInfo, Work};
+use crate::engine::seen::Met;
 use crate::engine::slots::Names;
 use crate::engine::source::Item;
 
@@ -65,7 +66,7 @@ impl<'p> Run<'p> {
     }
 
     /// Notes what has to be looked up for the current row. To be called for each row in order.
-    pub(crate) fn note(&mut self, table: &Table<'_, impl Columns>, keys: &mut Keys) {
+    pub(crate) fn note(&mut self, table: &Table<'_, impl Columns>, keys: &mut Keys, met: &mut Met) {
         let position = self.bucket(table, keys);
         let next = self.plans.len();
         let plan = *self.by_kind.entry((table.shape, position)).or_insert(next);
@@ -78,6 +79,9 @@ impl<'p> Run<'p> {
                 }),
                 _ => Plan::default(),
             };
+            if let Some(bucket) = keys.bucket(position) {
+                met.note(position, bucket, &made.slots);
+            }
             self.plans.push(made);
         }
         self.rows.push((small(position), small(plan)));
