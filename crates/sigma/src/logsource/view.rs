@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustc_hash::FxHashMap;
 
 use super::claims;
-use crate::ast::{Expr, Field};
+use crate::ast::{Expr, Field, Op};
 use crate::pipeline::{Alternatives, Events};
 use crate::rule::LogSource;
 
@@ -82,8 +82,21 @@ impl View {
             .iter()
             .filter_map(|part| gate(*part, logsource, has_condition, events))
             .collect();
-        view.gate = Arc::new(Expr::And(parts).with_fields(&mut |field| view.field(field)));
+        view.gate = Arc::new(view.named(&Expr::And(parts)));
         view
+    }
+
+    /// A gate with all names of its fields, but for those that have to be there: that an event has a field of some service
+    /// tells of the service, that it has one of the other names of that field tells nothing.
+    fn named(&self, gate: &Expr) -> Expr {
+        let all = |terms: &[Expr]| terms.iter().map(|term| self.named(term)).collect();
+        match gate {
+            Expr::And(terms) => Expr::And(all(terms)),
+            Expr::Or(terms) => Expr::Or(all(terms)),
+            Expr::AtLeast(count, terms) => Expr::AtLeast(*count, all(terms)),
+            Expr::Test(test) if test.op == Op::Exists => gate.clone(),
+            Expr::Test(_) | Expr::Not(_) => gate.with_fields(&mut |field| self.field(field)),
+        }
     }
 
     /// The field with all its names.
