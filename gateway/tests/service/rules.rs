@@ -2,8 +2,10 @@
 //! caller's name.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use futures_util::{Stream, StreamExt as _};
 use model::rule::{RuleKind, RuleOrigin, RuleProblem, StoredRule};
 use model::{AccessRole, Level, Tenant, Timestamp};
 use proto::query::v1::query_service_client::QueryServiceClient;
@@ -28,6 +30,9 @@ use tonic::{Request, Response, Status};
 use crate::grpc::channel;
 use crate::support::{self, Gateway, ok, problem};
 
+/// A backtest from this time tells its progress once and nothing more.
+const NEVER_ENDS: i64 = 2_000_000;
+
 /// A detector's side: refuses what has `broken` in it, and notes who asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeRules {
@@ -43,7 +48,7 @@ impl FakeRules {
 
 #[tonic::async_trait]
 impl RuleService for FakeRules {
-    type BacktestRulesStream = futures_util::stream::Iter<std::vec::IntoIter<Result<BacktestRulesResponse, Status>>>;
+    type BacktestRulesStream = Pin<Box<dyn Stream<Item = Result<BacktestRulesResponse, Status>> + Send>>;
 
     async fn backtest_rules(
         &self,
@@ -55,7 +60,12 @@ impl RuleService for FakeRules {
         let progress = Body::Progress(BacktestProgress { events: 1, total: 2 });
         let answers = [progress, Body::ResultJson("{\"events\": 2}".to_owned())];
         let answers = answers.map(|body| Ok(BacktestRulesResponse { body: Some(body) }));
-        Ok(Response::new(futures_util::stream::iter(Vec::from(answers))))
+        if request.from_micros == NEVER_ENDS {
+            let [progress, _] = answers;
+            let stalls = futures_util::stream::iter([progress]).chain(futures_util::stream::pending());
+            return Ok(Response::new(Box::pin(stalls)));
+        }
+        Ok(Response::new(Box::pin(futures_util::stream::iter(answers))))
     }
 
     async fn import_rules(
@@ -462,6 +472,15 @@ async fn changes_are_asked_for_in_the_callers_name_and_refusals_are_told() {
     problem(post("/rules/known/explain", json!({})).await, 400).await;
     let explained = gateway.get("/alerts/a1/explain").await;
     assert_eq!(explained, json!({"alert_id": "a1", "tenant": "default"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_that_outlasts_its_request_says_how_far_it_came() {
+    let gateway = support::start_with(|config| config.http.request_timeout_secs = 2).await;
+    let body = json!({"yaml": "id: a", "from": "1970-01-01T00:00:02Z"});
+    let request = gateway.request(Method::POST, "/rules/backtest").json(&body);
+    let partial = ok(request.send().await.unwrap()).await;
+    assert_eq!(partial, json!({"complete": false, "events": 1, "events_in_all": 2}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
