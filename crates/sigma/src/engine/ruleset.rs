@@ -294,9 +294,24 @@ impl RuleSet {
         scratch: &mut Scratch,
         hits: &mut Vec<usize>,
     ) -> Result<(), LineError> {
+        self.evaluate_before(&[], line, time, scratch, hits)
+    }
+
+    /// The same, while `next` is fetched from memory: in two halves, as more at once would have to be waited for.
+    fn evaluate_before(
+        &self,
+        next: &[u8],
+        line: &[u8],
+        time: Timestamp,
+        scratch: &mut Scratch,
+        hits: &mut Vec<usize>,
+    ) -> Result<(), LineError> {
         self.begin(scratch);
+        let (first, second) = next.split_at(next.len() / 2);
+        json::fetch(first);
         let mut members = std::mem::take(&mut scratch.line);
         if let Some(cursor) = members.read(line, &self.names, &mut scratch.layout, &mut scratch.items) {
+            json::fetch(second);
             let shape = scratch.layout.end(cursor, &mut scratch.items);
             let source = JsonEvent {
                 line,
@@ -329,11 +344,9 @@ impl RuleSet {
         let mut lines = lines.into_iter().peekable();
         let (mut hits, mut position) = (Vec::new(), 0);
         while let Some(line) = lines.next() {
-            if let Some(next) = lines.peek() {
-                json::fetch(next);
-            }
+            let next = lines.peek().copied().unwrap_or_default();
             hits.clear();
-            let result = self.evaluate_json(line, time, scratch, &mut hits);
+            let result = self.evaluate_before(next, line, time, scratch, &mut hits);
             found(position, result.map(|()| hits.as_slice()));
             position += 1;
         }

@@ -36,6 +36,16 @@ pub(crate) fn load(bytes: &[u8]) -> std::arch::x86_64::__m512i {
     unsafe { std::arch::x86_64::_mm512_maskz_loadu_epi8(first(bytes.len()), bytes.as_ptr().cast()) }
 }
 
+/// Sixty-four bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "reads from memory")]
+pub(crate) fn load_all(bytes: &[u8; LANES]) -> std::arch::x86_64::__m512i {
+    // SAFETY: so many bytes are there, and no alignment is asked for.
+    unsafe { std::arch::x86_64::_mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
 /// All bytes of a register.
 #[cfg(target_arch = "x86_64")]
 #[inline]
@@ -44,6 +54,16 @@ pub(crate) fn load(bytes: &[u8]) -> std::arch::x86_64::__m512i {
 pub(crate) fn store(register: std::arch::x86_64::__m512i, bytes: &mut [u8; LANES]) {
     // SAFETY: there is room for so many bytes, and no alignment is asked for.
     unsafe { std::arch::x86_64::_mm512_storeu_si512(bytes.as_mut_ptr().cast(), register) }
+}
+
+/// Sixteen words of a register.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "writes to memory")]
+pub(crate) fn store_words(register: std::arch::x86_64::__m512i, words: &mut [u32; 16]) {
+    // SAFETY: there is room for so many words, and no alignment is asked for.
+    unsafe { std::arch::x86_64::_mm512_storeu_si512(words.as_mut_ptr().cast(), register) }
 }
 
 /// The words at sixteen positions, of those lanes that are asked for; zero for others, and beyond the last word.

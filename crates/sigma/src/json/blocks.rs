@@ -1,11 +1,31 @@
 //! Which of a line's bytes are quotes and backslashes, 64 at a time, by the widest registers the processor has.
 
-use super::marks::Progress;
+use super::marks::{Progress, Room};
 use crate::engine::wide;
 
 /// How much of a line is asked for before it is read, in blocks.
 #[cfg(target_arch = "x86_64")]
 const AHEAD: usize = 64;
+
+/// The number of each byte of a block.
+#[cfg(target_arch = "x86_64")]
+static LANES: [u8; 64] = lanes();
+
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated when compiled"
+)]
+const fn lanes() -> [u8; 64] {
+    let mut lanes = [0; 64];
+    let mut lane = 0;
+    while lane < 64 {
+        lanes[lane] = lane as u8;
+        lane += 1;
+    }
+    lanes
+}
 
 /// What is in 64 bytes, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,18 +84,20 @@ pub(super) fn read(line: &[u8], progress: &mut Progress<'_>) -> Whole {
     read_by_byte(line, progress)
 }
 
-/// Reads with the given ways to look at 64 bytes: their quotes and backslashes, and which of them are n, r or t.
+/// Reads with the given ways to look at 64 bytes: their quotes and backslashes, and which of them are n, r or t; and to
+/// write down where bits are set.
 #[inline(always)]
 fn walk(
     line: &[u8],
     progress: &mut Progress<'_>,
     mut block: impl FnMut(&[u8; 64]) -> Block,
     newlines: impl Fn(&[u8; 64]) -> u64,
+    spread: impl Fn(u64, u32, &mut Room) -> usize,
 ) {
     let (blocks, rest) = line.as_chunks::<64>();
     for bytes in blocks {
         let block = block(bytes);
-        progress.take(block, || newlines(bytes));
+        progress.take(block, || newlines(bytes), &spread);
     }
     if !rest.is_empty() {
         let mut last = [b' '; 64];
@@ -83,23 +105,39 @@ fn walk(
             start.copy_from_slice(rest);
         }
         let block = block(&last);
-        progress.take(block, || newlines(&last));
+        progress.take(block, || newlines(&last), &spread);
     }
 }
 
+/// Writes where bits are set, one after the other.
+#[inline]
+fn spread_by_bit(mut bits: u64, base: u32, room: &mut Room) -> usize {
+    let mut places = room.iter_mut();
+    let mut count = 0;
+    while bits != 0
+        && let Some(place) = places.next()
+    {
+        *place = base + bits.trailing_zeros();
+        bits &= bits - 1;
+        count += 1;
+    }
+    count
+}
+
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,bmi1")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,popcnt")]
 fn read_by_avx512(line: &[u8], progress: &mut Progress<'_>) -> Whole {
     use std::arch::x86_64::{
-        _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_or_si512,
-        _mm512_set1_epi8, _mm512_setzero_si512,
+        _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32,
+        _mm512_extracti32x4_epi32, _mm512_maskz_compress_epi8, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_or_si512,
+        _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
     };
     // A line that was not touched yet is fetched faster when all of it is asked for at once.
     fetch(line);
     let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
     let (mut least, mut any) = (all(u8::MAX), _mm512_setzero_si512());
     let block = |bytes: &[u8; 64]| {
-        let bytes = wide::load(bytes);
+        let bytes = wide::load_all(bytes);
         least = _mm512_min_epu8(least, bytes);
         any = _mm512_or_si512(any, bytes);
         Block {
@@ -108,11 +146,31 @@ fn read_by_avx512(line: &[u8], progress: &mut Progress<'_>) -> Whole {
         }
     };
     let newlines = |bytes: &[u8; 64]| {
-        let bytes = wide::load(bytes);
+        let bytes = wide::load_all(bytes);
         let [n, r, t] = [b'n', b'r', b't'].map(|byte| _mm512_cmpeq_epi8_mask(bytes, all(byte)));
         n | r | t
     };
-    walk(line, progress, block, newlines);
+    let lanes = wide::load(&LANES);
+    let spread = |bits: u64, base: u32, room: &mut Room| {
+        let set = _mm512_maskz_compress_epi8(bits, lanes);
+        let count = bits.count_ones() as usize;
+        let base = _mm512_set1_epi32(base.cast_signed());
+        let (rooms, _) = room.as_chunks_mut::<16>();
+        let mut rooms = rooms.iter_mut();
+        let mut put = |sixteen| {
+            if let Some(room) = rooms.next() {
+                wide::store_words(_mm512_add_epi32(base, _mm512_cvtepu8_epi32(sixteen)), room);
+            }
+        };
+        put(_mm512_castsi512_si128(set));
+        if count > 16 {
+            put(_mm512_extracti32x4_epi32::<1>(set));
+            put(_mm512_extracti32x4_epi32::<2>(set));
+            put(_mm512_extracti32x4_epi32::<3>(set));
+        }
+        count
+    };
+    walk(line, progress, block, newlines, spread);
     Whole {
         has_controls: _mm512_cmplt_epu8_mask(least, all(0x20)) != 0,
         has_high: _mm512_movepi8_mask(any) != 0,
@@ -166,7 +224,7 @@ fn read_by_avx2(line: &[u8], progress: &mut Progress<'_>) -> Whole {
         let [low, high] = load(bytes);
         mask(of(low), of(high))
     };
-    walk(line, progress, block, newlines);
+    walk(line, progress, block, newlines, spread_by_bit);
     let control = _mm256_set1_epi8(0x1f);
     Whole {
         has_controls: _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(least, control), least)) != 0,
@@ -200,7 +258,7 @@ fn read_by_sse2(line: &[u8], progress: &mut Progress<'_>) -> Whole {
         }
         block
     };
-    walk(line, progress, block, newlines_by_byte);
+    walk(line, progress, block, newlines_by_byte, spread_by_bit);
     let control = _mm_set1_epi8(0x1f);
     Whole {
         has_controls: _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(least, control), least)) != 0,
@@ -219,7 +277,7 @@ fn read_by_byte(line: &[u8], progress: &mut Progress<'_>) -> Whole {
             backslashes: bits(bytes, |byte| byte == b'\\'),
         }
     };
-    walk(line, progress, block, newlines_by_byte);
+    walk(line, progress, block, newlines_by_byte, spread_by_bit);
     whole
 }
 
@@ -240,12 +298,13 @@ mod tests {
     use super::*;
 
     /// What a way to read makes of a line.
-    fn of(line: &[u8], read: impl FnOnce(&[u8], &mut Progress<'_>) -> Whole) -> (Whole, Vec<u64>, Vec<u64>, [bool; 2]) {
-        let words = line.len().div_ceil(64);
-        let (mut quotes, mut backslashes) = (vec![0; words], vec![0; words]);
+    fn of(line: &[u8], read: impl FnOnce(&[u8], &mut Progress<'_>) -> Whole) -> (Whole, Vec<u32>, Vec<u64>, [bool; 2]) {
+        let (mut quotes, mut backslashes) = (Vec::new(), vec![0; line.len().div_ceil(64)]);
         let mut progress = Progress::new(line, &mut quotes, &mut backslashes);
         let whole = read(line, &mut progress);
         let escapes = [progress.are_escapes_fine(), progress.has_numeric_escapes()];
+        let count = progress.count();
+        quotes.truncate(count);
         (whole, quotes, backslashes, escapes)
     }
 

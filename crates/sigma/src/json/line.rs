@@ -76,7 +76,8 @@ impl Line {
         }
         let mut walk = Walk {
             bytes: line,
-            marks: &self.marks,
+            quotes: self.marks.quotes(),
+            passed: 0,
             values: &mut self.values,
             elements: &mut self.elements,
             lists: &mut self.lists,
@@ -106,7 +107,9 @@ fn clear<T>(values: &mut Vec<T>) {
 /// A walk over one line. None anywhere means that the line is not for this reader.
 struct Walk<'a> {
     bytes: &'a [u8],
-    marks: &'a Marks,
+    /// Where its quotes are, and how many of them were passed.
+    quotes: &'a [u32],
+    passed: usize,
     values: &'a mut Vec<Raw>,
     elements: &'a mut Vec<Raw>,
     lists: &'a mut Vec<[u32; 2]>,
@@ -192,10 +195,11 @@ impl Walk<'_> {
     /// Takes a string off, which starts here. Gives where its inside starts and ends.
     #[inline]
     fn string(&mut self) -> Option<(u32, u32)> {
-        let start = self.position + 1;
-        let end = self.marks.next_quote(start)?;
-        self.position = end + 1;
-        Some((small(start), small(end)))
+        // Outside of strings no quote is passed over, so that the next one is here.
+        let [start, end] = *self.quotes.get(self.passed..)?.first_chunk()?;
+        self.passed += 2;
+        self.position = end as usize + 1;
+        Some((start + 1, end))
     }
 
     /// Takes a name and the colon behind it off.
@@ -208,6 +212,7 @@ impl Walk<'_> {
         let rest = self.bytes.get(self.position..)?;
         if let Some((member, length)) = self.layout.expected(parent, cursor, rest) {
             self.position += length;
+            self.passed += 2;
             return Some(member);
         }
         let (start, end) = self.string()?;

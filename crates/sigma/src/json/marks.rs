@@ -1,4 +1,4 @@
-//! Where a line's quotes and escapes are, as bits: one word for each 64 bytes.
+//! Where a line's quotes are, in order, and its escapes, as bits: one word for each 64 bytes.
 //!
 //! How runs of backslashes are told apart without a branch is from Langdale and Lemire, "Parsing Gigabytes of JSON per
 //! Second" (2019), section 3.1.1.
@@ -9,13 +9,19 @@ use super::blocks::{self, Block};
 const EVEN: u64 = 0x5555_5555_5555_5555;
 /// Longest line whose memory is kept for the next, in words.
 const KEEP: usize = 1 << 14;
+/// Most quotes for which memory is kept.
+const KEEP_QUOTES: usize = 1 << 16;
+
+/// Room for the quotes of one block.
+pub(super) type Room = [u32; 64];
 
 /// Quotes and escapes of one line. Keeps its memory from line to line.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Quotes that no backslash escapes. There may be more words than the line has, of which the rest means nothing.
-    quotes: Vec<u64>,
-    /// Backslashes that escape what follows.
+    /// Positions of quotes that no backslash escapes, in order. What is behind so many of them means nothing.
+    quotes: Vec<u32>,
+    count: usize,
+    /// Backslashes that escape what follows. There may be more words than the line has, of which the rest means nothing.
     escapes: Vec<u64>,
     /// How many words belong to the line.
     words: usize,
@@ -28,7 +34,8 @@ pub(super) struct Marks {
 pub(super) struct Progress<'a> {
     line: &'a [u8],
     word: usize,
-    quotes: &'a mut [u64],
+    quotes: &'a mut Vec<u32>,
+    count: usize,
     escapes: &'a mut [u64],
     escaped_from_before: u64,
     /// Where the second half of a surrogate pair is expected.
@@ -38,12 +45,13 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// At the start of a line. Both need a word for each 64 bytes.
-    pub(super) fn new(line: &'a [u8], quotes: &'a mut [u64], escapes: &'a mut [u64]) -> Self {
+    /// At the start of a line. `escapes` needs a word for each 64 bytes; `quotes` grows as needed.
+    pub(super) fn new(line: &'a [u8], quotes: &'a mut Vec<u32>, escapes: &'a mut [u64]) -> Self {
         Self {
             line,
             word: 0,
             quotes,
+            count: 0,
             escapes,
             escaped_from_before: 0,
             low_surrogate: None,
@@ -62,20 +70,43 @@ impl<'a> Progress<'a> {
         self.has_numeric_escapes
     }
 
-    /// Takes the next 64 bytes. `newlines` gives those of them that are n, r or t.
+    /// How many quotes there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes the next 64 bytes. `newlines` gives those of them that are n, r or t; `spread` writes where bits are set,
+    /// from a position on, and how many there are.
     #[inline(always)]
-    pub(super) fn take(&mut self, block: Block, newlines: impl FnOnce() -> u64) {
+    pub(super) fn take(
+        &mut self,
+        block: Block,
+        newlines: impl FnOnce() -> u64,
+        spread: impl FnOnce(u64, u32, &mut Room) -> usize,
+    ) {
         let escaped = escaped(block.backslashes, &mut self.escaped_from_before);
         // Nearly all escapes are of backslashes and quotes, and nearly all others of the ends of lines.
         let others = escaped & !block.backslashes & !block.quotes;
         if others != 0 {
             self.look_at(others & !newlines());
         }
-        if let (Some(quotes), Some(escapes)) = (self.quotes.get_mut(self.word), self.escapes.get_mut(self.word)) {
-            *quotes = block.quotes & !escaped;
+        if let Some(escapes) = self.escapes.get_mut(self.word) {
             *escapes = block.backslashes & !escaped;
         }
+        if self.quotes.len() < self.count + 64 {
+            self.grow();
+        }
+        if let Some(room) = self.quotes.get_mut(self.count..).and_then(<[u32]>::first_chunk_mut) {
+            #[allow(clippy::cast_possible_truncation, reason = "longer lines were refused")]
+            let base = (self.word * 64) as u32;
+            self.count += spread(block.quotes & !escaped, base, room);
+        }
         self.word += 1;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.quotes.resize((self.count + 64).next_power_of_two(), 0);
     }
 
     #[inline(never)]
@@ -96,19 +127,23 @@ impl Marks {
             return false;
         }
         self.words = line.len().div_ceil(64);
-        for words in [&mut self.quotes, &mut self.escapes] {
-            if words.len() < self.words {
-                words.resize(self.words, 0);
-            } else if words.len() > KEEP && self.words <= KEEP {
-                words.truncate(KEEP);
-                words.shrink_to_fit();
-            }
+        if self.escapes.len() < self.words {
+            self.escapes.resize(self.words, 0);
+        } else if self.escapes.len() > KEEP && self.words <= KEEP {
+            self.escapes.truncate(KEEP);
+            self.escapes.shrink_to_fit();
+        }
+        if self.quotes.len() > KEEP_QUOTES {
+            self.quotes.truncate(KEEP_QUOTES);
+            self.quotes.shrink_to_fit();
         }
         let mut progress = Progress::new(line, &mut self.quotes, &mut self.escapes);
         let whole = blocks::read(line, &mut progress);
-        self.is_ascii = !whole.has_high;
+        let are_escapes_fine = progress.are_escapes_fine();
         self.has_numeric_escapes = progress.has_numeric_escapes();
-        !whole.has_controls && progress.are_escapes_fine() && (self.is_ascii || std::str::from_utf8(line).is_ok())
+        self.count = progress.count();
+        self.is_ascii = !whole.has_high;
+        !whole.has_controls && are_escapes_fine && (self.is_ascii || std::str::from_utf8(line).is_ok())
     }
 
     /// Position of the next backslash in `start..end` that escapes what follows.
@@ -128,17 +163,10 @@ impl Marks {
         (position < end).then_some(position)
     }
 
-    /// Position of the first quote at or behind `start` that no backslash escapes.
+    /// Positions of the quotes that no backslash escapes, in order.
     #[inline]
-    pub(super) fn next_quote(&self, start: usize) -> Option<usize> {
-        let mut word = start / 64;
-        let words = self.quotes.get(..self.words)?;
-        let mut bits = words.get(word)? & (u64::MAX << (start % 64));
-        while bits == 0 {
-            word += 1;
-            bits = *words.get(word)?;
-        }
-        Some(word * 64 + bits.trailing_zeros() as usize)
+    pub(super) fn quotes(&self) -> &[u32] {
+        self.quotes.get(..self.count).unwrap_or_default()
     }
 
     /// Whether all of the line is ASCII.
@@ -243,10 +271,7 @@ mod tests {
             let mut marks = Marks::default();
             for line in lines {
                 let is_read = marks.read(&line);
-                let mut found = Vec::new();
-                while let Some(quote) = marks.next_quote(found.last().map_or(0, |last| last + 1)) {
-                    found.push(quote);
-                }
+                let found: Vec<usize> = marks.quotes().iter().map(|quote| *quote as usize).collect();
                 let (quotes, escapes) = quotes_and_escapes(&line);
                 prop_assert_eq!(found, quotes);
                 let is_plain = std::str::from_utf8(&line).is_ok() && line.iter().all(|byte| *byte >= 0x20);

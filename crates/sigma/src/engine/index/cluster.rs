@@ -60,8 +60,6 @@ impl Sets {
 pub(super) struct Window {
     /// Where in the text.
     pub(super) offset: usize,
-    /// How many bytes; any others follow.
-    pub(super) length: usize,
     pub(super) sets: [Sets; WIDTH],
 }
 
@@ -83,7 +81,7 @@ impl Window {
         for (place, byte) in sets.iter_mut().zip(text.get(offset..).unwrap_or_default()) {
             *place = Sets::of(*byte, ignores_case);
         }
-        Self { offset, length, sets }
+        Self { offset, sets }
     }
 }
 
@@ -217,8 +215,8 @@ mod tests {
             .iter()
             .map(|text| Window::rarest(text.as_bytes(), true, &frequencies))
             .collect();
-        assert_eq!((windows[0].offset, windows[0].length), (8, 4));
-        assert_eq!((windows[3].offset, windows[3].length), (0, 2));
+        assert_eq!(windows[0].offset, 8);
+        assert_eq!(windows[3].offset, 0);
         let clustered = cluster(&windows, &frequencies);
         assert_eq!(clustered.buckets.len(), BUCKETS);
         let mut members: Vec<usize> = clustered.buckets.concat();

@@ -16,7 +16,7 @@ use crate::engine::wide;
 
 /// Length of a piece.
 const GRAM: usize = 4;
-/// Bits for each piece: a random piece of a value finds one in so many set.
+/// Bits for each piece, of which two are set: a random piece of a value finds both of its bits in one of 256 cases.
 const SPARSENESS: usize = 32;
 /// Length of a value from which on many positions are asked at once.
 #[cfg(target_arch = "x86_64")]
@@ -125,9 +125,9 @@ impl Grams {
         let mut entries = Vec::with_capacity(pieces.len());
         for group in pieces.chunk_by(|left, right| left.0 == right.0) {
             let Some((gram, _)) = group.first() else { continue };
-            let bit = place(*gram, shift);
-            if let Some(word) = bits.get_mut(bit / 32) {
-                *word |= 1 << (bit % 32);
+            let (word, mask) = bits_of(*gram, shift);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= mask;
             }
             let mut at = place(*gram, cell_shift);
             while cells.get(at).is_some_and(|cell| cell.count != 0) {
@@ -174,21 +174,24 @@ impl Grams {
     #[target_feature(enable = "avx512f,avx512bw,bmi1")]
     fn probe_by_16(&self, value: &[u8], found: &mut impl FnMut(PatternId, usize)) {
         use std::arch::x86_64::{
-            _mm_cvtsi32_si128, _mm512_and_si512, _mm512_mask_test_epi32_mask, _mm512_mullo_epi32, _mm512_or_si512,
+            _mm_cvtsi32_si128, _mm512_and_si512, _mm512_mask_cmpeq_epi32_mask, _mm512_mullo_epi32, _mm512_or_si512,
             _mm512_set1_epi32, _mm512_sllv_epi32, _mm512_srl_epi32, _mm512_srli_epi32,
         };
         let all = |word: u32| _mm512_set1_epi32(word.cast_signed());
-        let shift = _mm_cvtsi32_si128(self.shift.cast_signed());
+        let shift = _mm_cvtsi32_si128(self.shift.saturating_sub(5).cast_signed());
+        let bit = |number| _mm512_sllv_epi32(all(1), _mm512_and_si512(number, all(31)));
         for block in (0..value.len()).step_by(wide::LANES) {
             for at in (block..block + GRAM).step_by(self.stride) {
                 let rest = value.get(at..).unwrap_or_default();
                 let pieces = _mm512_or_si512(wide::load(rest), all(self.blind));
-                let places = _mm512_srl_epi32(_mm512_mullo_epi32(pieces, all(MULTIPLY)), shift);
+                // As in `bits_of`.
+                let lower = _mm512_srl_epi32(_mm512_mullo_epi32(pieces, all(MULTIPLY)), shift);
+                let upper = _mm512_srli_epi32::<5>(lower);
                 let lanes = u16::MAX.checked_shr(small(16_usize.saturating_sub(rest.len() / GRAM)));
                 let lanes = lanes.unwrap_or(0);
-                let words = wide::words_at(&self.bits, _mm512_srli_epi32::<5>(places), lanes);
-                let bits = _mm512_sllv_epi32(all(1), _mm512_and_si512(places, all(31)));
-                let mut left = _mm512_mask_test_epi32_mask(lanes, words, bits);
+                let words = wide::words_at(&self.bits, _mm512_srli_epi32::<5>(upper), lanes);
+                let mask = _mm512_or_si512(bit(upper), bit(lower));
+                let mut left = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_and_si512(words, mask), mask);
                 while left != 0 {
                     let at = at + GRAM * left.trailing_zeros() as usize;
                     left &= left - 1;
@@ -248,8 +251,8 @@ impl Grams {
 
     #[inline]
     fn may_have(&self, gram: u32) -> bool {
-        let bit = place(gram, self.shift);
-        self.bits.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
+        let (word, mask) = bits_of(gram, self.shift);
+        self.bits.get(word).is_some_and(|word| word & mask == mask)
     }
 
     #[inline(never)]
@@ -287,6 +290,15 @@ impl Grams {
 #[inline]
 fn place(gram: u32, shift: u32) -> usize {
     (gram.wrapping_mul(MULTIPLY) >> shift) as usize
+}
+
+/// The word of a bitmap in which a piece has its bits, and these: two, so that few other pieces have the same. `shift` is
+/// at least 12, as bitmaps are bounded.
+#[inline]
+fn bits_of(gram: u32, shift: u32) -> (usize, u32) {
+    let lower = gram.wrapping_mul(MULTIPLY) >> shift.saturating_sub(5);
+    let upper = lower >> 5;
+    ((upper >> 5) as usize, 1 << (upper & 31) | 1 << (lower & 31))
 }
 
 fn small(length: usize) -> u32 {

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::engine::hash::same;
+use crate::engine::hash::{same, word_of};
 use crate::engine::index::PatternId;
 use crate::engine::index::cluster::{Window, cluster};
 use crate::engine::wide;
@@ -24,7 +24,9 @@ const LANES: usize = 32;
 /// Bytes that are read to look at so many positions.
 const READ: usize = LANES + WIDTH - 1;
 /// The bits that tell small letters from capitals.
-const CASE: u32 = 0x2020_2020;
+const CASE: u64 = 0x2020_2020_2020_2020;
+/// Bytes of a text, from its window on, that are compared at once.
+const AHEAD: usize = 8;
 
 /// Buckets by byte. Bytes that are not ASCII count as those that differ in the highest bit only.
 type Exact = [u8; 128];
@@ -36,9 +38,9 @@ struct Entry {
     offset: u32,
     start: u32,
     length: u32,
-    /// The window, and which of its bits count.
-    window: u32,
-    mask: u32,
+    /// The first bytes from the window on, and which of their bits count.
+    window: u64,
+    mask: u64,
 }
 
 /// Texts that are looked for together. Only made where the processor has what it takes.
@@ -57,7 +59,7 @@ pub(crate) struct Sieve {
     entries: Box<[Entry]>,
     literals: Box<[u8]>,
     /// Bits that are set before windows are compared.
-    blind: u32,
+    blind: u64,
 }
 
 impl Sieve {
@@ -111,7 +113,7 @@ impl Sieve {
                     let bytes = text.as_bytes().get(window.offset..).unwrap_or_default();
                     fill_exact(exact, bytes, ignores_case, bucket);
                 }
-                let bits = u32::MAX >> (8 * (WIDTH - window.length));
+                let bits = u64::MAX >> (8 * (AHEAD - text.len().saturating_sub(window.offset).clamp(1, AHEAD)));
                 entries.push(Entry {
                     pattern: *pattern,
                     offset: small(window.offset),
@@ -357,9 +359,15 @@ fn scan_by_64<const BYTES: usize>(exact: &[Exact; WIDTH], value: &[u8], mut visi
     });
     let mut alive = _mm512_set1_epi8(-1);
     for at in (0..value.len()).step_by(wide::LANES) {
+        let rest = value.get(at..).unwrap_or_default();
+        let is_full = rest.len() >= wide::LANES + WIDTH;
         let mut buckets: __m512i = alive;
-        for (position, (low, high)) in (at..).zip(tables).take(BYTES) {
-            let chunk = wide::load(value.get(position..).unwrap_or_default());
+        for (position, (low, high)) in (0..).zip(tables).take(BYTES) {
+            let here = rest.get(position..).unwrap_or_default();
+            let chunk = match here.first_chunk() {
+                Some(all) if is_full => wide::load_all(all),
+                _ => wide::load(here),
+            };
             buckets = _mm512_and_si512(buckets, _mm512_permutex2var_epi8(low, chunk, high));
         }
         let mut left = _mm512_test_epi8_mask(buckets, buckets);
@@ -406,14 +414,10 @@ fn fill(tables: &mut [[u8; 16]; WIDTH], position: usize, halves: u16, bucket: u8
     }
 }
 
-/// The four bytes at a position, as zero beyond the end.
+/// The eight bytes at a position, as zero beyond the end.
 #[inline]
-fn word(bytes: &[u8], at: usize) -> u32 {
-    let rest = bytes.get(at..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(four) => u32::from_le_bytes(*four),
-        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
-    }
+fn word(bytes: &[u8], at: usize) -> u64 {
+    word_of(bytes.get(at..).unwrap_or_default())
 }
 
 #[cfg(target_arch = "x86_64")]
