@@ -20,6 +20,7 @@ mod formats;
 mod hold;
 mod intel;
 mod node;
+mod packed;
 mod retention;
 mod rules;
 mod search;
