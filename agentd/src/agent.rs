@@ -12,6 +12,7 @@ use crate::credentials::Paths;
 use crate::link::Link;
 use crate::lock::Lock;
 use crate::pipeline::Pipeline;
+use crate::sensors::event_log::EventLogs;
 use crate::sensors::file::Follower;
 use crate::sensors::journald::{Journal, Leash};
 use crate::sensors::pihole::PiHole;
@@ -144,6 +145,13 @@ fn start_sensors(
         let sensor = PiHole::new(settings, &checkpoints, sink.clone());
         let stop = ctx.shutdown.clone();
         ctx.tasks.spawn("pihole", async move {
+            Ok(tokio::task::spawn_blocking(move || sensor.run(&stop)).await?)
+        });
+    }
+    if let Some(settings) = config.event_logs()? {
+        let sensor = EventLogs::new(settings, &checkpoints, sink.clone());
+        let stop = ctx.shutdown.clone();
+        ctx.tasks.spawn("event-logs", async move {
             Ok(tokio::task::spawn_blocking(move || sensor.run(&stop)).await?)
         });
     }

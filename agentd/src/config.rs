@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline;
 use crate::sensors::file::{Group, Limits, Start};
-use crate::sensors::{journald, pihole};
+use crate::sensors::{event_log, journald, pihole};
 use crate::spool;
 
 /// Start of the names of environment variables.
@@ -36,6 +36,8 @@ pub struct Config {
     pub journald: JournaldConfig,
     /// Pi-hole's query database.
     pub pihole: PiHoleConfig,
+    /// Archived files of the Windows Event Log.
+    pub event_logs: EventLogsConfig,
     /// When a batch is closed.
     pub batch: BatchConfig,
     /// What is logged.
@@ -52,6 +54,7 @@ impl Default for Config {
             tail: TailConfig::default(),
             journald: JournaldConfig::default(),
             pihole: PiHoleConfig::default(),
+            event_logs: EventLogsConfig::default(),
             batch: BatchConfig::default(),
             log: LogConfig::default(),
         }
@@ -159,6 +162,28 @@ impl Default for PiHoleConfig {
     }
 }
 
+/// `[event_logs]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventLogsConfig {
+    /// Absolute paths or glob patterns of `.evtx` files; empty: none. Each is read once.
+    pub paths: Vec<String>,
+    /// Seconds for which nothing must have been written to a file before it is read.
+    pub settle_secs: u64,
+    /// Seconds between two looks for new files.
+    pub poll_secs: u64,
+}
+
+impl Default for EventLogsConfig {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            settle_secs: 10,
+            poll_secs: 5,
+        }
+    }
+}
+
 /// `[batch]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -203,6 +228,9 @@ impl ServiceConfig for Config {
         range("batch.max_bytes", self.batch.max_bytes, 4 * KIB, 3 * MIB)?;
         range("batch.linger_ms", self.batch.linger_ms, 1, 10_000)?;
         range("pihole.poll_secs", self.pihole.poll_secs, 1, 3600)?;
+        range("event_logs.poll_secs", self.event_logs.poll_secs, 1, 3600)?;
+        range("event_logs.settle_secs", self.event_logs.settle_secs, 0, 86_400)?;
+        patterns("event_logs.paths", &self.event_logs.paths)?;
         if !self.pihole.database.as_os_str().is_empty() && !self.pihole.database.is_absolute() {
             let found = self.pihole.database.display();
             return Err(ConfigError::value(
@@ -233,8 +261,27 @@ impl Config {
         self.files
             .iter()
             .enumerate()
-            .map(|(index, files)| files.group(index))
+            .map(|(index, files)| {
+                let mut group = files.group(index)?;
+                // What is read as an event log has no lines.
+                group
+                    .exclude
+                    .extend(patterns("event_logs.paths", &self.event_logs.paths)?);
+                Ok(group)
+            })
             .collect()
+    }
+
+    pub(crate) fn event_logs(&self) -> Result<Option<event_log::Settings>, ConfigError> {
+        let logs = &self.event_logs;
+        if logs.paths.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(event_log::Settings {
+            patterns: patterns("event_logs.paths", &logs.paths)?,
+            settle: Duration::from_secs(logs.settle_secs),
+            poll: Duration::from_secs(logs.poll_secs),
+        }))
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -369,6 +416,7 @@ mod tests {
         assert_eq!(config.batch, BatchConfig::default());
         assert_eq!(config.tail, TailConfig::default());
         assert_eq!(config.pihole, PiHoleConfig::default());
+        assert_eq!(config.event_logs, EventLogsConfig::default());
     }
 
     #[test]
@@ -390,6 +438,7 @@ mod tests {
                 "files[0].max_line_bytes",
             ),
             ("[pihole]\ndatabase = \"pihole-FTL.db\"", "pihole.database"),
+            ("[event_logs]\npaths = [\"logs/*.evtx\"]", "event_logs.paths"),
             ("[journald]\nunits = [\"--help\"]", "journald.units"),
             ("[log]\nlevel = \"loud\"", "log.level"),
         ] {

@@ -30,6 +30,8 @@ const NOTE_LINGER: Duration = Duration::from_millis(500);
 /// Batches that may share one write-through to the disk.
 const GROUP: usize = 8;
 const RETRY: Duration = Duration::from_secs(1);
+/// Most origins of a batch: one less than collectors take.
+const MAX_ORIGINS: usize = 1023;
 /// A record's share of a batch beyond its content: tags, lengths, time.
 const RECORD_OVERHEAD: usize = 24;
 
@@ -148,6 +150,7 @@ impl Pipeline {
         for raw in std::mem::take(&mut chunk.records) {
             let size = raw.body.len() + RECORD_OVERHEAD;
             let full = self.open.records.len() >= self.limits.max_events
+                || self.open.origins.len() >= MAX_ORIGINS
                 || (self.open.bytes + size > self.limits.max_bytes && !self.open.records.is_empty());
             if full {
                 if let Some(delta) = taken.and_then(|position| chunk.delta(&position, false)) {
@@ -244,6 +247,7 @@ impl Open {
         let index = match self.origins.iter().rposition(|known| Arc::ptr_eq(known, origin)) {
             Some(index) => index,
             None => {
+                self.bytes += origin.header.as_ref().map_or(0, |header| header.len());
                 self.origins.push(Arc::clone(origin));
                 self.origins.len() - 1
             }
@@ -287,6 +291,7 @@ fn wire_origin(origin: &Origin) -> WireOrigin {
         kind: origin.kind.to_owned(),
         name: origin.name.clone(),
         log_type: origin.log_type.clone(),
+        header: origin.header.as_deref().unwrap_or_default().to_owned(),
     }
 }
 

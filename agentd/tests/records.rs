@@ -213,3 +213,115 @@ fn an_audit_event_is_kept_whole_through_rotation_and_what_waits_is_not_lost_when
         ]
     );
 }
+
+/// The header that came with each record: its last word.
+fn governed(dir: &Path, checkpoints: &mut Checkpoints, most: usize, start: Start) -> Vec<(String, String)> {
+    let (sink, input) = queue();
+    let group = Group {
+        patterns: vec![glob::Pattern::new(dir.join("*.log").to_str().unwrap()).unwrap()],
+        exclude: Vec::new(),
+        log_type: String::new(),
+        start,
+        max_line_bytes: MAX,
+        each_line: false,
+    };
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let follower = Follower::new(vec![group], LIMITS, checkpoints, sink, Box::new(|_| ()));
+    let sensor = std::thread::spawn(move || follower.run(&stopped));
+    let mut records = Vec::new();
+    'all: while records.len() < most || most == 0 {
+        match input.recv_timeout(Duration::from_secs(30)).unwrap() {
+            Input::Chunk(chunk) => {
+                let header = chunk.origin.header.as_deref().unwrap_or("");
+                let last_word = header.split_ascii_whitespace().next_back().unwrap_or("");
+                let count = chunk.records.len();
+                for (index, raw) in chunk.records.iter().enumerate() {
+                    let Body::Line(line) = &raw.body else { panic!("a loss") };
+                    let text = String::from_utf8_lossy(line).into_owned();
+                    checkpoints.apply(&chunk.delta(&raw.after, index + 1 == count).unwrap());
+                    if !text.starts_with('#') {
+                        records.push((text, last_word.to_owned()));
+                    }
+                    if records.len() == most {
+                        break 'all;
+                    }
+                }
+            }
+            Input::Note(deltas) => {
+                deltas.iter().for_each(|delta| checkpoints.apply(delta));
+                if most == 0 {
+                    break;
+                }
+            }
+            Input::Nudge => {}
+        }
+    }
+    drop(input);
+    stop.cancel();
+    sensor.join().unwrap();
+    records
+}
+
+fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+    wanted
+        .iter()
+        .map(|(line, header)| ((*line).to_owned(), (*header).to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_header_governs_the_lines_behind_it_through_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "one\n#Software: IIS\n#Fields: date time a\ntwo\nthree\n#Fields: date time b\nfour\n\nfive\n#Software: IIS\n#Fields: \
+                date time c\nsix\n";
+    append(&dir.path().join("iis.log"), text);
+    let wanted = pairs(&[
+        ("one", ""),
+        ("two", "a"),
+        ("three", "a"),
+        ("four", "b"),
+        ("five", "b"),
+        ("six", "c"),
+    ]);
+    for step in 1..=6 {
+        let mut checkpoints = Checkpoints::default();
+        let mut found = Vec::new();
+        while found.len() < wanted.len() {
+            let most = step.min(wanted.len() - found.len());
+            found.extend(governed(dir.path(), &mut checkpoints, most, Start::Beginning));
+        }
+        assert_eq!(found, wanted, "ended after every {step}");
+    }
+}
+
+#[test]
+fn a_header_is_found_by_a_reader_that_starts_behind_it_and_outlives_a_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("conn.log");
+    append(&path, "#separator \\x09\n#fields\tts\tuid\nbefore\n");
+    let mut checkpoints = Checkpoints::default();
+    governed(dir.path(), &mut checkpoints, 0, Start::End);
+    append(&path, "one\n");
+    assert_eq!(
+        governed(dir.path(), &mut checkpoints, 1, Start::End),
+        pairs(&[("one", "uid")])
+    );
+    // The new file's writer does not say it again.
+    fs::rename(&path, dir.path().join("conn.log.1")).unwrap();
+    append(&path, "two\n");
+    assert_eq!(
+        governed(dir.path(), &mut checkpoints, 1, Start::End),
+        pairs(&[("two", "uid")])
+    );
+    append(&path, "three\n");
+    assert_eq!(
+        governed(dir.path(), &mut checkpoints, 1, Start::End),
+        pairs(&[("three", "uid")])
+    );
+    fs::write(&path, "x\n").unwrap();
+    assert_eq!(
+        governed(dir.path(), &mut checkpoints, 1, Start::End),
+        pairs(&[("x", "uid")])
+    );
+}

@@ -44,6 +44,7 @@ impl Lost {
                 kind: "agentd",
                 name: self.name.clone(),
                 log_type: String::new(),
+                header: None,
             }),
             observed_at_micros: Timestamp::now().0,
             records: vec![Raw {

@@ -287,6 +287,7 @@ impl Journal {
             kind: "journald",
             name: unit.to_owned(),
             log_type: String::new(),
+            header: None,
         });
         self.origins.insert(unit.to_owned(), Arc::clone(&origin));
         origin

@@ -1,6 +1,7 @@
 //! Where events come from. A sensor runs on a thread of its own, blocks while the pipeline is busy, and never loses its
 //! place: each record carries the position behind it, which goes into the spool together with the record.
 
+pub mod event_log;
 pub mod file;
 mod gap;
 pub(crate) mod given_up;
@@ -30,6 +31,8 @@ pub struct Origin {
     pub name: String,
     /// Parser the operator named; empty to detect it.
     pub log_type: String,
+    /// What the file says of the columns of the records ([`records::header`]).
+    pub header: Option<Arc<str>>,
 }
 
 /// What a record holds.

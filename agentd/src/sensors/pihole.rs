@@ -74,6 +74,7 @@ impl PiHole {
             kind: "file",
             name: settings.database.to_string_lossy().into_owned(),
             log_type: "pihole_ftl".to_owned(),
+            header: None,
         });
         Self {
             settings,

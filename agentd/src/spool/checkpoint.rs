@@ -37,12 +37,16 @@ pub struct FileMark {
     /// See [`print_of`].
     #[prost(fixed64, tag = "8")]
     pub tail_hash: u64,
-    /// What `offset` is in: 0 lines, 1 between two elements of an array, 2 behind one.
+    /// What `offset` is in: 0 lines, 1 between two elements of an array, 2 behind one; 3 and 4 an event log that is read in
+    /// part or to its end, whose records it counts.
     #[prost(uint32, tag = "9")]
     pub within: u32,
     /// Audit events that are in the spool although some of their lines are behind `offset`.
     #[prost(message, repeated, tag = "10")]
     pub done: Vec<DoneMark>,
+    /// The header that governs what is behind `offset`; empty when there is none.
+    #[prost(string, tag = "11")]
+    pub header: String,
 }
 
 /// An audit event that is in the spool.

@@ -278,7 +278,8 @@ impl Follower {
 
     fn restore_one(&mut self, mark: FileMark) -> Result<(), Closed> {
         let path = PathBuf::from(OsStr::from_bytes(&mark.path));
-        let Some(group) = discover::group_of(&self.groups, &path).cloned() else {
+        let is_text = mark.within < super::super::event_log::PARTLY;
+        let Some(group) = discover::group_of(&self.groups, &path).filter(|_| is_text).cloned() else {
             // Not configured at present. The mark stays in the spool in case it is again.
             return Ok(());
         };
@@ -385,6 +386,12 @@ impl Follower {
             let mark = end_mark(key, &found.path, found.size);
             tail = Tail::from_mark(&mark, &found.path, &found.path, group, now);
         }
+        let mut before = self.tails.values().filter(|before| before.first_path == found.path);
+        if let Some(before) = before.find(|before| before.has_header())
+            && !tail.has_header()
+        {
+            tail.inherit(before);
+        }
         tracing::info!(path = %found.path.display(), offset = tail.offset, "following file");
         if let Some(dir) = found.path.parent() {
             self.watch.add(dir);
@@ -471,8 +478,8 @@ impl Follower {
 
     /// Follows what took a rotated file's name and lost it again before it was seen. The file that has the name is found
     /// by its pattern.
-    fn adopt_successors(&mut self, key: FileKey) -> Result<(), Closed> {
-        let Some(tail) = self.tails.get(&key) else {
+    fn adopt_successors(&mut self, rotated: FileKey) -> Result<(), Closed> {
+        let Some(tail) = self.tails.get(&rotated) else {
             return Ok(());
         };
         let metadata = match &tail.file {
@@ -488,6 +495,9 @@ impl Follower {
         for (path, key) in found {
             tracing::info!(path = %path.display(), original = %name.display(), "following file that was rotated unseen");
             let mut tail = Tail::new(key, &name, 0, group, now);
+            if let Some(before) = self.tails.get(&rotated) {
+                tail.inherit(before);
+            }
             tail.path = path;
             tail.rotated = Some(now);
             deltas.push(Change::File(tail.mark()).into());

@@ -17,7 +17,7 @@ const COPY_TAIL_BYTES: u32 = 32;
 const MAX_ENTRIES: usize = 16_384;
 
 /// Device and inode.
-pub(super) fn key_of(metadata: &Metadata) -> FileKey {
+pub(in crate::sensors) fn key_of(metadata: &Metadata) -> FileKey {
     (metadata.dev(), metadata.ino())
 }
 
@@ -25,7 +25,7 @@ pub(super) fn key_of(metadata: &Metadata) -> FileKey {
 ///
 /// # Errors
 /// Also when it is not a regular file.
-pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+pub(in crate::sensors) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
     let metadata = file.metadata()?;
@@ -155,7 +155,7 @@ pub(super) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Whether a file begins with these bytes.
-pub(super) fn begins_with(file: &File, wanted: &[u8]) -> io::Result<bool> {
+pub(in crate::sensors) fn begins_with(file: &File, wanted: &[u8]) -> io::Result<bool> {
     same(file, 0, wanted)
 }
 
@@ -163,7 +163,8 @@ fn same(file: &File, at: u64, wanted: &[u8]) -> io::Result<bool> {
     Ok(read_at_most(file, at, wanted.len() as u64)? == wanted)
 }
 
-fn read_at_most(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
+/// The bytes at a place, fewer at the end of the file.
+pub(in crate::sensors) fn read_at_most(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(PRINT_BYTES)];
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -9,7 +9,7 @@
 mod discover;
 mod follow;
 mod generations;
-mod identity;
+pub(super) mod identity;
 mod shape;
 mod tail;
 mod watch;

@@ -12,6 +12,7 @@ use model::Timestamp;
 
 use records::array::{self, Scanner, Start};
 use records::audit::Joiner;
+use records::header::{self, Tracker};
 
 use super::identity::{self, Prints, key_of};
 use super::shape::{self, Shape};
@@ -51,6 +52,7 @@ pub(super) struct Tail {
     joiner: Joiner,
     /// When following began: the joiner's clock.
     since: Instant,
+    header: Tracker,
     /// The file's size when what is behind the offset could be a line or an array.
     undecided_at: Option<u64>,
 }
@@ -89,12 +91,14 @@ impl Tail {
                 kind: "file",
                 name: path.to_string_lossy().into_owned(),
                 log_type: group.log_type.clone(),
+                header: None,
             }),
             max_line_bytes: group.max_line_bytes,
             each_line: group.each_line,
             shape: Shape::Lines,
             joiner: Joiner::new(group.max_line_bytes),
             since: now,
+            header: Tracker::default(),
             undecided_at: None,
         }
     }
@@ -106,7 +110,45 @@ impl Tail {
         tail.restored = Some(mark.clone());
         tail.shape = Shape::of(mark);
         tail.joiner = shape::joiner(mark, group.max_line_bytes);
+        tail.govern(Tracker::resume(&mark.header));
         tail
+    }
+
+    /// What its lines are governed by until it has a header of its own: that of the file whose name it took over.
+    pub(super) fn inherit(&mut self, from: &Self) {
+        self.govern(from.header.clone());
+    }
+
+    /// The header that governs the next line.
+    pub(super) fn has_header(&self) -> bool {
+        self.header.header().is_some()
+    }
+
+    fn govern(&mut self, header: Tracker) {
+        if self.origin.header.as_ref() != header.header() {
+            self.origin = Arc::new(Origin {
+                header: header.header().cloned(),
+                ..Origin::clone(&self.origin)
+            });
+        }
+        self.header = header;
+    }
+
+    /// Finds the header at the file's beginning, for a file that is read from a place further on.
+    fn find_header(&mut self, file: &File) -> io::Result<()> {
+        let length = self.offset.min(header::MAX_HEADER as u64);
+        if length == 0 || self.has_header() {
+            return Ok(());
+        }
+        let mut text = vec![0; usize::try_from(length).unwrap_or_default()];
+        file.read_exact_at(&mut text, 0)?;
+        let mut tracker = Tracker::default();
+        let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        for line in text.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
+            tracker.take(line.strip_suffix(b"\r").unwrap_or(line));
+        }
+        self.govern(tracker);
+        Ok(())
     }
 
     /// The same file's content under another inode, read up to the same place.
@@ -135,6 +177,7 @@ impl Tail {
             max_line_bytes: self.max_line_bytes,
             each_line: self.each_line,
             since: now,
+            header: self.header.clone(),
             undecided_at: None,
         }
     }
@@ -151,7 +194,7 @@ impl Tail {
         if self.offset == 0 && identity::begins_with(&file, records::event_log::MAGIC)? {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "a Windows Event Log has no lines; picket send reads it",
+                "a Windows Event Log has no lines; [event_logs] and picket send read it",
             ));
         }
         self.unread = self.size.max(self.scanned).saturating_sub(self.offset);
@@ -163,6 +206,7 @@ impl Tail {
         if known {
             self.prints = Prints::load(&file, self.offset)?;
             self.restored = None;
+            self.find_header(&file)?;
         }
         self.file = Some(file);
         Ok(known)
@@ -189,6 +233,13 @@ impl Tail {
         }
         mark.within = self.shape.within();
         mark.done = shape::done(place.done);
+        self.with_header(mark)
+    }
+
+    fn with_header(&self, mut mark: FileMark) -> FileMark {
+        if let Some(header) = self.header.header() {
+            mark.header.push_str(header);
+        }
         mark
     }
 
@@ -295,13 +346,17 @@ impl Tail {
         self.shape = shape;
         self.offset = lines.end;
         self.scanned = lines.end;
+        let next = lines.header;
         let records = if joins {
-            let mark = self.prints.mark(self.key, &self.first_path, self.offset);
+            let mark = self.with_header(self.prints.mark(self.key, &self.first_path, self.offset));
             let now = now.saturating_duration_since(self.since);
             shape::join(&mut self.joiner, lines.records, from, now, &mark)
         } else {
             lines.records
         };
+        if let Some(header) = next {
+            self.govern(header);
+        }
         Ok(Step::Lines(self.chunk(records)))
     }
 
@@ -387,6 +442,8 @@ impl Tail {
             .map(|(at, _)| at);
         let mut records = Vec::new();
         let mut from = 0;
+        let mut header = self.header.clone();
+        let mut has_lines = false;
         let shared = Bytes::copy_from_slice(text.get(..=ends.clone().next_back()?)?);
         while records.len() < CHUNK_RECORDS
             && let Some(at) = ends.next()
@@ -394,6 +451,7 @@ impl Tail {
             if from > 0 && matches!(self.start(text.get(from..).unwrap_or_default()), Start::Inside(_)) {
                 break;
             }
+            let begin = from;
             let line = shared.slice(from..at);
             from = at + 1;
             let line = match line.strip_suffix(b"\r") {
@@ -402,6 +460,16 @@ impl Tail {
             };
             if line.is_empty() {
                 continue;
+            }
+            if header::is_part(&line) {
+                // One chunk has one header: what came before keeps the one it has.
+                if has_lines {
+                    from = begin;
+                    break;
+                }
+                header.take(&line);
+            } else {
+                has_lines = true;
             }
             let kept = line.len().min(self.max_line_bytes);
             records.push(Raw {
@@ -414,6 +482,7 @@ impl Tail {
             records,
             end: self.offset + from as u64,
             text: text.get(..from),
+            header: Some(header),
         })
     }
 
@@ -433,6 +502,7 @@ impl Tail {
             records: record.into_iter().collect(),
             end: line_end + 1,
             text: None,
+            header: None,
         }))
     }
 
@@ -470,6 +540,7 @@ impl Tail {
             records,
             end: from,
             text: at_hand.and_then(|end| text.get(..end)),
+            header: None,
         };
         Ok((Some(lines), shape))
     }
@@ -517,6 +588,8 @@ struct Lines<'a> {
     end: u64,
     /// Everything up to `end`, when it is at hand.
     text: Option<&'a [u8]>,
+    /// The header that governs them and what follows; `None` where it stays as it was.
+    header: Option<Tracker>,
 }
 
 impl<'a> Lines<'a> {
@@ -526,6 +599,7 @@ impl<'a> Lines<'a> {
             records: Vec::new(),
             end: offset + length as u64,
             text: text.get(..length),
+            header: None,
         }
     }
 }
