@@ -223,6 +223,7 @@ fn event(
         log_type: Some(origin.log_type.as_str()).filter(|name| !name.is_empty()),
         observed,
         truncated_bytes: record.truncated_bytes,
+        header: Some(origin.header.as_str()).filter(|header| !header.is_empty()),
     };
     let parsed = parse_with(&raw, own);
     counts.warned += u32::from(!parsed.warnings.is_empty());
@@ -413,6 +414,7 @@ mod tests {
             kind: "file".to_owned(),
             name: "/var/log/app.log".to_owned(),
             log_type: String::new(),
+            header: String::new(),
         }]
     }
 
@@ -494,6 +496,7 @@ mod tests {
                 kind: "syslog".to_owned(),
                 name: "192.0.2.7".to_owned(),
                 log_type: String::new(),
+                header: String::new(),
             }],
             records: vec![record(Body::Line(
                 br#"{"agent":{"id":"0190a","name":"dc01"},"log":{"file":{"path":"/var/log/auth.log"}},"message":"hi"}"#,

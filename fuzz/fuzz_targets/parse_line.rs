@@ -17,6 +17,7 @@ fuzz_target!(|data: &[u8]| {
             log_type,
             observed: Timestamp(1_763_719_200_000_000),
             truncated_bytes: 0,
+            header: None,
         });
         assert!(parsed.fields.get(ecs::MESSAGE).is_some());
         let text = String::from_utf8_lossy(line);

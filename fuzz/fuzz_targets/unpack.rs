@@ -33,6 +33,7 @@ fuzz_target!(|data: &[u8]| {
             log_type: None,
             observed: Timestamp(1_763_719_200_000_000),
             truncated_bytes: record.cut_bytes,
+            header: None,
         });
     }
 });

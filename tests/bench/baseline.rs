@@ -25,6 +25,7 @@ pub(crate) fn events(count: u64) -> Vec<Event> {
             log_type: None,
             observed: Timestamp(1_772_000_000_000_000),
             truncated_bytes: 0,
+            header: None,
         };
         let parsed = parsers::parse(&record);
         Event {

@@ -178,6 +178,7 @@ impl Load {
             log_type: None,
             observed: self.from,
             truncated_bytes: 0,
+            header: None,
         };
         let mut fields = parsers::parse(&record).fields;
         let id = self.agents.get(agent).copied().unwrap_or(AgentId(uuid_of(0)));

@@ -32,6 +32,8 @@ pub(crate) struct Origin {
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) log_type: String,
+    /// The lines by which the file names the columns of its records; may be empty.
+    pub(crate) header: String,
 }
 
 /// One record.
@@ -74,6 +76,7 @@ impl Origin {
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         /// Longest text that is kept of each, in bytes.
         const MAX_TEXT: usize = 4096;
+        const MAX_HEADER: usize = 8 << 10;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_TEXT).unwrap_or(bytes)).into_owned();
         let mut origin = Self::default();
         let mut message = Message(bytes);
@@ -82,7 +85,10 @@ impl Origin {
                 (1, Field::Bytes(value)) => origin.kind = text(value),
                 (2, Field::Bytes(value)) => origin.name = text(value),
                 (3, Field::Bytes(value)) => origin.log_type = text(value),
-                (1..=3, Field::Number(_) | Field::Skipped) => return Err(Malformed::Field),
+                // Of one that is cut nothing can be said.
+                (4, Field::Bytes(value)) if value.len() > MAX_HEADER => {}
+                (4, Field::Bytes(value)) => origin.header = String::from_utf8_lossy(value).into_owned(),
+                (1..=4, Field::Number(_) | Field::Skipped) => return Err(Malformed::Field),
                 _ => {}
             }
         }
@@ -196,8 +202,12 @@ mod tests {
                 body,
                 truncated_bytes: cut,
             });
-        let origin =
-            (".{0,9}", ".{0,9}", ".{0,9}").prop_map(|(kind, name, log_type)| wire::Origin { kind, name, log_type });
+        let origin = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}").prop_map(|(kind, name, log_type, header)| wire::Origin {
+            kind,
+            name,
+            log_type,
+            header,
+        });
         (
             proptest::collection::vec(origin, 0..4),
             proptest::collection::vec(record, 0..20),
@@ -213,6 +223,7 @@ mod tests {
             prop_assert_eq!(read.origins.len(), sent.origins.len());
             for (read, sent) in read.origins.iter().zip(&sent.origins) {
                 prop_assert_eq!((&read.kind, &read.name, &read.log_type), (&sent.kind, &sent.name, &sent.log_type));
+                prop_assert_eq!(&read.header, &sent.header);
             }
             prop_assert_eq!(read.records.len(), sent.records.len());
             for (read, sent) in read.records.iter().zip(&sent.records) {

@@ -145,6 +145,7 @@ mod tests {
                 kind: "file".to_owned(),
                 name: "/var/log/auth.log".to_owned(),
                 log_type: String::new(),
+                header: String::new(),
             }],
             records: lines
                 .iter()

@@ -294,6 +294,7 @@ fn normalize_messages(tenant: &Tenant, taken: &Taken, now: Timestamp, parsers: &
             kind: if own { "collector" } else { "syslog" }.to_owned(),
             name: addr,
             log_type: String::new(),
+            header: String::new(),
         }],
         records: taken.messages.iter().map(|message| message.record(own)).collect(),
     };

@@ -123,6 +123,7 @@ pub(crate) fn records(records: Vec<Record>) -> Records {
             kind: "file".to_owned(),
             name: "/var/log/test.log".to_owned(),
             log_type: String::new(),
+            header: String::new(),
         }],
         records,
     }

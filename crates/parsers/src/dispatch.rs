@@ -93,7 +93,12 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
         program: "",
         is_certain: is_wanted,
         observed: record.observed,
+        header: record.header,
     };
+    if let Some(format) = formats::governed(draft, &input(text), record.log_type) {
+        settle(draft, format, record);
+        return;
+    }
     let envelope = syslog::open(text, record.observed);
     // An ISO time in front may be the format's own; any other header is a syslog envelope.
     if envelope.as_ref().is_none_or(|envelope| envelope.iso) {
@@ -173,6 +178,7 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
         program: name,
         is_certain: is_wanted,
         observed: record.observed,
+        header: None,
     };
     let found = wanted
         .find(|format| (format.take)(draft, &input(envelope.message)) || (format.take)(draft, &input(envelope.tail)))

@@ -1,7 +1,11 @@
 //! Windows events as tools that read `.evtx` files write them: `{"Event": {"System": {…}, "EventData": {…}}}`. Rules and
 //! shippers know their members without that wrapping.
 
-use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::tree::{Json, Map};
 
 /// What holds a node's XML attributes, by the tool that wrote it.
 const ATTRIBUTES: [&str; 3] = ["#attributes", "@attributes", "_attributes"];
@@ -11,13 +15,34 @@ const TEXTS: [&str; 2] = ["#text", "_text"];
 /// The members of an event without their wrapping: those of `System`, attributes as `Provider_Name`, then those of
 /// `EventData` or `UserData`. `None` when it is no such event.
 #[must_use]
-pub fn flatten(object: &Map<String, Json>) -> Option<Map<String, Json>> {
+pub fn flatten(object: &serde_json::Map<String, Value>) -> Option<serde_json::Map<String, Value>> {
+    flat(&Map::of(object)).map(|flat| flat.to_value())
+}
+
+/// What [`flatten`] gives, with the texts of the object.
+pub(crate) fn flat<'a>(object: &'a Map<'_>) -> Option<Map<'a>> {
     let event = object.get("Event")?.as_object()?;
+    let mut flat = flat_event(event, object.len())?;
+    for (name, value) in object.iter().filter(|(name, _)| *name != "Event") {
+        add(&mut flat, name, value);
+    }
+    Some(flat)
+}
+
+/// The same of an event without the outermost member.
+pub(crate) fn flat_bare<'a>(object: &'a Map<'_>) -> Option<Map<'a>> {
+    if object.contains_key("winlog") || object.contains_key("win") {
+        return None;
+    }
+    flat_event(object, 0)
+}
+
+fn flat_event<'a>(event: &'a Map<'_>, more: usize) -> Option<Map<'a>> {
     let system = event.get("System")?.as_object()?;
     let members = |name: &str| event.get(name).and_then(Json::as_object).map_or(0, Map::len);
-    // Attributes of the system's nodes come on top; made large enough, names are not hashed again and again.
-    let mut flat = Map::with_capacity(2 * system.len() + members("EventData") + object.len() + 8);
-    for (name, value) in system {
+    // Attributes of the system's nodes come on top.
+    let mut flat = Map::with_capacity(2 * system.len() + members("EventData") + more + 8);
+    for (name, value) in system.iter() {
         add_system(&mut flat, name, value);
     }
     if let Some(Json::Object(data)) = event.get("EventData") {
@@ -31,13 +56,10 @@ pub fn flatten(object: &Map<String, Json>) -> Option<Map<String, Json>> {
             }
         }
     }
-    for (name, value) in object.iter().filter(|(name, _)| *name != "Event") {
-        add(&mut flat, name, value);
-    }
     Some(flat)
 }
 
-fn add_system(flat: &mut Map<String, Json>, name: &str, value: &Json) {
+fn add_system<'a>(flat: &mut Map<'a>, name: &'a str, value: &'a Json<'_>) {
     let Json::Object(node) = value else {
         add(flat, name, value);
         return;
@@ -50,14 +72,14 @@ fn add_system(flat: &mut Map<String, Json>, name: &str, value: &Json) {
         if name == "TimeCreated" && attribute == "SystemTime" {
             add(flat, name, value);
         } else {
-            add(flat, &format!("{name}_{attribute}"), value);
+            add(flat, format!("{name}_{attribute}"), value);
         }
     }
 }
 
-fn add_data(flat: &mut Map<String, Json>, data: &Map<String, Json>) {
-    for (name, value) in data {
-        if ATTRIBUTES.contains(&name.as_str()) {
+fn add_data<'a>(flat: &mut Map<'a>, data: &'a Map<'_>) {
+    for (name, value) in data.iter() {
+        if ATTRIBUTES.contains(&name) {
             continue;
         }
         match value {
@@ -77,33 +99,32 @@ fn add_data(flat: &mut Map<String, Json>, data: &Map<String, Json>) {
     }
 }
 
-fn is_named(item: &Json) -> bool {
+fn is_named(item: &Json<'_>) -> bool {
     named(item).is_some()
 }
 
 /// `{"#attributes": {"Name": "Image"}, "#text": "…"}`.
-fn named(item: &Json) -> Option<(&str, &Json)> {
+fn named<'b, 'a>(item: &'b Json<'a>) -> Option<(&'b str, &'b Json<'a>)> {
     let node = item.as_object()?;
     let (_, name) = attributes(node).find(|(name, _)| *name == "Name")?;
     Some((name.as_str()?, own_text(node).unwrap_or(&Json::Null)))
 }
 
-fn attributes(node: &Map<String, Json>) -> impl Iterator<Item = (&str, &Json)> {
+fn attributes<'b, 'a>(node: &'b Map<'a>) -> impl Iterator<Item = (&'b str, &'b Json<'a>)> {
     ATTRIBUTES
         .iter()
         .filter_map(|name| node.get(*name)?.as_object())
-        .flatten()
-        .map(|(name, value)| (name.as_str(), value))
+        .flat_map(Map::iter)
 }
 
-fn own_text(node: &Map<String, Json>) -> Option<&Json> {
+fn own_text<'b, 'a>(node: &'b Map<'a>) -> Option<&'b Json<'a>> {
     TEXTS.iter().find_map(|name| node.get(*name))
 }
 
 /// What `System` says stands over what the event's data calls by the same name.
-fn add(flat: &mut Map<String, Json>, name: &str, value: &Json) {
+fn add<'a>(flat: &mut Map<'a>, name: impl Into<Cow<'a, str>>, value: &'a Json<'_>) {
     if !value.is_null() {
-        flat.entry(name).or_insert_with(|| value.clone());
+        flat.insert_default(name, || value.borrowed());
     }
 }
 
@@ -113,8 +134,8 @@ mod tests {
 
     use super::*;
 
-    fn flat(value: &Json) -> Json {
-        Json::Object(flatten(value.as_object().unwrap()).unwrap())
+    fn flat(value: &Value) -> Value {
+        Value::Object(flatten(value.as_object().unwrap()).unwrap())
     }
 
     #[test]

@@ -3,14 +3,13 @@
 //! Fields with a leading underscore come from journald itself and can be believed; the others are what the program said
 //! of itself. A program that calls itself sshd while journald saw another one is not read as sshd.
 
-use model::{Timestamp, Value, ecs};
-use serde_json::{Map, Value as Json};
-
 use crate::draft::Draft;
 use crate::formats::{self, Input};
 use crate::program::{self, Family};
 use crate::record::Warning;
 use crate::syslog;
+use crate::tree::{Json, Map};
+use model::{Timestamp, Value, ecs};
 
 /// What tells nothing about the event, or is in it under another name.
 const LEFT_OUT: &[&str] = &[
@@ -29,7 +28,7 @@ const LEFT_OUT: &[&str] = &[
 ];
 
 /// Whether the object has journald's marks.
-pub(crate) fn is(object: &Map<String, Json>) -> bool {
+pub(crate) fn is(object: &Map<'_>) -> bool {
     object.contains_key("__REALTIME_TIMESTAMP")
         || (object.contains_key("MESSAGE")
             && ["_PID", "_COMM", "_TRANSPORT", "SYSLOG_IDENTIFIER"]
@@ -38,7 +37,7 @@ pub(crate) fn is(object: &Map<String, Json>) -> bool {
 }
 
 /// Reads the object and returns its message.
-pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>, observed: Timestamp) -> String {
+pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> String {
     let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or("");
     let number = |name: &str| match object.get(name) {
         Some(Json::String(text)) => text.parse::<i64>().ok(),
@@ -70,6 +69,7 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>, observed: Time
         program: "kernel",
         is_certain: false,
         observed: draft.timestamp.unwrap_or(observed),
+        header: None,
     };
     match of_kernel.then(|| formats::detect(draft, &input)).flatten() {
         Some(format) => {
@@ -84,8 +84,8 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>, observed: Time
         draft.set_text(ecs::PROCESS_COMMAND_LINE, text("_CMDLINE"));
     }
     draft.set_text(ecs::PROCESS_EXECUTABLE, text("_EXE"));
-    for (name, value) in object {
-        if !LEFT_OUT.contains(&name.as_str()) {
+    for (name, value) in object.iter() {
+        if !LEFT_OUT.contains(&name) {
             draft.set_own(name, own_value(value));
         }
     }
@@ -105,9 +105,9 @@ fn believed_program<'a>(draft: &mut Draft, identifier: &'a str, seen: &'a str) -
 }
 
 /// A text, or the bytes of one that is not printable.
-fn message(draft: &mut Draft, value: Option<&Json>) -> String {
+fn message(draft: &mut Draft, value: Option<&Json<'_>>) -> String {
     match value {
-        Some(Json::String(text)) => text.clone(),
+        Some(Json::String(text)) => text.clone().into_owned(),
         Some(Json::Array(items)) => match bytes(items) {
             Some(bytes) => decode(draft, bytes),
             // The field was given more than once.
@@ -117,7 +117,7 @@ fn message(draft: &mut Draft, value: Option<&Json>) -> String {
     }
 }
 
-fn bytes(items: &[Json]) -> Option<Vec<u8>> {
+fn bytes(items: &[Json<'_>]) -> Option<Vec<u8>> {
     items
         .iter()
         .map(|item| item.as_u64().and_then(|byte| u8::try_from(byte).ok()))
@@ -131,9 +131,9 @@ fn decode(draft: &mut Draft, bytes: Vec<u8>) -> String {
     })
 }
 
-fn own_value(value: &Json) -> Value {
+fn own_value(value: &Json<'_>) -> Value {
     match value {
-        Json::String(text) => Value::from(text.as_str()),
+        Json::String(text) => Value::from(text.as_ref()),
         Json::Array(items) => match bytes(items) {
             Some(bytes) if !bytes.is_empty() => Value::from(String::from_utf8_lossy(&bytes).into_owned()),
             _ => items.iter().map(own_value).collect(),

@@ -4,7 +4,6 @@
 
 use model::event::{MAX_DEPTH, MAX_NAME};
 use model::{Fields, Timestamp, Value, ecs};
-use serde_json::{Map, Value as Json};
 
 use crate::aliases;
 use crate::clock::{from_number, parse_time};
@@ -14,8 +13,9 @@ use crate::formats;
 use crate::journald;
 use crate::mapping;
 use crate::program;
-use crate::record::{RawRecord, Warning};
+use crate::record::{HEADER_MEMBER, RawRecord, Warning};
 use crate::syslog;
+use crate::tree::{self, Json, Map};
 use crate::windows;
 
 const TIMES: &[&str] = &[
@@ -34,7 +34,7 @@ const MESSAGES: &[&str] = &["raw_message", "message", "msg", "log", "MESSAGE", "
 
 /// Reads an object; false when the text is none.
 pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> bool {
-    let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
+    let Some(object) = tree::object(text) else {
         return false;
     };
     if !take_shipped(draft, &object, record) {
@@ -45,7 +45,7 @@ pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> boo
 
 /// Reads `{source, host, message, fields: {..}}` whose message is an object: the record is the message, as if it had come
 /// alone, and what stands around it only says where from. False when it is none.
-fn take_shipped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
+fn take_shipped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> bool {
     let (Some(message), Some(fields)) = (
         object
             .get("message")
@@ -55,7 +55,7 @@ fn take_shipped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecor
     ) else {
         return false;
     };
-    let Ok(inner) = serde_json::from_str::<Map<String, Json>>(message) else {
+    let Some(inner) = tree::object(message) else {
         return false;
     };
     let log_type = fields.get("log_type").and_then(Json::as_str).or(record.log_type);
@@ -69,7 +69,7 @@ fn take_shipped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecor
     true
 }
 
-fn take_record(draft: &mut Draft, object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {
+fn take_record(draft: &mut Draft, object: Map<'_>, text: &str, record: &RawRecord<'_>) {
     if journald::is(&object) {
         let message = journald::take(draft, &object, record.observed);
         // journald's own record is only known in the form journalctl gives it; the program's is the message.
@@ -86,7 +86,7 @@ const SHELLS: [&str; 5] = ["json", "data", "_source", "event", "detail"];
 
 /// The objects that a shipper's shell may hold. An object with a message of its own is a program's, and what it puts under
 /// such a name may be what somebody sent it: the body of a request can be any service's event.
-fn shells(object: &Map<String, Json>) -> impl Iterator<Item = &Map<String, Json>> {
+fn shells<'b, 'a>(object: &'b Map<'a>) -> impl Iterator<Item = &'b Map<'a>> {
     let is_shell = !MESSAGES
         .iter()
         .any(|name| object.get(*name).is_some_and(Json::is_string));
@@ -118,11 +118,11 @@ pub(crate) fn take_xml(draft: &mut Draft, text: &str) -> bool {
 }
 
 /// Reads an object of a format that has a table, bare, in a shipper's shell, or as the text of a shipped message.
-fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>) -> bool {
+fn mapped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> bool {
     let wanted = record.log_type.filter(|log_type| *log_type != "json");
     if wanted.is_none_or(is_windows) {
         let inner = shells(object).next();
-        let flat = event_log::flatten(object);
+        let flat = event_log::flat(object);
         if windows::take(draft, flat.as_ref().unwrap_or(object))
             || inner.is_some_and(|inner| windows::take(draft, inner))
         {
@@ -144,7 +144,7 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
         .get("message")
         .and_then(Json::as_str)
         .filter(|message| message.starts_with('{'))
-        .and_then(|message| serde_json::from_str::<Map<String, Json>>(message).ok());
+        .and_then(tree::object);
     let named = wanted.and_then(mapping::named);
     let found = match named {
         Some(named) if named.knows(object) => Some((named, object)),
@@ -178,7 +178,7 @@ fn mapped(draft: &mut Draft, object: &Map<String, Json>, record: &RawRecord<'_>)
 
 /// Adds the members of an object that stands where a message should; false when the text is none.
 pub(crate) fn take_embedded(draft: &mut Draft, text: &str) -> bool {
-    let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
+    let Some(object) = tree::object(text) else {
         return false;
     };
     add_own(draft, &object);
@@ -187,21 +187,21 @@ pub(crate) fn take_embedded(draft: &mut Draft, text: &str) -> bool {
 }
 
 /// Adds a source's own members, flattened as [`Fields::insert_json`] does. What is set stands.
-fn add_own(draft: &mut Draft, object: &Map<String, Json>) {
+fn add_own(draft: &mut Draft, object: &Map<'_>) {
     add_own_but(draft, object, |_, _| false);
 }
 
 /// The same without the members that are left out.
-fn add_own_but(draft: &mut Draft, object: &Map<String, Json>, left_out: impl Fn(&str, &Json) -> bool) {
+fn add_own_but(draft: &mut Draft, object: &Map<'_>, left_out: impl Fn(&str, &Json<'_>) -> bool) {
     let mut path = String::new();
-    for (name, value) in object {
+    for (name, value) in object.iter() {
         if !left_out(name, value) {
             add_member(draft, &mut path, name, value, 1);
         }
     }
 }
 
-fn add_member(draft: &mut Draft, path: &mut String, name: &str, value: &Json, depth: usize) {
+fn add_member(draft: &mut Draft, path: &mut String, name: &str, value: &Json<'_>, depth: usize) {
     let before = path.len();
     if before + name.len() >= MAX_NAME {
         draft.refuse(1);
@@ -213,33 +213,61 @@ fn add_member(draft: &mut Draft, path: &mut String, name: &str, value: &Json, de
     path.push_str(name);
     match value {
         Json::Object(inner) if depth < MAX_DEPTH || inner.is_empty() => {
-            for (name, value) in inner {
+            for (name, value) in inner.iter() {
                 add_member(draft, path, name, value, depth + 1);
             }
         }
         Json::Array(items) if items.iter().any(Json::is_object) => {
             let mut own = Fields::new();
-            draft.refuse(own.insert_member(path, value, depth));
+            draft.refuse(own.insert_member(path, &value.to_value(), depth));
             for (name, value) in own {
                 draft.set_own(&name, value);
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-            draft.set_own(path, Value::from_json(value, depth))
+            draft.set_own(path, scalar(value, depth))
         }
     }
     path.truncate(before);
 }
 
-fn take_object(draft: &mut Draft, mut object: Map<String, Json>, text: &str, record: &RawRecord<'_>) {
-    draft.set(ecs::PICKET_LOG_TYPE, "json");
-    if let Some(flat) = event_log::flatten(&object) {
-        object = flat;
+/// What [`Value::from_json`] makes of the same.
+fn scalar(value: &Json<'_>, depth: usize) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::String(text) => Value::from(text.as_ref()),
+        Json::Number(_) | Json::Array(_) | Json::Object(_) => Value::from_json(&value.to_value(), depth),
     }
+}
+
+fn take_object(draft: &mut Draft, object: Map<'_>, text: &str, record: &RawRecord<'_>) {
+    draft.set(ecs::PICKET_LOG_TYPE, "json");
+    if let Some(flat) = event_log::flat(&object) {
+        take_flat(draft, flat, text, record);
+        return;
+    }
+    take_flat(draft, object, text, record);
+}
+
+fn take_flat(draft: &mut Draft, mut object: Map<'_>, text: &str, record: &RawRecord<'_>) {
     take_time(draft, &mut object);
     let has_inner =
         object.get("fields").is_some_and(Json::is_object) && object.get("message").is_some_and(Json::is_string);
-    let inner = if has_inner { object.shift_remove("fields") } else { None };
+    let mut inner = if has_inner { object.shift_remove("fields") } else { None };
+    let header = match &mut inner {
+        Some(Json::Object(inner)) => inner.shift_remove(HEADER_MEMBER),
+        _ => None,
+    };
+    let said = inner
+        .as_ref()
+        .and_then(|inner| inner.get("log_type")?.as_str())
+        .map(str::to_owned);
+    let record = &RawRecord {
+        header: header.as_ref().and_then(Json::as_str).or(record.header),
+        log_type: said.as_deref().or(record.log_type),
+        ..*record
+    };
     add_own(draft, &object);
     if let Some(Json::Object(inner)) = &inner {
         add_own(draft, inner);
@@ -258,7 +286,7 @@ fn take_object(draft: &mut Draft, mut object: Map<String, Json>, text: &str, rec
 }
 
 /// Takes the time from the first member that has one. Its own name stays, but for `@timestamp`.
-fn take_time(draft: &mut Draft, own: &mut Map<String, Json>) {
+fn take_time(draft: &mut Draft, own: &mut Map<'_>) {
     for name in TIMES {
         let Some(value) = own.get(*name) else { continue };
         match time(value) {
@@ -273,7 +301,7 @@ fn take_time(draft: &mut Draft, own: &mut Map<String, Json>) {
     }
 }
 
-fn time(value: &Json) -> Option<Timestamp> {
+fn time(value: &Json<'_>) -> Option<Timestamp> {
     match value {
         Json::String(text) => parse_time(text),
         Json::Number(number) => from_number(number.as_f64()?),
@@ -340,19 +368,18 @@ fn read_format(draft: &mut Draft, message: &str, record: &RawRecord<'_>) -> bool
         program: "",
         is_certain: false,
         observed: record.observed,
+        header: record.header,
     };
     let certain = formats::Input {
         is_certain: true,
         ..input
     };
     let time = draft.timestamp;
-    let wanted = record
-        .log_type
-        .map(formats::named)
-        .into_iter()
-        .flatten()
-        .find(|format| (format.take)(draft, &certain));
-    let Some(format) = wanted.or_else(|| formats::detect(draft, &input)) else {
+    let mut wanted = record.log_type.map(formats::named).into_iter().flatten();
+    let found = formats::governed(draft, &certain, record.log_type)
+        .or_else(|| wanted.find(|format| (format.take)(draft, &certain)))
+        .or_else(|| formats::detect(draft, &input));
+    let Some(format) = found else {
         return false;
     };
     draft.timestamp = draft.timestamp.or(time);
@@ -362,7 +389,7 @@ fn read_format(draft: &mut Draft, message: &str, record: &RawRecord<'_>) -> bool
 }
 
 /// What the sender says of the event in Heimdall's words.
-fn unified(draft: &mut Draft, object: &Map<String, Json>) {
+fn unified(draft: &mut Draft, object: &Map<'_>) {
     if !object.contains_key("event_type") || !object.contains_key("source_host") {
         return;
     }

@@ -9,6 +9,7 @@ use crate::clock::parse_time;
 use crate::draft::Draft;
 use crate::record::Warning;
 use crate::syslog::take_quoted;
+use crate::tree::{Json, Map};
 
 /// Most words of a time, a level and what runs containers in front of pairs.
 const MAX_HEADINGS: usize = 6;
@@ -65,12 +66,13 @@ fn own(draft: &mut Draft, pairs: Pairs<'_>) {
 }
 
 /// The pairs of a line as an object, without names that have two values.
-pub(crate) fn object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
-    let mut object = serde_json::Map::new();
-    for (key, value) in split(text, 2)?.known {
-        object.insert(key.to_owned(), value.into_owned().into());
-    }
-    Some(object)
+pub(crate) fn object(text: &str) -> Option<Map<'_>> {
+    let known = split(text, 2)?.known.into_iter();
+    Some(
+        known
+            .map(|(key, value)| (Cow::Borrowed(key), Json::from(value)))
+            .collect(),
+    )
 }
 
 /// The pairs of a line.

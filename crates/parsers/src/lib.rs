@@ -31,10 +31,11 @@ mod sshd;
 mod su;
 mod sudo;
 mod syslog;
+mod tree;
 mod unified;
 mod url;
 mod useragent;
 mod windows;
 
 pub use dispatch::parse;
-pub use record::{Body, LOG_TYPES, Parsed, RawRecord, Warning};
+pub use record::{Body, HEADER_MEMBER, LOG_TYPES, Parsed, RawRecord, Warning};

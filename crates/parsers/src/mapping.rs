@@ -8,12 +8,11 @@ mod value;
 
 use std::sync::LazyLock;
 
-use model::{Timestamp, Value, ecs};
-use serde_json::{Map, Value as Json};
-
 use crate::clock::{from_number, parse_time};
 use crate::draft::Draft;
 use crate::record::Warning;
+use crate::tree::Map;
+use model::{Timestamp, Value, ecs};
 
 pub(crate) use table::Mapping;
 
@@ -63,7 +62,7 @@ static BUILT_IN: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
 });
 
 /// The first table that knows an object.
-pub(crate) fn find(object: &Map<String, Json>) -> Option<&'static Mapping> {
+pub(crate) fn find(object: &Map<'_>) -> Option<&'static Mapping> {
     BUILT_IN.iter().find(|mapping| mapping.knows(object))
 }
 
@@ -74,7 +73,7 @@ pub(crate) fn named(log_type: &str) -> Option<&'static Mapping> {
 
 impl Mapping {
     /// Sets what the table says of an object.
-    pub(crate) fn apply(&self, draft: &mut Draft, object: &Map<String, Json>) {
+    pub(crate) fn apply(&self, draft: &mut Draft, object: &Map<'_>) {
         draft.set(ecs::PICKET_LOG_TYPE, self.name);
         draft.set(ecs::EVENT_DATASET, self.dataset);
         for source in &self.time {

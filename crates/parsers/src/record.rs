@@ -84,6 +84,10 @@ pub const LOG_TYPES: &[&str] = &[
     "zeek",
 ];
 
+/// The member of a shipped record's `fields` that holds the header of its file ([`RawRecord::header`]). It is read and not
+/// kept.
+pub const HEADER_MEMBER: &str = "picket.header";
+
 /// One record as it came from its source.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
@@ -100,6 +104,8 @@ pub struct RawRecord<'a> {
     pub observed: Timestamp,
     /// How many bytes the sensor cut off its end.
     pub truncated_bytes: u64,
+    /// The lines by which its file names the columns (`#Fields:` and the like), joined by newlines.
+    pub header: Option<&'a str>,
 }
 
 /// A record's content.

@@ -166,6 +166,7 @@ fn a_long_json_name_costs_its_member_and_is_told() {
 fn what_the_sensor_cut_is_told() {
     let parsed = parse(&RawRecord {
         truncated_bytes: 17,
+        header: None,
         ..check::record(Body::Line(b"cut"))
     });
     assert_eq!(parsed.fields.get(ecs::PICKET_TRUNCATED_BYTES), Some(&Value::Int(17)));
@@ -254,6 +255,7 @@ fn check_bytes(bytes: &[u8], log_type: Option<&str>) {
                 log_type,
                 observed: observed(),
                 truncated_bytes: 0,
+                header: None,
             });
             let text = String::from_utf8_lossy(bytes);
             let text = text.trim_end_matches(['\n', '\r']);

@@ -181,5 +181,6 @@ fn cut(json: String, max: usize) -> Record {
     Record {
         body: bytes.slice(..kept),
         cut_bytes: (bytes.len() - kept) as u64,
+        header: None,
     }
 }

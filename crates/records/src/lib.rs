@@ -1,6 +1,7 @@
 //! From what a source wrote to single records, before these are numbered: one line that holds many is taken apart
 //! ([`array`]), and many lines that are one are put together ([`audit`]). [`Unpacker`] does both for a stream of bytes.
-//! [`event_log`] reads the files of Windows' Event Log, which have no lines.
+//! [`header`] finds the lines that name the columns of those behind them. [`event_log`] reads the files of Windows' Event Log,
+//! which have no lines.
 //!
 //! An event's number is given where it is read, once and for all (ADR 4), so what is one record has to be decided there:
 //! by the agent and by `picket send`, never behind them. This crate knows only where records begin and end; what they
@@ -10,6 +11,7 @@
 pub mod array;
 pub mod audit;
 pub mod event_log;
+pub mod header;
 mod unpack;
 
 pub use unpack::{Record, Unpacker};

@@ -1,11 +1,13 @@
 //! A stream of bytes as records.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::array::{self, Found, Scanner, Start};
 use crate::audit::{Joiner, Piece};
+use crate::header::Tracker;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Record {
     pub body: Bytes,
     /// How many bytes were cut off its end.
     pub cut_bytes: u64,
+    /// The header that governs it, where the file has one.
+    pub header: Option<Arc<str>>,
 }
 
 /// Takes bytes and gives records. The records depend on nothing but the bytes: not on how they are cut into pieces, and
@@ -30,6 +34,7 @@ pub struct Unpacker {
     joiner: Joiner,
     /// Number of the next line.
     line: u64,
+    header: Tracker,
 }
 
 #[derive(Debug)]
@@ -54,6 +59,7 @@ impl Unpacker {
             cut: 0,
             joiner: Joiner::new(max_record),
             line: 0,
+            header: Tracker::default(),
         }
     }
 
@@ -76,6 +82,7 @@ impl Unpacker {
         into.extend(joined.into_iter().map(|event| Record {
             body: event.body,
             cut_bytes: event.cut_bytes,
+            header: None,
         }));
     }
 
@@ -125,6 +132,7 @@ impl Unpacker {
                     into.push(Record {
                         body: Bytes::copy_from_slice(array::trimmed(&open)),
                         cut_bytes: std::mem::take(&mut self.cut),
+                        header: None,
                     });
                     self.open = open;
                     self.open.clear();
@@ -191,8 +199,14 @@ impl Unpacker {
             return;
         }
         let body = Bytes::copy_from_slice(line);
+        let is_header = self.header.take(line);
         if self.lines_only {
-            into.push(Record { body, cut_bytes });
+            let header = self.header.header().filter(|_| !is_header).cloned();
+            into.push(Record {
+                body,
+                cut_bytes,
+                header,
+            });
             return;
         }
         let piece = Piece {
@@ -204,9 +218,12 @@ impl Unpacker {
         self.line += 1;
         let mut joined = Vec::new();
         self.joiner.push(piece, Duration::ZERO, &mut joined);
+        // Lines that wait for others have no header.
+        let header = self.header.header().filter(|_| !is_header);
         into.extend(joined.into_iter().map(|event| Record {
             body: event.body,
             cut_bytes: event.cut_bytes,
+            header: header.cloned(),
         }));
     }
 }

@@ -124,6 +124,7 @@ fn parsed(record: &Record) -> Parsed {
         log_type: None,
         observed: Timestamp(1_795_000_000_000_000),
         truncated_bytes: 0,
+        header: None,
     })
 }
 

@@ -80,6 +80,7 @@ fn event(text: &str) -> Event {
         log_type: None,
         observed: Timestamp(0),
         truncated_bytes: 0,
+        header: None,
     });
     Event {
         id: EventId {

@@ -162,6 +162,7 @@ fn parsed_event(line: &str, log_type: Option<&str>) -> Event {
         log_type,
         observed: Timestamp(0),
         truncated_bytes: 0,
+        header: None,
     });
     event(parsed.fields)
 }

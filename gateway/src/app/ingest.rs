@@ -405,6 +405,7 @@ fn make_batches(
         kind: "rest".to_owned(),
         name: request.origin.clone(),
         log_type: request.log_type.clone(),
+        header: String::new(),
     };
     let mut batches = Vec::new();
     let mut previous = [0; 32];

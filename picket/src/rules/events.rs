@@ -1,13 +1,16 @@
 //! Events from what a user has at hand: a stored event or alert, a JSON document, a log line.
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Fields, Timestamp, ecs};
 use parsers::{Body, RawRecord, event_log};
+use records::header::Tracker;
 use serde_json::{Map, Value};
+
+use crate::packed::{MAGIC_BYTES, Packing};
 
 /// Most input that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
@@ -18,7 +21,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     let read = if path.as_os_str() == "-" {
         std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path)
+        open(path)
             .with_context(|| format!("open {}", path.display()))?
             .take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
@@ -28,6 +31,22 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
         bail!("{}: expected at most {MAX_BYTES} bytes", path.display());
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A file, unpacked when it is compressed.
+fn open(path: &Path) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+    let mut file = std::fs::File::open(path)?;
+    let mut start = Vec::new();
+    (&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut start)?;
+    let packing = Packing::of(&start);
+    // What was read of a pipe cannot be read again.
+    if file.rewind().is_err() {
+        return Ok(Box::new(std::io::Cursor::new(start).chain(file)));
+    }
+    match packing {
+        Some(packing) => packing.unpack(file),
+        None => Ok(Box::new(file)),
+    }
 }
 
 /// The events in a text: JSON objects, alone, in an array or one after the other; else each line is one. Objects that
@@ -47,8 +66,14 @@ pub(crate) fn parse(text: &str, log_type: Option<&str>) -> anyhow::Result<Vec<Ev
             .collect());
     }
     let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let mut header = Tracker::default();
     Ok(lines
-        .map(|line| parsed(Body::Line(line.as_bytes()), log_type))
+        .map(|line| {
+            let header = (!header.take(line.as_bytes()))
+                .then(|| header.header().cloned())
+                .flatten();
+            parsed_under(Body::Line(line.as_bytes()), log_type, header.as_deref())
+        })
         .collect())
 }
 
@@ -109,6 +134,10 @@ fn stored(object: &Map<String, Value>) -> Option<Event> {
 }
 
 fn parsed(body: Body<'_>, log_type: Option<&str>) -> Event {
+    parsed_under(body, log_type, None)
+}
+
+fn parsed_under(body: Body<'_>, log_type: Option<&str>, header: Option<&str>) -> Event {
     let parsed = parsers::parse(&RawRecord {
         body,
         origin_kind: "file",
@@ -116,6 +145,7 @@ fn parsed(body: Body<'_>, log_type: Option<&str>) -> Event {
         log_type,
         observed: Timestamp::now(),
         truncated_bytes: 0,
+        header,
     });
     event(parsed.fields, parsed.timestamp)
 }
@@ -171,6 +201,13 @@ mod tests {
         assert_eq!(sorted(&again[0]), sorted(&lines[0]));
         let alert = serde_json::json!({"rule_id": "r", "event": stored});
         assert_eq!(sorted(&parse(&alert.to_string(), None).unwrap()[0]), sorted(&lines[0]));
+
+        let named = parse(
+            "#Fields: date time c-ip cs-username\n2026-11-21 10:00:00 203.0.113.9 eve\n",
+            None,
+        )
+        .unwrap();
+        assert_eq!(named[1].fields.str("user.name"), Some("eve"));
 
         assert!(parse("{\"a\": ", None).is_err());
         assert!(objects("[1]").unwrap_err().to_string().contains("expected an object"));

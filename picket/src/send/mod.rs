@@ -35,7 +35,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file, of lines or a Windows Event Log (.evtx); `-` reads lines from standard input
+    /// The file, of lines, also compressed (.gz, .zst), or a Windows Event Log (.evtx); `-` reads lines from standard input
     file: PathBuf,
     /// Parser to use, such as sshd; detected when not given. With json, each line that is an object is an event with its
     /// members as fields
@@ -81,7 +81,7 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         // One file, however its path was written.
         args.file = std::fs::canonicalize(&args.file).with_context(|| format!("open {}", args.file.display()))?;
         let (source, length) = Source::open(&args.file, MAX_LINE_BYTES, args.each_line).await?;
-        (source, Some(length))
+        (source, length)
     };
     let progress = progress_bar(length, args.json);
     let started = Instant::now();
@@ -199,6 +199,10 @@ async fn read_batch(
         }
         let mut event = json!({ "source": "file", "message": String::from_utf8_lossy(&line) });
         let mut fields = serde_json::Map::new();
+        if let Some(header) = record.header.as_deref() {
+            bytes += header.len();
+            fields.insert(parsers::HEADER_MEMBER.to_owned(), json!(header));
+        }
         if let Some(log_type) = &args.log_type {
             fields.insert("log_type".to_owned(), json!(log_type));
         }

@@ -128,6 +128,7 @@ fn parse_line(line: &str, log_type: Option<&str>) {
         log_type,
         observed: OBSERVED,
         truncated_bytes: 0,
+        header: None,
     });
     black_box(&parsed);
 }

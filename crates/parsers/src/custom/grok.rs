@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use regex::{Regex, RegexBuilder};
-use serde_json::{Map, Value as Json};
-
 use super::patterns;
+use crate::tree::{Json, Map};
+use regex::{Regex, RegexBuilder};
 
 /// Deepest nesting of patterns within patterns.
 const MAX_DEPTH: usize = 16;
@@ -44,7 +43,7 @@ impl Grok {
     }
 
     /// The captures of a line that matches. Of several of one name the first that took part counts.
-    pub(super) fn read(&self, text: &str) -> Option<Map<String, Json>> {
+    pub(super) fn read<'a>(&'a self, text: &'a str) -> Option<Map<'a>> {
         let captures = self.regex.captures(text)?;
         let mut object = Map::new();
         for (index, (name, kind)) in self.names.iter().enumerate() {
@@ -57,7 +56,7 @@ impl Grok {
                 Kind::Int => text.parse::<i64>().map_or_else(|_| Json::from(text), Json::from),
                 Kind::Float => text.parse::<f64>().map_or_else(|_| Json::from(text), Json::from),
             };
-            object.entry(name.clone()).or_insert(value);
+            object.insert_default(name.as_str(), || value);
         }
         Some(object)
     }

@@ -5,12 +5,12 @@
 //! and lines longer than [`MAX_LINE`] are left to the built-in formats.
 
 mod grok;
+mod log_format;
 mod patterns;
 mod problem;
 mod trial;
 
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
@@ -23,7 +23,9 @@ use crate::mapping::Mapping;
 use crate::record::{Body, Parsed, RawRecord, Warning};
 use crate::scan::columns;
 use crate::syslog;
+use crate::tree::{self, Json, Map};
 use grok::Grok;
+use log_format::LogFormat;
 
 pub use problem::CustomError;
 pub(crate) use trial::Test;
@@ -56,6 +58,7 @@ enum Shape {
     Dissect(Vec<String>),
     Columns(u8, Vec<String>),
     Pairs,
+    LogFormat(LogFormat),
 }
 
 /// How a line becomes an object, as it is written.
@@ -73,6 +76,7 @@ pub(crate) struct TextTable {
     columns: Vec<String>,
     #[serde(default)]
     pairs: bool,
+    log_format: Option<String>,
     #[serde(default)]
     contains: Vec<String>,
     #[serde(default)]
@@ -163,11 +167,17 @@ impl CustomParser {
             if !content.trim_start().starts_with('{') {
                 return None;
             }
-            let object: Map<String, Json> = serde_json::from_str(content).ok()?;
+            let object = tree::object(content)?;
             if asked.is_none() && !self.mapping.knows(&object) {
                 return None;
             }
             self.fill(&mut draft, &object);
+            return Some(dispatch::finish(draft, text, record));
+        }
+        if let Shape::LogFormat(format) = &self.shape {
+            let reading = self.looks(content).then(|| format.read(content)).flatten()?;
+            reading.fill(&mut draft);
+            self.fill(&mut draft, &reading.object());
             return Some(dispatch::finish(draft, text, record));
         }
         let envelope = syslog::open(content, record.observed).filter(|envelope| !syslog::is_bare(envelope));
@@ -187,13 +197,13 @@ impl CustomParser {
         Some(dispatch::finish(draft, text, record))
     }
 
-    fn fill(&self, draft: &mut Draft, object: &Map<String, Json>) {
+    fn fill(&self, draft: &mut Draft, object: &Map<'_>) {
         let time = draft.timestamp;
         self.mapping.apply(draft, object);
         draft.timestamp = draft.timestamp.or(time);
-        for (name, value) in object {
+        for (name, value) in object.iter() {
             let value = match value {
-                Json::String(text) => Value::from(text.as_str()),
+                Json::String(text) => Value::from(text.as_ref()),
                 Json::Bool(value) => Value::Bool(*value),
                 Json::Number(number) => number
                     .as_i64()
@@ -204,28 +214,32 @@ impl CustomParser {
         }
     }
 
-    fn object(&self, text: &str, asked: bool) -> Option<Map<String, Json>> {
-        let looks = self.contains.iter().all(|mark| text.contains(mark.as_str()))
-            && (self.starts_with.is_empty() || self.starts_with.iter().any(|mark| text.starts_with(mark.as_str())));
-        if !looks {
+    /// Whether a line has the marks of the format.
+    fn looks(&self, text: &str) -> bool {
+        self.contains.iter().all(|mark| text.contains(mark.as_str()))
+            && (self.starts_with.is_empty() || self.starts_with.iter().any(|mark| text.starts_with(mark.as_str())))
+    }
+
+    fn object<'a>(&'a self, text: &'a str, asked: bool) -> Option<Map<'a>> {
+        if !self.looks(text) {
             return None;
         }
-        let owned = |pairs: Vec<(&str, &str)>| {
+        let members = |pairs: Vec<(&'a str, &'a str)>| {
             pairs
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), Json::from(value)))
+                .map(|(name, value)| (Cow::Borrowed(name), Json::from(value)))
                 .collect()
         };
         match &self.shape {
-            Shape::Object => None,
+            Shape::Object | Shape::LogFormat(_) => None,
             Shape::Grok(patterns) => patterns.iter().find_map(|pattern| pattern.read(text)),
-            Shape::Dissect(patterns) => patterns.iter().find_map(|pattern| dissect(pattern, text)).map(owned),
+            Shape::Dissect(patterns) => patterns.iter().find_map(|pattern| dissect(pattern, text)).map(members),
             Shape::Columns(separator, names) => {
                 let values = columns(text, *separator, names.len() + 1);
                 (values.len() == names.len()).then(|| {
                     let pairs = names.iter().zip(values).filter(|(name, _)| *name != "_");
                     pairs
-                        .map(|(name, value): (&String, Cow<'_, str>)| (name.clone(), Json::from(value)))
+                        .map(|(name, value)| (Cow::Borrowed(name.as_str()), Json::from(value)))
                         .collect()
                 })
             }
@@ -243,14 +257,18 @@ fn shape_of(text: TextTable) -> Result<Shape, String> {
         !text.dissect.is_empty(),
         !text.columns.is_empty(),
         text.pairs,
+        text.log_format.is_some(),
     ];
     if chosen.iter().filter(|chosen| **chosen).count() != 1 {
-        return Err("text: expected one of grok, dissect, columns and pairs".to_owned());
+        return Err("text: expected one of grok, dissect, columns, pairs and log_format".to_owned());
     }
     if text.grok.len() + text.dissect.len() > MAX_PATTERNS || text.columns.len() > 256 {
         return Err(format!(
             "text: expected at most {MAX_PATTERNS} patterns and 256 columns"
         ));
+    }
+    if let Some(format) = &text.log_format {
+        return LogFormat::compile(format).map(Shape::LogFormat);
     }
     if !text.grok.is_empty() {
         let patterns = text.grok.iter().map(|pattern| Grok::compile(pattern, &text.patterns));

@@ -54,6 +54,7 @@ impl CustomParser {
             log_type: Some(self.name()),
             observed: now,
             truncated_bytes: 0,
+            header: None,
         };
         let mut mistakes = Vec::new();
         match self.parse(&record) {

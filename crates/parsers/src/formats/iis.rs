@@ -1,5 +1,5 @@
-//! IIS in the W3C extended format. Columns are named by a `#Fields:` line of the file, which a single record does not
-//! have; without it the usual sets are told apart by how many columns there are.
+//! The W3C extended format: IIS, and with a header CloudFront, the Windows Firewall and others. Columns are named by the
+//! `#Fields:` line of the file; for lines without one the usual sets of IIS are told apart by how many columns there are.
 
 use model::{Value, ecs};
 
@@ -156,19 +156,105 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     draft.timestamp = Some(time);
+    fill(draft, names, &words);
+    true
+}
+
+/// Reads a line by the header of its file.
+pub(super) fn take_named(draft: &mut Draft, input: &Input<'_>, header: &str) -> bool {
+    let Some(names) = header.lines().find_map(|line| line.strip_prefix("#Fields:")) else {
+        return false;
+    };
+    let names: Vec<&str> = names.split_ascii_whitespace().take(MAX_COLUMNS).collect();
+    let separator = if input.text.contains('\t') { '\t' } else { ' ' };
+    let words: Vec<&str> = input.text.split(separator).take(MAX_COLUMNS + 1).collect();
+    if names.len() < 3 || words.len() != names.len() || input.text.starts_with('#') {
+        return false;
+    }
+    let at = |name: &str| {
+        let index = names.iter().position(|known| *known == name)?;
+        words.get(index).copied()
+    };
+    let fits = names.iter().zip(&words).all(|(name, word)| fits(name, word));
+    let day = at("date").unwrap_or("");
+    let stamp = at("time").map(|time| format!("{day} {time}Z"));
+    let stamp = stamp.as_deref().and_then(take_iso_spaced);
+    if !fits || (at("date").is_some() && at("time").is_some() && stamp.is_none()) {
+        return false;
+    }
+    draft.timestamp = stamp.map(|(time, _)| time);
+    fill(draft, &names, &words);
+    true
+}
+
+/// Most columns of a line.
+const MAX_COLUMNS: usize = 64;
+
+/// Whether a column can hold a word.
+fn fits(name: &str, word: &str) -> bool {
+    match name {
+        _ if word == "-" => true,
+        "c-ip" | "s-ip" | "src-ip" | "dst-ip" => is_ip(word),
+        "sc-status" | "s-port" | "c-port" | "src-port" | "dst-port" => word.parse::<u16>().is_ok(),
+        "sc-bytes" | "cs-bytes" | "sc-substatus" | "sc-win32-status" => word.parse::<u64>().is_ok(),
+        "date" => word.len() == 10,
+        _ => true,
+    }
+}
+
+/// What a firewall did.
+fn filtered(draft: &mut Draft, action: &str) {
+    let kind = match action {
+        "DROP" => "denied",
+        "ALLOW" | "OPEN" => "allowed",
+        _ => "info",
+    };
+    draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+    draft.set_list(ecs::EVENT_TYPE, &["connection", kind]);
+    draft.set(ecs::EVENT_ACTION, action.to_ascii_lowercase());
+    draft.set(ecs::EVENT_DATASET, "windows.firewall");
+    match kind {
+        "denied" => {
+            draft.unified("FIREWALL_BLOCK", 2);
+            draft.outcome(false);
+        }
+        "allowed" => draft.outcome(true),
+        _ => {}
+    }
+}
+
+fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
     let mut port = "";
     let mut server = "";
+    let (mut client, mut client_port) = ("", "");
     let (mut stem, mut query) = ("", "");
-    for (name, word) in names.iter().zip(words) {
+    let mut action = None;
+    // Only a firewall names both ends and what it did.
+    let is_firewall = names.contains(&"src-ip") && names.contains(&"dst-ip") && names.contains(&"action");
+    for (name, word) in names.iter().zip(words.iter().copied()) {
         if word == "-" {
             continue;
         }
         let spaced = || word.replace('+', " ");
-        draft.set_own(name, Value::from(word));
+        // Names with a dot would be those of ECS.
+        if !name.contains('.') {
+            draft.set_own(name, Value::from(word));
+        }
         match *name {
             "s-ip" => server = word,
             "s-port" => port = word,
-            "c-ip" => endpoint(draft, SOURCE, word, ""),
+            "c-ip" | "src-ip" => client = word,
+            "c-port" | "src-port" => client_port = word,
+            "dst-ip" => server = word,
+            "dst-port" => port = word,
+            "action" if is_firewall => action = Some(word),
+            "protocol" if is_firewall => draft.set("network.transport", word.to_ascii_lowercase()),
+            "path" if is_firewall => match word {
+                "SEND" => draft.set("network.direction", "outbound"),
+                "RECEIVE" => draft.set("network.direction", "inbound"),
+                _ => {}
+            },
+            "size" if is_firewall => draft.set_int("network.bytes", word),
             "cs-method" => draft.set("http.request.method", word),
             "cs-uri-stem" => stem = word,
             "cs-uri-query" => query = word,
@@ -179,7 +265,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             }
             "cs(User-Agent)" => draft.set("user_agent.original", Value::from(spaced())),
             "cs(Referer)" => draft.set("http.request.referrer", word),
-            "cs-host" => {
+            "cs-host" | "cs(Host)" | "x-host-header" => {
                 draft.set("url.domain", crate::derive::split_port(word).0);
                 draft.set("destination.domain", crate::derive::split_port(word).0);
             }
@@ -189,6 +275,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             "sc-win32-status" => draft.set_int("iis.access.win32_status", word),
             "sc-bytes" => draft.set_int("http.response.body.bytes", word),
             "cs-bytes" => draft.set_int("http.request.body.bytes", word),
+            "cs(X-Forwarded-For)" | "X-Forwarded-For" | "x-forwarded-for" => {
+                let first = word.split(',').next().unwrap_or("").trim_matches(['+', ' ']);
+                if is_ip(first) {
+                    draft.set("network.forwarded_ip", first);
+                }
+            }
             "s-sitename" => draft.set("iis.access.site_name", word),
             "s-computername" => draft.set("iis.access.server_name", word),
             "time-taken" => {
@@ -199,7 +291,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             _ => {}
         }
     }
+    endpoint(draft, SOURCE, client, client_port);
     endpoint(draft, DESTINATION, server, port);
+    if let Some(action) = action {
+        filtered(draft, action);
+        return;
+    }
     if query.is_empty() {
         draft.set_text("url.original", stem);
     } else {
@@ -208,5 +305,4 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
     draft.set_list(ecs::EVENT_TYPE, &["access", "connection"]);
     draft.unified("WEB_ACCESS", 1);
-    true
 }

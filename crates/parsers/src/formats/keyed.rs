@@ -1,13 +1,15 @@
 //! Formats whose lines are columns or pairs with known names: those become members of an object, and a table says the rest.
 
+use std::borrow::Cow;
+
 use model::Value;
-use serde_json::{Map, Value as Json};
 
 use super::{Format, Input};
 use crate::draft::Draft;
 use crate::mapping;
 use crate::record::Warning;
 use crate::scan::Scan;
+use crate::tree::{Json, Map};
 
 pub(crate) const FORTIGATE: Format = Format {
     name: "fortigate",
@@ -87,7 +89,7 @@ pub(crate) const ZEEK: Format = Format {
     take: take_zeek,
 };
 
-fn apply(draft: &mut Draft, table: &str, object: Map<String, Json>) -> bool {
+fn apply(draft: &mut Draft, table: &str, object: Map<'_>) -> bool {
     let Some(mapping) = mapping::named(table) else {
         return false;
     };
@@ -98,7 +100,7 @@ fn apply(draft: &mut Draft, table: &str, object: Map<String, Json>) -> bool {
     }
     for (name, value) in object {
         let value = match value {
-            Json::String(text) => Value::from(text),
+            Json::String(text) => Value::from(text.as_ref()),
             Json::Bool(value) => Value::Bool(value),
             Json::Number(number) => number
                 .as_i64()
@@ -116,9 +118,9 @@ const MAX_PAIRS: usize = 256;
 
 /// `key=value key="quoted value"`. A name with two values has none: what a value holds can look like a pair. Also whether
 /// there was such a name.
-fn pairs(text: &str) -> (Map<String, Json>, bool) {
+fn pairs(text: &str) -> (Map<'_>, bool) {
     let mut object = Map::new();
-    let mut twice: Vec<String> = Vec::new();
+    let mut twice: Vec<&str> = Vec::new();
     let mut scan = Scan::new(text);
     for _ in 0..MAX_PAIRS {
         scan.spaces();
@@ -130,41 +132,43 @@ fn pairs(text: &str) -> (Map<String, Json>, bool) {
         };
         scan.rest = rest;
         let value = match scan.quoted() {
-            Some(value) => crate::scan::unescape(value).into_owned(),
+            Some(value) => crate::scan::unescape(value),
             None => {
                 let end = scan.rest.find(' ').unwrap_or(scan.rest.len());
                 let (value, rest) = scan.rest.split_at(end);
                 scan.rest = rest;
-                value.to_owned()
+                Cow::Borrowed(value)
             }
         };
         // A header may stand before the first key.
         let key = key.rsplit('>').next().unwrap_or(key);
         if !key.is_empty() && key.len() <= 64 && !value.is_empty() {
             match object.get(key) {
-                Some(Json::String(first)) if *first != value => twice.push(key.to_owned()),
+                Some(Json::String(first)) if *first != value => twice.push(key),
                 Some(_) => {}
                 None => {
-                    object.insert(key.to_owned(), Json::String(value));
+                    object.insert(key, Json::String(value));
                 }
             }
         }
     }
-    object.retain(|key, _| !twice.contains(key));
+    if !twice.is_empty() {
+        object.retain(|key| !twice.contains(&key));
+    }
     (object, !twice.is_empty())
 }
 
-fn named(names: &[&str], values: &[&str]) -> Map<String, Json> {
+fn named<'a>(names: &[&'a str], values: &[&'a str]) -> Map<'a> {
     names
         .iter()
         .zip(values)
         .filter(|(_, value)| !matches!(**value, "-" | ""))
-        .map(|(name, value)| ((*name).to_owned(), Json::String((*value).to_owned())))
+        .map(|(name, value)| (Cow::Borrowed(*name), Json::from(*value)))
         .collect()
 }
 
 /// Version 2, the default.
-fn vpc(text: &str) -> Option<Map<String, Json>> {
+fn vpc(text: &str) -> Option<Map<'_>> {
     const NAMES: &[&str] = &[
         "version",
         "account-id",
@@ -191,7 +195,7 @@ fn vpc(text: &str) -> Option<Map<String, Json>> {
     fits.then(|| named(NAMES, &words))
 }
 
-fn alb(text: &str) -> Option<Map<String, Json>> {
+fn alb(text: &str) -> Option<Map<'_>> {
     const NAMES: &[&str] = &[
         "type",
         "time",
@@ -238,8 +242,8 @@ fn alb(text: &str) -> Option<Map<String, Json>> {
             let method = parts.next().unwrap_or("");
             let rest = parts.next().unwrap_or("");
             let url = rest.rsplit_once(' ').map_or(rest, |(url, _)| url);
-            object.insert("method".to_owned(), Json::String(method.to_owned()));
-            object.insert("url".to_owned(), Json::String(url.to_owned()));
+            object.insert("method", Json::from(method));
+            object.insert("url", Json::from(url));
         }
         object
     })
@@ -444,7 +448,7 @@ const ZEEK_LOGS: &[(&str, &[&str])] = &[
 ];
 
 /// A line of tab-separated columns whose count and content fit one log.
-fn zeek(text: &str) -> Option<Map<String, Json>> {
+fn zeek(text: &str) -> Option<Map<'_>> {
     if !text.contains('\t') || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -473,7 +477,7 @@ fn zeek(text: &str) -> Option<Map<String, Json>> {
         values.len() == names.len() && fits
     })?;
     let mut object = Map::new();
-    object.insert("_path".to_owned(), Json::String((*log).to_owned()));
+    object.insert("_path", Json::from(*log));
     for (name, value) in names.iter().zip(&values) {
         let value = match *value {
             "-" | "(empty)" => continue,
@@ -482,13 +486,116 @@ fn zeek(text: &str) -> Option<Map<String, Json>> {
             list if matches!(*name, "answers" | "TTLs" | "actions") => {
                 Json::Array(list.split(',').map(Json::from).collect())
             }
-            text => Json::String(text.to_owned()),
+            text => Json::from(text),
         };
-        object.insert((*name).to_owned(), value);
+        object.insert(*name, value);
     }
     Some(object)
 }
 
 fn take_zeek(draft: &mut Draft, input: &Input<'_>) -> bool {
     zeek(input.text).is_some_and(|object| apply(draft, "zeek", object))
+}
+
+/// Most columns of a line.
+const MAX_COLUMNS: usize = 256;
+
+/// Reads a line by the `#` lines of Zeek in front of it.
+pub(super) fn take_named_zeek(draft: &mut Draft, input: &Input<'_>, header: &str) -> bool {
+    named_zeek(input.text, header).is_some_and(|object| apply(draft, "zeek", object))
+}
+
+fn named_zeek<'a>(text: &'a str, header: &'a str) -> Option<Map<'a>> {
+    let line = |name: &str| header.lines().find_map(|line| line.strip_prefix(name));
+    let separator = line("#separator ").map_or(Some('\t'), written_char)?;
+    let value = |name: &str, default: &'static str| {
+        line(name)
+            .and_then(|rest| rest.strip_prefix(separator))
+            .unwrap_or(default)
+    };
+    let columns = |name: &str| {
+        value(name, "")
+            .split(separator)
+            .take(MAX_COLUMNS + 1)
+            .collect::<Vec<_>>()
+    };
+    let (names, kinds) = (columns("#fields"), columns("#types"));
+    let values: Vec<&str> = text.split(separator).take(MAX_COLUMNS + 1).collect();
+    if names.len() < 2 || names.len() > MAX_COLUMNS || values.len() != names.len() || text.starts_with('#') {
+        return None;
+    }
+    let between = value("#set_separator", ",");
+    let (empty, unset) = (value("#empty_field", "(empty)"), value("#unset_field", "-"));
+    let mut object = Map::new();
+    match value("#path", "") {
+        "" => {}
+        path => {
+            object.insert("_path", Json::from(path));
+        }
+    }
+    for (index, (name, text)) in names.iter().zip(&values).enumerate() {
+        let kind = kinds.get(index).copied().unwrap_or("string");
+        if *text == unset {
+            continue;
+        }
+        let is_list = ["set[", "vector[", "table["].iter().any(|list| kind.starts_with(list));
+        let value = match (kind, *text) {
+            (_, text) if is_list && text == empty => continue,
+            (_, text) if is_list => Json::Array(text.split(between).take(MAX_COLUMNS).map(Json::from).collect()),
+            ("bool", "T") => Json::Bool(true),
+            ("bool", "F") => Json::Bool(false),
+            ("time" | "interval" | "double", text) => {
+                text.parse::<f64>().ok()?;
+                Json::from(text)
+            }
+            ("count" | "int" | "port", text) => {
+                text.parse::<i64>().ok()?;
+                Json::from(text)
+            }
+            ("addr", text) if !crate::network::is_ip(text) => return None,
+            (_, text) => Json::from(text),
+        };
+        object.insert(*name, value);
+    }
+    Some(object)
+}
+
+/// A character as Zeek names one: itself or `\x09`.
+fn written_char(text: &str) -> Option<char> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    match text.strip_prefix("\\x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok().filter(u8::is_ascii).map(char::from),
+        None => text.chars().next(),
+    }
+}
+
+/// Reads a line by the names in the first line of its file.
+pub(super) fn take_named_vpc(draft: &mut Draft, input: &Input<'_>, header: &str) -> bool {
+    named_vpc(input.text, header).is_some_and(|object| apply(draft, "vpcflow", object))
+}
+
+fn named_vpc<'a>(text: &'a str, header: &'a str) -> Option<Map<'a>> {
+    if header.contains(['#', '\n']) {
+        return None;
+    }
+    let plain = |name: &'a str| match name.contains('_') {
+        true => Cow::Owned(name.replace('_', "-")),
+        false => Cow::Borrowed(name),
+    };
+    let names: Vec<Cow<'a, str>> = header.split_ascii_whitespace().take(MAX_COLUMNS).map(plain).collect();
+    let words: Vec<&str> = text.split_ascii_whitespace().take(MAX_COLUMNS + 1).collect();
+    let fits = |name: &str, word: &str| match name {
+        _ if word == "-" => true,
+        "srcaddr" | "dstaddr" | "pkt-srcaddr" | "pkt-dstaddr" => crate::network::is_ip(word),
+        "version" | "srcport" | "dstport" | "protocol" | "tcp-flags" | "traffic-path" => word.parse::<u16>().is_ok(),
+        "packets" | "bytes" | "start" | "end" => word.parse::<u64>().is_ok(),
+        "action" => matches!(word, "ACCEPT" | "REJECT"),
+        "log-status" => matches!(word, "OK" | "NODATA" | "SKIPDATA"),
+        _ => true,
+    };
+    let all = names.len() == words.len() && names.iter().zip(&words).all(|(name, word)| fits(name, word));
+    all.then(|| {
+        let members = names.into_iter().zip(words).filter(|(_, word)| *word != "-");
+        members.map(|(name, word)| (name, Json::from(word))).collect()
+    })
 }

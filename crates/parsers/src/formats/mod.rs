@@ -31,6 +31,8 @@ use model::Timestamp;
 
 use crate::draft::Draft;
 
+pub(crate) use access::{set_request, set_status};
+
 /// What a format is given to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
@@ -43,6 +45,8 @@ pub(crate) struct Input<'a> {
     pub(crate) is_certain: bool,
     /// When the line was seen, for times without a year.
     pub(crate) observed: Timestamp,
+    /// The lines by which its file names the columns.
+    pub(crate) header: Option<&'a str>,
 }
 
 /// One format.
@@ -147,6 +151,22 @@ pub(crate) fn named(log_type: &str) -> impl Iterator<Item = &'static Format> {
         by_name
     });
     BY_NAME.get(log_type).map_or(&[][..], Vec::as_slice).iter().copied()
+}
+
+/// Reads a line whose file names its columns: as what the header says, when the line fits it.
+pub(crate) fn governed(draft: &mut Draft, input: &Input<'_>, log_type: Option<&str>) -> Option<&'static Format> {
+    type Take = fn(&mut Draft, &Input<'_>, &str) -> bool;
+    const GOVERNED: [(&Format, Take); 3] = [
+        (&iis::FORMAT, iis::take_named),
+        (&keyed::ZEEK, keyed::take_named_zeek),
+        (&keyed::VPC_FLOW, keyed::take_named_vpc),
+    ];
+    let header = input.header?;
+    GOVERNED
+        .into_iter()
+        .filter(|(format, _)| log_type.is_none_or(|name| format.names().any(|known| known == name)))
+        .find(|(_, take)| take(draft, input, header))
+        .map(|(format, _)| format)
 }
 
 /// Reads a text as what its program writes; the text of a program that no format names, as what it looks like.

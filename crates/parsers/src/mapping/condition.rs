@@ -1,8 +1,7 @@
 //! When a step of a table counts: `path` (is there), `!path` (is not), `path=a|b*` (is one of), `path!=a|b`.
 
-use serde_json::{Map, Value as Json};
-
-use super::path::Path;
+use super::path::{Found, Path};
+use crate::tree::{Json, Map};
 
 #[derive(Clone, Debug)]
 enum Test {
@@ -47,7 +46,7 @@ impl Condition {
     }
 
     /// Whether it holds for an object. Letters match whatever their case.
-    pub(crate) fn holds(&self, object: &Map<String, Json>) -> bool {
+    pub(crate) fn holds(&self, object: &Map<'_>) -> bool {
         let value = self.path.get(object);
         match (&self.test, value) {
             (Test::Present, value) => value.is_some(),
@@ -59,9 +58,16 @@ impl Condition {
     }
 }
 
-fn matches(patterns: &[String], value: &Json) -> bool {
+fn matches(patterns: &[String], found: &Found<'_, '_>) -> bool {
+    match found {
+        Found::One(value) => matches_one(patterns, value),
+        Found::Each(all) => all.iter().take(64).any(|found| matches(patterns, found)),
+    }
+}
+
+fn matches_one(patterns: &[String], value: &Json<'_>) -> bool {
     match value {
-        Json::Array(items) => items.iter().take(64).any(|item| matches(patterns, item)),
+        Json::Array(items) => items.iter().take(64).any(|item| matches_one(patterns, item)),
         Json::Object(_) | Json::Null => false,
         Json::String(text) => fits(patterns, text),
         Json::Bool(_) | Json::Number(_) => fits(patterns, &value.to_string()),
@@ -69,20 +75,21 @@ fn matches(patterns: &[String], value: &Json) -> bool {
 }
 
 fn fits(patterns: &[String], text: &str) -> bool {
-    if text.len() > 4096 {
-        return false;
-    }
-    let text = text.to_ascii_lowercase();
-    patterns.iter().any(|pattern| glob(pattern, &text))
+    text.len() <= 4096 && patterns.iter().any(|pattern| glob(pattern, text))
 }
 
-/// A pattern with `*` at its start, its end or both.
+/// A pattern in small letters with `*` at its start, its end or both.
 fn glob(pattern: &str, text: &str) -> bool {
+    let is = |part: Option<&[u8]>, wanted: &str| part.is_some_and(|part| part.eq_ignore_ascii_case(wanted.as_bytes()));
+    let text = text.as_bytes();
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(""), _) => true,
-        (Some(_), Some(_)) => text.contains(pattern.trim_matches('*')),
-        (Some(end), None) => text.ends_with(end),
-        (None, Some(start)) => text.starts_with(start),
-        (None, None) => text == pattern,
+        (Some(_), Some(_)) => {
+            let inner = pattern.trim_matches('*');
+            inner.is_empty() || text.windows(inner.len()).any(|part| is(Some(part), inner))
+        }
+        (Some(end), None) => is(text.len().checked_sub(end.len()).and_then(|at| text.get(at..)), end),
+        (None, Some(start)) => is(text.get(..start.len()), start),
+        (None, None) => is(Some(text), pattern),
     }
 }

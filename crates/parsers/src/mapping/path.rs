@@ -1,8 +1,6 @@
 //! Where a value is in an object: `a.b`, `a[0].b`, `a[Name=Identity].Value`, `a[].b`.
 
-use std::borrow::Cow;
-
-use serde_json::{Map, Value as Json};
+use crate::tree::{Json, Map};
 
 /// Most elements of a list that are looked at.
 const MAX_ITEMS: usize = 64;
@@ -25,6 +23,20 @@ struct Segment {
     pick: Pick,
     /// The names of this and all that follow with dots between them, where a member may be called so.
     dotted: String,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub(crate) enum Found<'b, 'a> {
+    One(&'b Json<'a>),
+    /// All elements of a list, or what is in them.
+    Each(Vec<Found<'b, 'a>>),
+}
+
+impl Found<'_, '_> {
+    fn is_null(&self) -> bool {
+        matches!(self, Self::One(Json::Null))
+    }
 }
 
 /// A path.
@@ -90,17 +102,17 @@ impl Path {
     }
 
     /// The value there, if it is one; with `[]` a list of all.
-    pub(crate) fn get<'a>(&self, object: &'a Map<String, Json>) -> Option<Cow<'a, Json>> {
+    pub(crate) fn get<'b, 'a>(&self, object: &'b Map<'a>) -> Option<Found<'b, 'a>> {
         if self.segments.len() > 1
             && let Some(value) = object.get(&self.text)
         {
-            return Some(Cow::Borrowed(value)).filter(|value| !value.is_null());
+            return Some(Found::One(value)).filter(|value| !value.is_null());
         }
         walk(&self.segments, object).filter(|value| !value.is_null())
     }
 }
 
-fn walk<'a>(segments: &[Segment], object: &'a Map<String, Json>) -> Option<Cow<'a, Json>> {
+fn walk<'b, 'a>(segments: &[Segment], object: &'b Map<'a>) -> Option<Found<'b, 'a>> {
     let (first, rest) = segments.split_first()?;
     let value = object.get(&first.name)?;
     let picked = match &first.pick {
@@ -113,26 +125,26 @@ fn walk<'a>(segments: &[Segment], object: &'a Map<String, Json>) -> Option<Cow<'
             .find(|item| item.get(name).and_then(Json::as_str) == Some(text))?,
         Pick::Each => {
             let items = value.as_array()?.iter().take(MAX_ITEMS);
-            let all: Vec<Json> = items
+            let all: Vec<Found<'b, 'a>> = items
                 .filter_map(|item| match (rest.is_empty(), item) {
-                    (true, item) => Some(item.clone()),
-                    (false, Json::Object(inner)) => walk(rest, inner).map(Cow::into_owned),
+                    (true, item) => Some(Found::One(item)),
+                    (false, Json::Object(inner)) => walk(rest, inner),
                     (false, _) => None,
                 })
                 .filter(|item| !item.is_null())
                 .collect();
-            return (!all.is_empty()).then_some(Cow::Owned(Json::Array(all)));
+            return (!all.is_empty()).then_some(Found::Each(all));
         }
     };
     if rest.is_empty() {
-        return Some(Cow::Borrowed(picked));
+        return Some(Found::One(picked));
     }
     let inner = picked.as_object()?;
     // `id.orig_h` and the like: a name with a dot.
     if let [next, _, ..] = rest
         && let Some(value) = inner.get(&next.dotted)
     {
-        return Some(Cow::Borrowed(value));
+        return Some(Found::One(value));
     }
     walk(rest, inner)
 }
@@ -147,7 +159,13 @@ mod tests {
     fn paths_find_what_they_name() {
         let object =
             json!({"a": {"b": 1, "c.d": 2}, "id.h": "x", "l": [{"n": "p", "v": "q"}, {"n": "r", "v": "s"}], "z": null});
-        let object = object.as_object().unwrap();
+        let object = Map::of(object.as_object().unwrap());
+        fn plain(found: Found<'_, '_>) -> serde_json::Value {
+            match found {
+                Found::One(value) => value.to_value(),
+                Found::Each(all) => all.into_iter().map(plain).collect(),
+            }
+        }
         for (path, expected) in [
             ("a.b", Some(json!(1))),
             ("a.c.d", Some(json!(2))),
@@ -160,7 +178,7 @@ mod tests {
             ("z", None),
             ("y", None),
         ] {
-            let found = Path::parse(path).unwrap().get(object).map(Cow::into_owned);
+            let found = Path::parse(path).unwrap().get(&object).map(plain);
             assert_eq!(found, expected, "{path}");
         }
     }

@@ -7,11 +7,11 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use model::Value;
 use model::event::FieldName;
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 
 use super::condition::Condition;
 use super::value::Source;
 use crate::custom::{Test, TextTable};
+use crate::tree::Map;
 
 /// Most steps of one table.
 const MAX_STEPS: usize = 256;
@@ -174,7 +174,7 @@ impl Mapping {
     }
 
     /// Whether an object is of this format.
-    pub(crate) fn knows(&self, object: &Map<String, Json>) -> bool {
+    pub(crate) fn knows(&self, object: &Map<'_>) -> bool {
         self.detect
             .iter()
             .any(|set| !set.is_empty() && set.iter().all(|condition| condition.holds(object)))

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use model::event::FieldName;
 use model::{List, Value, ecs};
-use serde_json::{Map, Value as Json};
 
-use super::path::Path;
+use super::path::{Found, Path};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::tree::{self, Json, Map};
 
 /// Most elements of a list that becomes a field.
 const MAX_ITEMS: usize = 64;
@@ -59,9 +59,9 @@ impl Source {
     }
 
     /// The value, if there is one.
-    pub(crate) fn read(&self, object: &Map<String, Json>) -> Option<Value> {
+    pub(crate) fn read(&self, object: &Map<'_>) -> Option<Value> {
         let found = self.path.get(object)?;
-        let mut value = flat(&found)?;
+        let mut value = flatten(&found)?;
         for converter in &self.converters {
             value = converter.apply(value)?;
         }
@@ -158,10 +158,8 @@ impl Convert {
                 }
             },
             Self::Json(path) => {
-                let Ok(object) = serde_json::from_str::<Map<String, Json>>(text) else {
-                    return None;
-                };
-                path.get(&object).and_then(|found| flat(&found))
+                let object = tree::object(text)?;
+                path.get(&object).and_then(|found| flatten(&found))
             }
             Self::HostOf => part(Some(crate::derive::split_port(text).0)),
             Self::PortOf => part(Some(crate::derive::split_port(text).1)),
@@ -186,8 +184,28 @@ fn integer(value: &Value) -> Option<Value> {
     }
 }
 
+fn flatten(found: &Found<'_, '_>) -> Option<Value> {
+    match found {
+        Found::One(value) => flat(value),
+        Found::Each(all) => list(all.iter().map(flatten)),
+    }
+}
+
+/// The values there are as one list, up to [`MAX_ITEMS`] of each.
+fn list(values: impl Iterator<Item = Option<Value>>) -> Option<Value> {
+    let mut list = Vec::new();
+    for value in values.take(MAX_ITEMS) {
+        match value {
+            Some(Value::List(inner)) => list.extend(inner.into_iter().take(MAX_ITEMS)),
+            Some(value) => list.push(value),
+            None => {}
+        }
+    }
+    (!list.is_empty()).then(|| Value::from(list))
+}
+
 /// A scalar or a list of scalars; objects become their JSON text.
-fn flat(value: &Json) -> Option<Value> {
+fn flat(value: &Json<'_>) -> Option<Value> {
     Some(match value {
         Json::Null => return None,
         Json::Bool(value) => Value::Bool(*value),
@@ -196,21 +214,8 @@ fn flat(value: &Json) -> Option<Value> {
             .map(Value::Int)
             .or_else(|| number.as_f64().map(Value::Float))?,
         Json::String(text) if text.is_empty() => return None,
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => {
-            let mut list = Vec::new();
-            for item in items.iter().take(MAX_ITEMS) {
-                match flat(item) {
-                    Some(Value::List(inner)) => list.extend(inner.into_iter().take(MAX_ITEMS)),
-                    Some(value) => list.push(value),
-                    None => {}
-                }
-            }
-            if list.is_empty() {
-                return None;
-            }
-            Value::from(list)
-        }
+        Json::String(text) => Value::from(text.as_ref()),
+        Json::Array(items) => list(items.iter().map(flat))?,
         Json::Object(object) if object.is_empty() => return None,
         Json::Object(_) => Value::from(value.to_string()),
     })

@@ -6,13 +6,16 @@ mod shape;
 mod sysmon;
 mod xml;
 
+use std::borrow::Cow;
+
 use model::{Timestamp, Value, ecs};
-use serde_json::{Map, Value as Json};
 
 use crate::clock::parse_time;
 use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::event_log;
 use crate::record::Warning;
+use crate::tree::{Json, Map};
 
 pub(crate) use xml::parse as parse_xml;
 
@@ -21,27 +24,27 @@ pub(crate) const LOG_TYPE: &str = "windows";
 
 /// An event without its shipper's shape.
 #[derive(Debug, Default)]
-pub(crate) struct Event {
-    channel: String,
-    provider: String,
+pub(crate) struct Event<'a> {
+    channel: Cow<'a, str>,
+    provider: Cow<'a, str>,
     id: i64,
-    computer: String,
-    time: String,
-    record: String,
-    level: String,
+    computer: Cow<'a, str>,
+    time: Cow<'a, str>,
+    record: Cow<'a, str>,
+    level: Cow<'a, str>,
     /// `success` or `failure` of an audit.
     outcome: &'static str,
-    pid: String,
-    thread: String,
+    pid: Cow<'a, str>,
+    thread: Cow<'a, str>,
     /// The event's own members, by the names Microsoft gives them.
-    data: Map<String, Json>,
+    data: Map<'a>,
     /// The text in a human's language, where the shipper has it.
-    message: String,
+    message: Cow<'a, str>,
     /// Whether the members must be put under their names; a shape that has them so keeps its own.
     adds_data: bool,
 }
 
-impl Event {
+impl Event<'_> {
     /// A member of the event's data as text; empty when it is not there or says that there is nothing.
     fn get(&self, name: &str) -> &str {
         match self.data.get(name) {
@@ -56,15 +59,16 @@ impl Event {
 }
 
 /// Reads an object that is a Windows event; false when it is none.
-pub(crate) fn take(draft: &mut Draft, object: &Map<String, Json>) -> bool {
-    let Some(event) = shape::read(object) else {
+pub(crate) fn take(draft: &mut Draft, object: &Map<'_>) -> bool {
+    let flat = event_log::flat(object).or_else(|| event_log::flat_bare(object));
+    let Some(event) = shape::read(flat.as_ref().unwrap_or(object)) else {
         return false;
     };
     describe(draft, &event);
     true
 }
 
-fn describe(draft: &mut Draft, event: &Event) {
+fn describe(draft: &mut Draft, event: &Event<'_>) {
     draft.set(ecs::PICKET_LOG_TYPE, LOG_TYPE);
     draft.set(ecs::HOST_OS_TYPE, "windows");
     draft.set("event.code", event.id.to_string());
@@ -87,9 +91,9 @@ fn describe(draft: &mut Draft, event: &Event) {
     draft.set_text("Provider_Name", &event.provider);
     draft.set_text("Computer", &event.computer);
     if event.adds_data {
-        for (name, value) in &event.data {
+        for (name, value) in event.data.iter() {
             let value = match value {
-                Json::String(text) => Value::from(text.as_str()),
+                Json::String(text) => Value::from(text.as_ref()),
                 Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
                     Value::from(value.to_string())
                 }
@@ -102,7 +106,7 @@ fn describe(draft: &mut Draft, event: &Event) {
             }
         }
     }
-    let channel = event.channel.as_str();
+    let channel = event.channel.as_ref();
     if event.provider_is("Microsoft-Windows-Sysmon") || channel == "Microsoft-Windows-Sysmon/Operational" {
         draft.set(ecs::EVENT_DATASET, "windows.sysmon_operational");
         sysmon::describe(draft, event);

@@ -5,8 +5,8 @@ use model::{Value, ecs};
 use super::{Event, account, classify};
 use crate::draft::Draft;
 
-pub(super) fn describe(draft: &mut Draft, event: &Event) {
-    match event.channel.as_str() {
+pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
+    match event.channel.as_ref() {
         "System" => {
             draft.set(ecs::EVENT_DATASET, "system.system");
             system(draft, event);
@@ -45,7 +45,7 @@ pub(super) fn describe(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn system(draft: &mut Draft, event: &Event) {
+fn system(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     match event.id {
         7045 => {
@@ -120,7 +120,7 @@ fn context(draft: &mut Draft, pairs: &mut dyn Iterator<Item = (&str, &str)>) {
     }
 }
 
-fn powershell(draft: &mut Draft, event: &Event) {
+fn powershell(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     match event.id {
         4103 => {
@@ -156,7 +156,7 @@ fn powershell(draft: &mut Draft, event: &Event) {
 }
 
 /// The classic log has its members as one text among others: `\tHostName=ConsoleHost\r\n\t…`.
-fn classic(draft: &mut Draft, event: &Event) {
+fn classic(draft: &mut Draft, event: &Event<'_>) {
     let (action, kinds): (_, &[&str]) = match event.id {
         400 => ("powershell-engine-started", &["start"]),
         403 => ("powershell-engine-stopped", &["end"]),
@@ -176,7 +176,7 @@ fn classic(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn defender(draft: &mut Draft, event: &Event) {
+fn defender(draft: &mut Draft, event: &Event<'_>) {
     // Members have spaces in their names.
     let get = |name: &str| event.get(name);
     let detected = matches!(event.id, 1006 | 1007 | 1008 | 1015 | 1116 | 1117 | 1118 | 1119);
@@ -234,7 +234,7 @@ fn defender(draft: &mut Draft, event: &Event) {
 }
 
 /// A request that IIS logged to the event log.
-fn iis(draft: &mut Draft, event: &Event) {
+fn iis(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     draft.set(ecs::EVENT_DATASET, "iis.access");
     draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
@@ -263,7 +263,7 @@ fn iis(draft: &mut Draft, event: &Event) {
     draft.unified("WEB_ACCESS", 1);
 }
 
-fn task(draft: &mut Draft, event: &Event) {
+fn task(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     let (action, kinds): (_, &[&str]) = match event.id {
         106 => ("scheduled-task-created", &["creation"]),

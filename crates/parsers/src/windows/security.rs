@@ -458,7 +458,7 @@ const EVENTS: &[Row] = &[
     (6416, "external-device-recognized", &["host"], &["info"], Who::Subject),
 ];
 
-pub(super) fn describe(draft: &mut Draft, event: &Event) {
+pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     let row = EVENTS.iter().find(|(id, ..)| *id == event.id);
     // The log service's own events of other numbers stand in this channel too.
     let who = match row {
@@ -488,7 +488,7 @@ pub(super) fn describe(draft: &mut Draft, event: &Event) {
     verdict(draft, event);
 }
 
-fn object(event: &Event) -> &str {
+fn object<'a>(event: &'a Event<'_>) -> &'a str {
     if event.get("ObjectType") == "File" {
         event.get("ObjectName")
     } else {
@@ -508,7 +508,7 @@ const USER: [&str; 3] = [ecs::USER_NAME, "user.domain", ecs::USER_ID];
 const ON: [&str; 3] = ["user.target.name", "user.target.domain", "user.target.id"];
 const AS: [&str; 3] = ["user.effective.name", "user.effective.domain", "user.effective.id"];
 
-fn people(draft: &mut Draft, event: &Event, who: Who) {
+fn people(draft: &mut Draft, event: &Event<'_>, who: Who) {
     let get = |name| event.get(name);
     let target_id = if get("TargetUserSid").is_empty() {
         get("TargetSid")
@@ -573,7 +573,7 @@ fn member(draft: &mut Draft, name: &str, id: &str) {
     person(draft, ON, [common.unwrap_or(""), domain.unwrap_or(""), id]);
 }
 
-fn logon(draft: &mut Draft, event: &Event) {
+fn logon(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     // Collectors that leave the keywords out leave the outcome to the number.
     match event.id {
@@ -645,7 +645,7 @@ fn status_text(code: &str) -> &'static str {
     }
 }
 
-fn process(draft: &mut Draft, event: &Event) {
+fn process(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     if event.id == 4688 {
         set_number(draft, ecs::PROCESS_PID, get("NewProcessId"));
@@ -662,7 +662,7 @@ fn process(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn kerberos(draft: &mut Draft, event: &Event) {
+fn kerberos(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     let algorithm = match get("TicketEncryptionType").to_ascii_lowercase().as_str() {
         "0x1" => "DES-CBC-CRC",
@@ -682,7 +682,7 @@ fn kerberos(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn share(draft: &mut Draft, event: &Event) {
+fn share(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     draft.set_text("file.path", get("ShareLocalPath"));
     draft.set_text("file.directory", get("ShareName"));
@@ -696,7 +696,7 @@ fn share(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn connection(draft: &mut Draft, event: &Event) {
+fn connection(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     crate::derive::endpoint(draft, crate::derive::SOURCE, get("SourceAddress"), get("SourcePort"));
     crate::derive::endpoint(draft, crate::derive::DESTINATION, get("DestAddress"), get("DestPort"));
@@ -719,7 +719,7 @@ fn connection(draft: &mut Draft, event: &Event) {
 }
 
 /// Heimdall's types.
-fn verdict(draft: &mut Draft, event: &Event) {
+fn verdict(draft: &mut Draft, event: &Event<'_>) {
     let failed = draft.str(ecs::EVENT_OUTCOME) == Some("failure");
     match event.id {
         1102 | 1100 => draft.unified("LOG_TAMPERING", 5),

@@ -1,34 +1,31 @@
 //! The shapes: winlogbeat's, Wazuh's eventchannel, nxlog's, Fluent Bit's, Microsoft's own `Event.System`, and the flat one
 //! that rules are written for.
 
-use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
 
 use super::Event;
-use crate::event_log;
+use crate::tree::{self, Json, Map};
 
 /// Longest text that is taken apart as a message.
 const MAX_MESSAGE: usize = 1 << 16;
 
 /// The event in an object, when it is one.
-pub(super) fn read(object: &Map<String, Json>) -> Option<Event> {
-    winlogbeat(object)
-        .or_else(|| wazuh(object))
-        .or_else(|| raw(object))
-        .or_else(|| flat(object))
+pub(super) fn read<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
+    winlogbeat(object).or_else(|| wazuh(object)).or_else(|| flat(object))
 }
 
-fn text(object: &Map<String, Json>, names: &[&str]) -> String {
+fn text<'a>(object: &'a Map<'_>, names: &[&str]) -> Cow<'a, str> {
     names
         .iter()
         .find_map(|name| match object.get(*name)? {
-            Json::String(text) => Some(text.clone()),
-            Json::Number(number) => Some(number.to_string()),
+            Json::String(text) => Some(Cow::Borrowed(text.as_ref())),
+            Json::Number(number) => Some(Cow::Owned(number.to_string())),
             Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
         })
         .unwrap_or_default()
 }
 
-fn id(object: &Map<String, Json>, names: &[&str]) -> Option<i64> {
+fn id(object: &Map<'_>, names: &[&str]) -> Option<i64> {
     names.iter().find_map(|name| match object.get(*name)? {
         Json::Number(number) => number.as_i64(),
         Json::String(text) => text.trim().parse().ok(),
@@ -36,35 +33,34 @@ fn id(object: &Map<String, Json>, names: &[&str]) -> Option<i64> {
     })
 }
 
-fn strings(object: &Map<String, Json>) -> Map<String, Json> {
+fn strings<'a>(object: &'a Map<'_>) -> Map<'a> {
     strings_of(object, |_| true)
 }
 
 /// The members of some names as texts.
-fn strings_of(object: &Map<String, Json>, is_wanted: impl Fn(&str) -> bool) -> Map<String, Json> {
+fn strings_of<'a>(object: &'a Map<'_>, is_wanted: impl Fn(&str) -> bool) -> Map<'a> {
     let mut strings = Map::with_capacity(object.len());
     for (name, value) in object.iter().filter(|(name, _)| is_wanted(name)) {
         let text = match value {
-            Json::String(text) => text.clone(),
+            Json::String(text) => Cow::Borrowed(text.as_ref()),
             Json::Null => continue,
-            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
+            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => Cow::Owned(value.to_string()),
         };
-        strings.insert(name.clone(), Json::String(text));
+        strings.insert(name, Json::String(text));
     }
     strings
 }
 
 /// What the level's number or word means.
-fn level(text: &str) -> String {
-    match text {
-        "0" | "4" => "information".to_owned(),
-        "1" => "critical".to_owned(),
-        "2" => "error".to_owned(),
-        "3" => "warning".to_owned(),
-        "5" => "verbose".to_owned(),
-        "INFO" => "information".to_owned(),
-        other => other.to_ascii_lowercase(),
-    }
+fn level(text: &str) -> Cow<'static, str> {
+    Cow::Borrowed(match text {
+        "0" | "4" | "INFO" | "information" => "information",
+        "1" => "critical",
+        "2" => "error",
+        "3" => "warning",
+        "5" => "verbose",
+        other => return Cow::Owned(other.to_ascii_lowercase()),
+    })
 }
 
 /// The outcome of an audit by its keywords: names, or the bits 0x20 (success) and 0x10 (failure) of the highest words.
@@ -92,7 +88,7 @@ fn outcome(keywords: &str) -> &'static str {
 }
 
 /// `{"winlog": {"event_id": …, "event_data": {…}}, …}`
-fn winlogbeat(object: &Map<String, Json>) -> Option<Event> {
+fn winlogbeat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     let winlog = object.get("winlog")?.as_object()?;
     let id = id(winlog, &["event_id"])?;
     let mut data = Map::new();
@@ -102,10 +98,10 @@ fn winlogbeat(object: &Map<String, Json>) -> Option<Event> {
         }
     }
     let process = winlog.get("process").and_then(Json::as_object);
-    let at = |names: &[&str]| process.map_or_else(String::new, |process| text(process, names));
-    let keywords = winlog.get("keywords").map_or_else(String::new, Json::to_string);
+    let at = |names: &[&str]| process.map_or_else(Cow::default, |process| text(process, names));
+    let keywords = winlog.get("keywords").map_or_else(String::new, ToString::to_string);
     let event = object.get("event").and_then(Json::as_object);
-    let said = event.map_or_else(String::new, |event| text(event, &["outcome"]));
+    let said = event.map_or_else(Cow::default, |event| text(event, &["outcome"]));
     let log = object.get("log").and_then(Json::as_object);
     let created = text(winlog, &["time_created"]);
     Some(Event {
@@ -120,7 +116,7 @@ fn winlogbeat(object: &Map<String, Json>) -> Option<Event> {
         },
         record: text(winlog, &["record_id"]),
         level: level(&log.map_or_else(|| text(winlog, &["level"]), |log| text(log, &["level"]))),
-        outcome: match (outcome(&keywords), said.as_str()) {
+        outcome: match (outcome(&keywords), said.as_ref()) {
             ("", "success") => "success",
             ("", "failure") => "failure",
             (outcome, _) => outcome,
@@ -128,7 +124,7 @@ fn winlogbeat(object: &Map<String, Json>) -> Option<Event> {
         pid: at(&["pid"]),
         thread: process
             .and_then(|process| process.get("thread")?.as_object())
-            .map_or_else(String::new, |thread| text(thread, &["id"])),
+            .map_or_else(Cow::default, |thread| text(thread, &["id"])),
         data,
         message: text(object, &["message"]),
         adds_data: true,
@@ -136,7 +132,7 @@ fn winlogbeat(object: &Map<String, Json>) -> Option<Event> {
 }
 
 /// `{"win": {"system": {…}, "eventdata": {…}}}`, alone or as the data of an alert.
-fn wazuh(object: &Map<String, Json>) -> Option<Event> {
+fn wazuh<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     let win = object.get("win")?.as_object()?;
     let system = win.get("system")?.as_object()?;
     let id = id(system, &["eventID"])?;
@@ -147,9 +143,10 @@ fn wazuh(object: &Map<String, Json>) -> Option<Event> {
         };
         for (name, value) in strings(members) {
             // Wazuh writes the first letter small.
-            let mut letters = name.chars();
-            let capital = letters.next().map(|first| first.to_ascii_uppercase());
-            let name: String = capital.into_iter().chain(letters).collect();
+            let mut name = name.into_owned();
+            if let Some(first) = name.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
             data.insert(name, value);
         }
     }
@@ -169,20 +166,12 @@ fn wazuh(object: &Map<String, Json>) -> Option<Event> {
         pid: text(system, &["processID"]),
         thread: text(system, &["threadID"]),
         data,
-        message: text(system, &["message"]).trim_matches('"').to_owned(),
+        message: match text(system, &["message"]) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
+            Cow::Owned(text) => Cow::Owned(text),
+        },
         adds_data: true,
     })
-}
-
-/// `{"Event": {"System": …, "EventData": …}}` or the same without the outermost member.
-fn raw(object: &Map<String, Json>) -> Option<Event> {
-    if let Some(members) = event_log::flatten(object) {
-        return flat(&members);
-    }
-    object.get("System")?.as_object()?;
-    let mut wrapped = Map::new();
-    wrapped.insert("Event".to_owned(), Json::Object(object.clone()));
-    flat(&event_log::flatten(&wrapped)?)
 }
 
 /// What describes the event itself in the flat shapes; the rest is its data.
@@ -231,7 +220,7 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// Members beside each other: as rules know them, nxlog's and Fluent Bit's.
-fn flat(object: &Map<String, Json>) -> Option<Event> {
+fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     let number = id(object, &["EventID"])?;
     let channel = text(object, &["Channel"]);
     let provider = text(object, &["Provider_Name", "ProviderName", "SourceName", "Provider"]);
@@ -248,9 +237,9 @@ fn flat(object: &Map<String, Json>) -> Option<Event> {
     let mut data = strings_of(object, is_data);
     // Some collectors keep the data as JSON text.
     if let Some(Json::String(inner)) = object.get("EventData")
-        && let Ok(inner) = serde_json::from_str::<Map<String, Json>>(inner)
+        && let Some(inner) = tree::object(inner)
     {
-        data.extend(strings(&inner));
+        data.extend(strings(&inner).into_owned());
     }
     if let Some(Json::Array(inserts)) = object.get("StringInserts") {
         position(&mut data, &provider, number, inserts);
@@ -589,7 +578,7 @@ const TEMPLATES: &[(i64, &[&str])] = &[
     ),
 ];
 
-fn position(data: &mut Map<String, Json>, provider: &str, id: i64, inserts: &[Json]) {
+fn position<'a>(data: &mut Map<'a>, provider: &str, id: i64, inserts: &'a [Json<'_>]) {
     let known = provider == "Microsoft-Windows-Security-Auditing" || provider == "Service Control Manager";
     let template = TEMPLATES
         .iter()
@@ -599,14 +588,16 @@ fn position(data: &mut Map<String, Json>, provider: &str, id: i64, inserts: &[Js
         return;
     };
     for (name, value) in names.iter().zip(inserts) {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        data.entry((*name).to_owned()).or_insert(Json::String(text));
+        let text = value
+            .as_str()
+            .map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
+        data.insert_default(*name, || Json::String(text));
     }
 }
 
 /// `Account Name:\t\talice` lines under `Subject:` and its like, when a shipper has nothing but the text. Whatever an
 /// event's own member may hold, the text's sections come in Windows' order, so the first of each name stands.
-fn from_message(data: &mut Map<String, Json>, message: &str) {
+fn from_message(data: &mut Map<'_>, message: &str) {
     let mut section = "";
     for line in message.lines().take(128) {
         let Some((name, value)) = line.split_once(':') else {
@@ -651,7 +642,6 @@ fn from_message(data: &mut Map<String, Json>, message: &str) {
             (_, "Process Command Line") => "CommandLine",
             _ => continue,
         };
-        data.entry(member.to_owned())
-            .or_insert_with(|| Json::String(value.to_owned()));
+        data.insert_default(member, || Json::from(value.to_owned()));
     }
 }

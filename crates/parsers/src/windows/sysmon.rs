@@ -58,7 +58,7 @@ const EVENTS: &[Row] = &[
     (255, "sysmon-error", &["process"], &["error"]),
 ];
 
-pub(super) fn describe(draft: &mut Draft, event: &Event) {
+pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     if let Some((_, action, categories, kinds)) = EVENTS.iter().find(|(id, ..)| *id == event.id) {
         classify(draft, action, categories, kinds);
     }
@@ -137,7 +137,7 @@ pub(super) fn describe(draft: &mut Draft, event: &Event) {
     }
 }
 
-fn created(draft: &mut Draft, event: &Event) {
+fn created(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     for (name, member) in [
         (ecs::PROCESS_COMMAND_LINE, "CommandLine"),
@@ -199,7 +199,7 @@ fn arguments(line: &str) -> Vec<String> {
     words
 }
 
-fn connection(draft: &mut Draft, event: &Event) {
+fn connection(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     endpoint(draft, SOURCE, get("SourceIp"), get("SourcePort"));
     endpoint(draft, DESTINATION, get("DestinationIp"), get("DestinationPort"));
@@ -220,7 +220,7 @@ fn connection(draft: &mut Draft, event: &Event) {
 }
 
 /// `HKLM\Software\X\Value`; the last part is a value's name where a value was set.
-fn registry(draft: &mut Draft, event: &Event) {
+fn registry(draft: &mut Draft, event: &Event<'_>) {
     let path = event.get("TargetObject");
     draft.set_text("registry.path", path);
     let (hive, key) = path.split_once('\\').unwrap_or((path, ""));
@@ -257,7 +257,7 @@ fn registry(draft: &mut Draft, event: &Event) {
 }
 
 /// `QueryResults`: `type:  5 name;::ffff:1.2.3.4;`
-fn dns(draft: &mut Draft, event: &Event) {
+fn dns(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     draft.set_text(ecs::DNS_QUESTION_NAME, get("QueryName"));
     draft.set(ecs::NETWORK_PROTOCOL, "dns");

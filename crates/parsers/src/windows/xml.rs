@@ -2,7 +2,9 @@
 //!
 //! Only what such an event consists of: elements, attributes, text and the five entities. No external entity, no DTD.
 
-use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
+
+use crate::tree::{Json, Map};
 
 /// Deepest nesting of elements.
 const MAX_DEPTH: usize = 16;
@@ -10,7 +12,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_NODES: usize = 2048;
 
 /// The event in a text, `None` when it is no whole `<Event>`.
-pub(crate) fn parse(text: &str) -> Option<Map<String, Json>> {
+pub(crate) fn parse(text: &str) -> Option<Map<'_>> {
     let text = text.trim();
     let text = match text.strip_prefix("<?xml") {
         Some(rest) => rest.split_once("?>")?.1.trim_start(),
@@ -31,9 +33,9 @@ struct Reader<'a> {
     nodes: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Reads an element from its `<`.
-    fn element(&mut self, depth: usize) -> Option<(String, Json)> {
+    fn element(&mut self, depth: usize) -> Option<(&'a str, Json<'a>)> {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             return None;
@@ -42,12 +44,12 @@ impl Reader<'_> {
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'))?;
         let (name, rest) = rest.split_at(end);
         // A prefix says nothing here.
-        let name = name.rsplit(':').next().unwrap_or(name).to_owned();
+        let name = name.rsplit(':').next().unwrap_or(name);
         self.rest = rest;
         let (attributes, closed) = self.attributes()?;
         let mut node = Map::new();
         if !attributes.is_empty() {
-            node.insert("#attributes".to_owned(), Json::Object(attributes));
+            node.insert("#attributes", Json::Object(attributes));
         }
         if closed {
             return Some((
@@ -59,15 +61,15 @@ impl Reader<'_> {
                 },
             ));
         }
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
             let at = self.rest.find('<')?;
             let (before, rest) = self.rest.split_at(at);
-            text.push_str(&unescape(before));
+            append(&mut text, unescape(before));
             self.rest = rest;
             if let Some(data) = rest.strip_prefix("<![CDATA[") {
                 let (data, rest) = data.split_once("]]>")?;
-                text.push_str(data);
+                append(&mut text, Cow::Borrowed(data));
                 self.rest = rest;
             } else if let Some(comment) = rest.strip_prefix("<!--") {
                 self.rest = comment.split_once("-->")?.1;
@@ -79,19 +81,18 @@ impl Reader<'_> {
                 insert(&mut node, name, value);
             }
         }
-        let has_elements = node.keys().any(|key| key != "#attributes");
-        let text = if has_elements { text.trim() } else { text.as_str() };
+        let has_elements = node.iter().any(|(key, _)| key != "#attributes");
         if node.is_empty() {
-            return Some((name, Json::String(text.to_owned())));
+            return Some((name, Json::String(text)));
         }
         if !has_elements {
-            node.insert("#text".to_owned(), Json::String(text.to_owned()));
+            node.insert("#text", Json::String(text));
         }
         Some((name, Json::Object(node)))
     }
 
     /// Reads attributes up to `>`, and whether it was `/>`.
-    fn attributes(&mut self) -> Option<(Map<String, Json>, bool)> {
+    fn attributes(&mut self) -> Option<(Map<'a>, bool)> {
         let mut attributes = Map::new();
         loop {
             self.rest = self.rest.trim_start();
@@ -110,15 +111,15 @@ impl Reader<'_> {
             let (name, rest) = self.rest.split_once('=')?;
             let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
             let (value, rest) = rest.get(1..)?.split_once(quote)?;
-            attributes.insert(name.trim().to_owned(), Json::String(unescape(value)));
+            attributes.insert(name.trim(), Json::String(unescape(value)));
             self.rest = rest;
         }
     }
 }
 
 /// Elements of one name become a list.
-fn insert(node: &mut Map<String, Json>, name: String, value: Json) {
-    match node.get_mut(&name) {
+fn insert<'a>(node: &mut Map<'a>, name: &'a str, value: Json<'a>) {
+    match node.get_mut(name) {
         None => {
             node.insert(name, value);
         }
@@ -130,9 +131,18 @@ fn insert(node: &mut Map<String, Json>, name: String, value: Json) {
     }
 }
 
-fn unescape(text: &str) -> String {
+/// Adds to a text, which is taken as it is while there is none yet.
+fn append<'a>(text: &mut Cow<'a, str>, more: Cow<'a, str>) {
+    if text.is_empty() {
+        *text = more;
+    } else if !more.is_empty() {
+        text.to_mut().push_str(&more);
+    }
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -171,7 +181,7 @@ fn unescape(text: &str) -> String {
         rest = tail;
     }
     plain.push_str(rest);
-    plain
+    Cow::Owned(plain)
 }
 
 #[cfg(test)]
@@ -185,7 +195,7 @@ mod tests {
         let text = "<Event xmlns='http://x'><System><Provider Name='P'/><EventID Qualifiers=\"0\">7</EventID></System>\
                     <EventData><Data Name='a'>x &amp; &lt;y&gt; &#65;</Data><Data Name='b'/></EventData></Event>";
         assert_eq!(
-            Json::Object(parse(text).unwrap()),
+            serde_json::Value::Object(parse(text).unwrap().to_value()),
             json!({"Event": {
                 "#attributes": {"xmlns": "http://x"},
                 "System": {

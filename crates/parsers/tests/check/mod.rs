@@ -32,6 +32,7 @@ pub(crate) fn record(body: Body<'_>) -> RawRecord<'_> {
         log_type: None,
         observed: observed(),
         truncated_bytes: 0,
+        header: None,
     }
 }
 
