@@ -139,6 +139,8 @@ pub struct Enrich {
     pub databases: Vec<PathBuf>,
     /// Whether events say of their addresses whether they are public.
     pub address_scope: bool,
+    /// Whether events of processes are told who started these, where an earlier event said so.
+    pub process_parents: bool,
     /// Seconds between two looks whether a database was replaced: 1 to 86,400.
     pub reload_secs: u64,
 }
@@ -148,6 +150,7 @@ impl Default for Enrich {
         Self {
             databases: Vec::new(),
             address_scope: true,
+            process_parents: true,
             reload_secs: 60,
         }
     }

@@ -1,8 +1,9 @@
 //! What is known of an event's addresses beside the event: whether they are public, and where databases that the operator
-//! gave place them ([`database`]). Added once, before the event is stored, so that rules, searches and exports see it.
+//! gave place them ([`database`]); and who started its process ([`ancestry`]). Added once, before the event is stored, so that rules, searches and exports see it.
 //!
 //! A field the source set itself stays. Nothing here can fail an event: what cannot be looked up is left out.
 
+mod ancestry;
 mod database;
 mod scope;
 
@@ -17,6 +18,7 @@ use model::{Event, Fields, Value};
 
 use crate::config::Enrich as Settings;
 use crate::normalize::Normalized;
+use ancestry::Processes;
 use database::Database;
 
 /// The ends of a conversation whose addresses are looked up.
@@ -28,6 +30,8 @@ pub(crate) struct Enricher {
     /// Whether `SIDE.ip_scope` is set.
     scope: bool,
     databases: Arc<ArcSwap<Vec<Arc<Database>>>>,
+    /// Whether processes are told who started them.
+    processes: Option<Arc<Processes>>,
 }
 
 impl Enricher {
@@ -44,6 +48,7 @@ impl Enricher {
         Ok(Self {
             scope: settings.address_scope,
             databases: Arc::new(ArcSwap::from_pointee(databases)),
+            processes: settings.process_parents.then(Arc::default),
         })
     }
 
@@ -73,10 +78,13 @@ impl Enricher {
     /// Adds what is known to all events of a batch.
     pub(crate) fn batch(&self, normalized: &mut Normalized) {
         let databases = self.databases.load();
-        if !self.scope && databases.is_empty() {
+        if !self.scope && databases.is_empty() && self.processes.is_none() {
             return;
         }
         for part in &mut normalized.parts {
+            if let Some(processes) = &self.processes {
+                part.weight += processes.add(part.key.source, part.events.iter_mut());
+            }
             for event in &mut part.events {
                 let before = block::weight(event);
                 if self.event(event, &databases) {

@@ -61,12 +61,19 @@ fn take_shipped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> 
     let log_type = fields.get("log_type").and_then(Json::as_str).or(record.log_type);
     take_record(draft, inner, message, &RawRecord { log_type, ..*record });
     draft.set_default(ecs::MESSAGE, message);
-    add_own(draft, fields);
+    add_shell(draft, object);
+    true
+}
+
+/// Adds what stands around a shipped message.
+pub(crate) fn add_shell(draft: &mut Draft, object: &Map<'_>) {
+    if let Some(fields) = object.get("fields").and_then(Json::as_object) {
+        add_own_but(draft, fields, |name, _| name == HEADER_MEMBER);
+    }
     add_own_but(draft, object, |name, _| {
         matches!(name, "message" | "fields" | ecs::TIMESTAMP)
     });
     aliases::apply(draft);
-    true
 }
 
 fn take_record(draft: &mut Draft, object: Map<'_>, text: &str, record: &RawRecord<'_>) {

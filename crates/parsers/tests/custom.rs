@@ -147,7 +147,7 @@ fn a_parser_that_cannot_be_is_refused_with_the_reason() {
         ("name = \"a\"", "dataset"),
         (
             "name = \"a\"\ndataset = \"x.y\"\n[text]",
-            "grok, dissect, columns and pairs",
+            "grok, dissect, columns, pairs and log_format",
         ),
         ("name = \"a\"\ndataset = \"x.y\"\n[text]\ngrok = ['%{NOPE:x}']", "NOPE"),
         (
@@ -231,4 +231,81 @@ fn the_documented_example_holds_its_own_tests() {
     for trial in trials {
         assert!(trial.mistakes.is_empty(), "{:?}", trial.mistakes);
     }
+}
+
+const EDGE: &str = r#"
+name = "edge"
+dataset = "nginx.edge"
+
+[text]
+contains = [" rt="]
+log_format = '''
+log_format edge '$remote_addr $host "$request" $status $body_bytes_sent '
+                '"$http_referer" "$http_user_agent" $upstream_addr [$time_iso8601] rt=$request_time';
+'''
+
+[[step]]
+[step.fields]
+"server.address" = "upstream_addr"
+"#;
+const EDGE_LINE: &str = r#"203.0.113.9 shop.example "GET /cart?x=1 HTTP/2.0" 502 154 "-" "curl/8.5.0" 10.0.0.7:8080 [2026-11-21T10:00:00+00:00] rt=1.204"#;
+const EDGE_SAYS: &[&str] = &[
+    "picket.log_type=edge",
+    "event.dataset=nginx.edge",
+    "event.category=web",
+    "@timestamp=2026-11-21T10:00:00.000000Z",
+    "source.ip=203.0.113.9",
+    "url.domain=shop.example",
+    "url.original=/cart?x=1",
+    "http.request.method=GET",
+    "http.version=2.0",
+    "http.response.status_code=502",
+    "http.response.body.bytes=154",
+    "event.outcome=failure",
+    "event.duration=1204000000",
+    "user_agent.original=curl/8.5.0",
+    "http.request.referrer=",
+    "server.address=10.0.0.7:8080",
+    "upstream_addr=10.0.0.7:8080",
+];
+
+#[test]
+fn a_servers_own_log_format_is_a_parser() {
+    reads(EDGE, EDGE_LINE, None, EDGE_SAYS);
+    reads(EDGE, EDGE_LINE, Some("edge"), EDGE_SAYS);
+    let shipped = format!("<190>Nov 21 10:00:00 web-01 nginx: {EDGE_LINE}");
+    reads(EDGE, &shipped, None, EDGE_SAYS);
+    reads(EDGE, &shipped, None, &["host.name=web-01", "process.name=nginx"]);
+    reads(
+        EDGE,
+        "203.0.113.9 is no such line",
+        Some("edge"),
+        &["picket.log_type=raw", "source.ip="],
+    );
+}
+
+#[test]
+fn what_picket_send_ships_is_asked_of_own_parsers_too() {
+    let shipped = |line: &str, log_type: &str| {
+        let line = serde_json::Value::from(line);
+        format!(
+            r#"{{"source":"file","message":{line},"fields":{{"log_type":"{log_type}","log.file.path":"/a.log"}},"host":"web-01"}}"#
+        )
+    };
+    reads(EDGE, &shipped(EDGE_LINE, "edge"), None, EDGE_SAYS);
+    reads(
+        EDGE,
+        &shipped(EDGE_LINE, "edge"),
+        None,
+        &["host.name=web-01", &format!("event.original={EDGE_LINE}")],
+    );
+    // Another log type was asked for.
+    reads(EDGE, &shipped(EDGE_LINE, "squid"), None, &["server.address="]);
+    let order = r#"2026-11-21T10:00:00Z ERROR order=O-17 from 203.0.113.9 user "ann""#;
+    reads(
+        SHOP,
+        &shipped(order, "shop"),
+        None,
+        &["event.action=o-17", "picket.log_type=shop"],
+    );
 }

@@ -328,6 +328,7 @@ fn event(line: &str) -> Event {
         log_type: None,
         observed: Timestamp(0),
         truncated_bytes: 0,
+        header: None,
     });
     Event {
         id: EventId {

@@ -19,6 +19,7 @@ use model::{Value, ecs};
 use crate::dispatch;
 use crate::dissect::dissect;
 use crate::draft::Draft;
+use crate::json;
 use crate::mapping::Mapping;
 use crate::record::{Body, Parsed, RawRecord, Warning};
 use crate::scan::columns;
@@ -150,6 +151,17 @@ impl CustomParser {
     /// Reads a record; `None` when it is not of this format, or of a log type that is another's.
     #[must_use]
     pub fn parse(&self, record: &RawRecord<'_>) -> Option<Parsed> {
+        self.parse_within(record, None)
+    }
+
+    /// The same of a record that was shipped in an object.
+    fn parse_within(&self, record: &RawRecord<'_>, shell: Option<&Map<'_>>) -> Option<Parsed> {
+        let finish = |mut draft: Draft, text: &str| {
+            if let Some(shell) = shell {
+                json::add_shell(&mut draft, shell);
+            }
+            Some(dispatch::finish(draft, text, record))
+        };
         let asked = record.log_type.map(|log_type| self.mapping.answers_to(log_type));
         if asked == Some(false) || asked.is_none() && !self.is_detected() {
             return None;
@@ -172,15 +184,27 @@ impl CustomParser {
                 return None;
             }
             self.fill(&mut draft, &object);
-            return Some(dispatch::finish(draft, text, record));
-        }
-        if let Shape::LogFormat(format) = &self.shape {
-            let reading = self.looks(content).then(|| format.read(content)).flatten()?;
-            reading.fill(&mut draft);
-            self.fill(&mut draft, &reading.object());
-            return Some(dispatch::finish(draft, text, record));
+            return finish(draft, text);
         }
         let envelope = syslog::open(content, record.observed).filter(|envelope| !syslog::is_bare(envelope));
+        if let Shape::LogFormat(format) = &self.shape {
+            let read = |text| self.looks(text).then(|| format.read(text)).flatten();
+            let reading = match envelope
+                .as_ref()
+                .and_then(|envelope| Some((envelope, read(envelope.message)?)))
+            {
+                Some((envelope, reading)) => {
+                    syslog::describe(&mut draft, envelope);
+                    draft.set(ecs::MESSAGE, envelope.message);
+                    draft.set_text(ecs::PROCESS_NAME, envelope.program);
+                    reading
+                }
+                None => read(content)?,
+            };
+            reading.fill(&mut draft);
+            self.fill(&mut draft, &reading.object());
+            return finish(draft, text);
+        }
         let object = match envelope {
             Some(envelope) => match self.object(envelope.message, asked.is_some()) {
                 Some(object) => {
@@ -194,7 +218,7 @@ impl CustomParser {
             None => self.object(content, asked.is_some())?,
         };
         self.fill(&mut draft, &object);
-        Some(dispatch::finish(draft, text, record))
+        finish(draft, text)
     }
 
     fn fill(&self, draft: &mut Draft, object: &Map<'_>) {
@@ -300,6 +324,11 @@ pub fn parse_with<P: Borrow<CustomParser>>(record: &RawRecord<'_>, own: &[P]) ->
     if let Some(parsed) = own.iter().find_map(|parser| parser.borrow().parse(record)) {
         return parsed;
     }
+    if !own.is_empty()
+        && let Some(parsed) = parse_shipped(record, own)
+    {
+        return parsed;
+    }
     let mut parsed = crate::parse(record);
     let is_own = |log_type: &str| own.iter().any(|parser| parser.borrow().mapping.answers_to(log_type));
     if record.log_type.is_some_and(is_own) && !parsed.warnings.contains(&Warning::OtherType) {
@@ -308,4 +337,22 @@ pub fn parse_with<P: Borrow<CustomParser>>(record: &RawRecord<'_>, own: &[P]) ->
         parsed.fields.insert(ecs::PICKET_WARNINGS, texts.collect::<Value>());
     }
     parsed
+}
+
+/// Asks an operator's parsers about the line that an object ships, as `picket send` does.
+fn parse_shipped<P: Borrow<CustomParser>>(record: &RawRecord<'_>, own: &[P]) -> Option<Parsed> {
+    let (Body::Line(bytes) | Body::Json(bytes)) = record.body;
+    if bytes.len() > 2 * MAX_LINE || !bytes.starts_with(b"{") || memchr::memmem::find(bytes, b"\"fields\"").is_none() {
+        return None;
+    }
+    let object = tree::object(std::str::from_utf8(bytes).ok()?)?;
+    let message = object.get("message")?.as_str()?;
+    let fields = object.get("fields")?.as_object()?;
+    let inner = RawRecord {
+        body: Body::Line(message.as_bytes()),
+        log_type: fields.get("log_type").and_then(Json::as_str).or(record.log_type),
+        ..*record
+    };
+    own.iter()
+        .find_map(|parser| parser.borrow().parse_within(&inner, Some(&object)))
 }
