@@ -62,6 +62,7 @@ fn take_shipped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> 
     take_record(draft, inner, message, &RawRecord { log_type, ..*record });
     draft.set_default(ecs::MESSAGE, message);
     add_shell(draft, object);
+    aliases::apply(draft);
     true
 }
 
@@ -73,7 +74,6 @@ pub(crate) fn add_shell(draft: &mut Draft, object: &Map<'_>) {
     add_own_but(draft, object, |name, _| {
         matches!(name, "message" | "fields" | ecs::TIMESTAMP)
     });
-    aliases::apply(draft);
 }
 
 fn take_record(draft: &mut Draft, object: Map<'_>, text: &str, record: &RawRecord<'_>) {

@@ -276,6 +276,7 @@ fn a_servers_own_log_format_is_a_parser() {
     let shipped = format!("<190>Nov 21 10:00:00 web-01 nginx: {EDGE_LINE}");
     reads(EDGE, &shipped, None, EDGE_SAYS);
     reads(EDGE, &shipped, None, &["host.name=web-01", "process.name=nginx"]);
+    reads(EDGE, EDGE_LINE, None, &["host.name=", "host="]);
     reads(
         EDGE,
         "203.0.113.9 is no such line",

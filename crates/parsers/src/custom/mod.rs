@@ -158,6 +158,10 @@ impl CustomParser {
     fn parse_within(&self, record: &RawRecord<'_>, shell: Option<&Map<'_>>) -> Option<Parsed> {
         let finish = |mut draft: Draft, text: &str| {
             if let Some(shell) = shell {
+                let host = ["source_host", "host"]
+                    .iter()
+                    .find_map(|name| shell.get(name)?.as_str());
+                draft.set_default_text(ecs::HOST_NAME, host.unwrap_or(""));
                 json::add_shell(&mut draft, shell);
             }
             Some(dispatch::finish(draft, text, record))
@@ -202,7 +206,11 @@ impl CustomParser {
                 None => read(content)?,
             };
             reading.fill(&mut draft);
-            self.fill(&mut draft, &reading.object());
+            let mut object = reading.object();
+            self.map(&mut draft, &object);
+            // The host that a client asked for is not the one that speaks.
+            object.shift_remove("host");
+            add_members(&mut draft, &object);
             return finish(draft, text);
         }
         let object = match envelope {
@@ -222,20 +230,15 @@ impl CustomParser {
     }
 
     fn fill(&self, draft: &mut Draft, object: &Map<'_>) {
+        self.map(draft, object);
+        add_members(draft, object);
+    }
+
+    /// Sets what the table says.
+    fn map(&self, draft: &mut Draft, object: &Map<'_>) {
         let time = draft.timestamp;
         self.mapping.apply(draft, object);
         draft.timestamp = draft.timestamp.or(time);
-        for (name, value) in object.iter() {
-            let value = match value {
-                Json::String(text) => Value::from(text.as_ref()),
-                Json::Bool(value) => Value::Bool(*value),
-                Json::Number(number) => number
-                    .as_i64()
-                    .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
-                Json::Null | Json::Array(_) | Json::Object(_) => Value::from(value.to_string()),
-            };
-            draft.set_own(name, value);
-        }
     }
 
     /// Whether a line has the marks of the format.
@@ -272,6 +275,21 @@ impl CustomParser {
                 (asked || self.mapping.knows(&object)).then_some(object)
             }
         }
+    }
+}
+
+/// Keeps the members under their own names.
+fn add_members(draft: &mut Draft, object: &Map<'_>) {
+    for (name, value) in object.iter() {
+        let value = match value {
+            Json::String(text) => Value::from(text.as_ref()),
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => number
+                .as_i64()
+                .map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int),
+            Json::Null | Json::Array(_) | Json::Object(_) => Value::from(value.to_string()),
+        };
+        draft.set_own(name, value);
     }
 }
 
