@@ -22,20 +22,14 @@ pub(crate) enum Data {
 pub(crate) const SHORT: DecodeError = DecodeError::Malformed("a column is shorter than its shapes say");
 
 impl Data {
-    /// The value at `position`, and an empty one in its place when nobody else needs it.
-    pub(crate) fn take(&mut self, position: usize, budget: &mut Budget) -> Result<Value, DecodeError> {
-        match self {
-            Self::Plain(values) => values
-                .get_mut(position)
-                .map(|value| std::mem::replace(value, Value::Null))
-                .ok_or(SHORT),
-            Self::Dictionary(dictionary, indexes) => {
-                let index = *indexes.get(position).ok_or(SHORT)?;
-                let value = dictionary.get(index as usize).ok_or(SHORT)?;
-                budget.take(heap_bytes(value))?;
-                Ok(value.clone())
-            }
-        }
+    /// Takes from the budget what all values weigh beyond those that are there once.
+    pub(crate) fn take_copies(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+        let Self::Dictionary(dictionary, indexes) = self else {
+            return Ok(());
+        };
+        let weights: Vec<usize> = dictionary.iter().map(heap_bytes).collect();
+        let weight_of = |index: &u32| weights.get(*index as usize).copied().unwrap_or_default();
+        budget.take(indexes.iter().map(weight_of).fold(0, usize::saturating_add))
     }
 
     pub(crate) fn at(&self, position: usize) -> Option<&Value> {
@@ -126,20 +120,20 @@ pub(crate) fn get(
 ) -> Result<Data, DecodeError> {
     let mut reader = Reader::new(plain, "column");
     let data = match kind {
-        encoding::STRINGS => Data::Plain(get_strings(&mut reader, count, wanted, budget)?),
+        encoding::STRINGS => Data::Plain(get_strings(&mut reader, count, wanted, false, budget)?),
         encoding::STRING_DICTIONARY => {
             let (size, indexes, named) = get_indexes(&mut reader, count, wanted, budget)?;
-            Data::Dictionary(get_strings(&mut reader, size, named.wanted(), budget)?, indexes)
+            Data::Dictionary(get_strings(&mut reader, size, named.wanted(), true, budget)?, indexes)
         }
         encoding::INTEGERS => {
             let numbers = wanted.pick(integers::get(&mut reader, count, budget)?);
             budget.take_items::<Value>(numbers.len())?;
             Data::Plain(numbers.into_iter().map(Value::Int).collect())
         }
-        encoding::VALUES => Data::Plain(get_values(&mut reader, count, wanted, budget)?),
+        encoding::VALUES => Data::Plain(get_values(&mut reader, count, wanted, false, budget)?),
         encoding::VALUE_DICTIONARY => {
             let (size, indexes, named) = get_indexes(&mut reader, count, wanted, budget)?;
-            Data::Dictionary(get_values(&mut reader, size, named.wanted(), budget)?, indexes)
+            Data::Dictionary(get_values(&mut reader, size, named.wanted(), true, budget)?, indexes)
         }
         unknown => return Err(DecodeError::Encoding(unknown)),
     };
@@ -184,26 +178,28 @@ fn get_strings(
     reader: &mut Reader<'_>,
     count: usize,
     wanted: Wanted<'_>,
+    is_shared: bool,
     budget: &mut Budget,
 ) -> Result<Vec<Value>, DecodeError> {
     let kept = wanted.count(count);
     budget.take_items::<Value>(kept)?;
-    let mut values = Vec::with_capacity(kept);
+    let mut texts = Vec::with_capacity(kept);
     let mut is_wanted = wanted.asker();
     strings::get(reader, count, |text| {
         if is_wanted() {
             budget.take(text.len())?;
-            values.push(Value::from(text));
+            texts.push(values::text(text, is_shared));
         }
         Ok(())
     })?;
-    Ok(values)
+    Ok(texts)
 }
 
 fn get_values(
     reader: &mut Reader<'_>,
     count: usize,
     wanted: Wanted<'_>,
+    is_shared: bool,
     budget: &mut Budget,
 ) -> Result<Vec<Value>, DecodeError> {
     let kept = wanted.count(count);
@@ -212,7 +208,7 @@ fn get_values(
     let mut is_wanted = wanted.asker();
     for _ in 0..count {
         if is_wanted() {
-            values.push(values::get(reader, budget)?);
+            values.push(values::get(reader, is_shared, budget)?);
         } else {
             values::skip(reader)?;
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use model::event::FieldName;
-use model::{Epoch, Event, EventId, Fields, SourceId, Timestamp, Value};
+use model::{Epoch, Event, EventId, SourceId, Timestamp, Value};
 
 use crate::addresses;
 use crate::budget::Budget;
@@ -12,10 +12,11 @@ use crate::column::Column;
 use crate::column_decoding::{self, Data, Wanted};
 use crate::encode::NUMBERING_BYTES;
 use crate::error::DecodeError;
+use crate::events::{Events, Feed};
 use crate::frame;
 use crate::head::{Directory, Head};
 use crate::integers;
-use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, heap_bytes, section};
+use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, section};
 use crate::piece::Piece;
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
@@ -356,7 +357,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When any part is malformed, a layout is not known, or they would take too much memory.
     pub fn events(&self) -> Result<Vec<Event>, DecodeError> {
-        self.read_events(None, &[], self.budget.clone())
+        self.read_events(None, &[], self.budget.clone())?.all(self.count)
     }
 
     /// The events at some rows, in order of rows. Costs far less than [`Self::events`] when they are few. Rows that are
@@ -381,69 +382,53 @@ impl<'a> Block<'a> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        self.read_events(Some(&wanted), known, budget)
+        self.read_events(Some(&wanted), known, budget)?.all(wanted.len())
     }
 
-    fn read_events(
-        &self,
-        wanted: Option<&[usize]>,
-        known: &[Option<&Data>],
+    /// The events one by one, as [`Self::events`] has them: for whoever needs each for a moment only. After an error there
+    /// are no more.
+    ///
+    /// # Errors
+    /// As of [`Self::events`].
+    pub fn each_event(&self) -> Result<impl Iterator<Item = Result<Event, DecodeError>>, DecodeError> {
+        self.read_events(None, &[], self.budget.clone())
+    }
+
+    fn read_events<'s>(
+        &'s self,
+        wanted: Option<&'s [usize]>,
+        known: &[Option<&'s Data>],
         mut budget: Budget,
-    ) -> Result<Vec<Event>, DecodeError> {
+    ) -> Result<Events<'s>, DecodeError> {
         let ids = self.read_ids(&mut budget)?;
         let times = self.read_times(&mut budget)?;
         let positions = match wanted {
             Some(rows) => Some(self.positions(rows, &mut budget)?),
             None => None,
         };
-        let mut columns = self.read_all_columns(wanted, positions.as_deref(), known, &mut budget)?;
-        let mut overflow = self.read_overflow_values(&mut budget)?.into_iter();
-        // How many values of each column were given.
-        let mut given = vec![0_usize; columns.len()];
-        let count = wanted.map_or(self.count, <[usize]>::len);
-        budget.take_items::<Event>(count)?;
-        let mut events = Vec::with_capacity(count);
-        let mut next = wanted.map(|rows| rows.iter().peekable());
-        for (row, ((id, timestamp), shape)) in ids.into_iter().zip(times).zip(self.shapes.rows()).enumerate() {
-            if let Some(next) = &mut next
-                && next.next_if(|wanted| **wanted == row).is_none()
-            {
-                let without_column = shape.iter().filter(|number| **number == OVERFLOW).count();
-                overflow.by_ref().take(without_column).for_each(drop);
-                continue;
-            }
-            budget.take(shape.len() * FIELD_BYTES)?;
-            let mut fields = Fields::with_capacity(shape.len());
-            for number in shape {
-                let number = *number as usize;
-                let (Some(values), Some(given), Some(entry)) =
-                    (columns.get_mut(number), given.get_mut(number), self.columns.get(number))
-                else {
-                    let (name, value) = overflow.next().ok_or(DecodeError::Truncated("overflow"))?;
-                    fields.push_unchecked(name, value);
-                    continue;
-                };
-                let value = match values {
-                    Values::Read(data) => data.take(*given, &mut budget)?,
-                    Values::Known(data) => {
-                        let position = match &positions {
-                            Some(positions) => *positions
-                                .get(number)
-                                .and_then(|positions| positions.get(*given))
-                                .ok_or(column_decoding::SHORT)? as usize,
-                            None => *given,
-                        };
-                        let value = data.at(position).ok_or(column_decoding::SHORT)?;
-                        budget.take(heap_bytes(value))?;
-                        value.clone()
-                    }
-                };
-                fields.push_unchecked(entry.name.clone(), value);
-                *given += 1;
-            }
-            events.push(Event { id, timestamp, fields });
+        let columns = self.read_all_columns(wanted, positions.as_deref(), known, &mut budget)?;
+        let mut feeds = Vec::with_capacity(columns.len());
+        for (number, (values, entry)) in columns.into_iter().zip(&self.columns).enumerate() {
+            let feed = match values {
+                Values::Read(data) => {
+                    data.take_copies(&mut budget)?;
+                    Feed::read(data)
+                }
+                Values::Known(data) => {
+                    let of_column = |positions: &Vec<Vec<u32>>| positions.get(number).cloned().unwrap_or_default();
+                    Feed::known(data, positions.as_ref().map(of_column))
+                }
+            };
+            feeds.push((entry.name.clone(), feed));
         }
-        Ok(events)
+        Ok(Events {
+            rows: ids.into_iter().zip(times).zip(self.shapes.of_row()).enumerate(),
+            wanted: wanted.map(|rows| rows.iter().peekable()),
+            shapes: &self.shapes,
+            feeds,
+            overflow: self.read_overflow_values(&mut budget)?.into_iter(),
+            budget,
+        })
     }
 
     fn read_ids(&self, budget: &mut Budget) -> Result<Vec<EventId>, DecodeError> {

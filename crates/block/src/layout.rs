@@ -55,6 +55,7 @@ pub fn weight(event: &Event) -> usize {
 }
 
 /// Bytes a value owns outside itself.
+#[inline]
 pub(crate) fn heap_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,

@@ -16,6 +16,7 @@ mod column_encoding;
 mod decode;
 mod encode;
 mod error;
+mod events;
 mod filter;
 mod frame;
 mod head;

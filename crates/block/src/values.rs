@@ -1,6 +1,6 @@
 //! Values of any kind, each with a tag in front.
 
-use model::Value;
+use model::{List, Text, Value};
 
 use crate::budget::Budget;
 use crate::error::DecodeError;
@@ -51,12 +51,26 @@ pub(crate) fn put(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Reads one value; what it owns is taken from the budget, its own size is not.
-pub(crate) fn get(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Value, DecodeError> {
-    get_nested(reader, budget, 0)
+/// Reads one value; what it owns is taken from the budget, its own size is not. Of a shared one, copies own nothing.
+pub(crate) fn get(reader: &mut Reader<'_>, is_shared: bool, budget: &mut Budget) -> Result<Value, DecodeError> {
+    get_nested(reader, is_shared, budget, 0)
 }
 
-fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Result<Value, DecodeError> {
+/// A text of which many copies will be made, or of which none will.
+pub(crate) fn text(text: &str, is_shared: bool) -> Value {
+    Value::Str(if is_shared {
+        Text::shared(text)
+    } else {
+        Text::from(text)
+    })
+}
+
+fn get_nested(
+    reader: &mut Reader<'_>,
+    is_shared: bool,
+    budget: &mut Budget,
+    depth: usize,
+) -> Result<Value, DecodeError> {
     Ok(match reader.byte()? {
         NULL => Value::Null,
         FALSE => Value::Bool(false),
@@ -66,16 +80,20 @@ fn get_nested(reader: &mut Reader<'_>, budget: &mut Budget, depth: usize) -> Res
         STR => {
             let len = reader.count()?;
             budget.take(len)?;
-            Value::from(reader.text(len)?)
+            text(reader.text(len)?, is_shared)
         }
         LIST if depth < MAX_NESTING => {
             let count = reader.count()?;
             budget.take_items::<Value>(count)?;
             let mut values = Vec::with_capacity(count);
             for _ in 0..count {
-                values.push(get_nested(reader, budget, depth + 1)?);
+                values.push(get_nested(reader, is_shared, budget, depth + 1)?);
             }
-            Value::from(values)
+            Value::List(if is_shared {
+                List::shared(values)
+            } else {
+                List::from(values)
+            })
         }
         LIST => return Err(DecodeError::Malformed("lists nest too deep")),
         _ => return Err(DecodeError::Malformed("a value's kind is not known")),

@@ -45,6 +45,7 @@ const _: () = assert!(size_of::<Value>() == 24, "a value is as large as a text")
 impl Value {
     /// The text, when it is text.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text),
@@ -54,6 +55,7 @@ impl Value {
 
     /// The whole number, when it is one.
     #[must_use]
+    #[inline]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
@@ -97,12 +99,14 @@ impl Value {
 }
 
 impl From<&str> for Value {
+    #[inline]
     fn from(text: &str) -> Self {
         Self::Str(Text::from(text))
     }
 }
 
 impl From<Text> for Value {
+    #[inline]
     fn from(text: Text) -> Self {
         Self::Str(text)
     }
@@ -151,6 +155,7 @@ impl Fields {
 
     /// None, with room for `capacity`.
     #[must_use]
+    #[inline]
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }
@@ -178,12 +183,14 @@ impl Fields {
     }
 
     /// Appends a field the caller knows to be new. For decoders, whose input has each name once.
+    #[inline]
     pub fn push_unchecked(&mut self, name: FieldName, value: Value) {
         self.0.push((name, value));
     }
 
     /// The value of a field.
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0
             .iter()
@@ -205,22 +212,26 @@ impl Fields {
 
     /// The field at a position of [`Fields::iter`].
     #[must_use]
+    #[inline]
     pub fn at(&self, index: usize) -> Option<(&str, &Value)> {
         self.0.get(index).map(|(name, value)| (name.as_ref(), value))
     }
 
     /// The value at a position of [`Fields::iter`], to be changed.
+    #[inline]
     pub fn value_mut(&mut self, index: usize) -> Option<&mut Value> {
         self.0.get_mut(index).map(|(_, value)| value)
     }
 
     /// In the order they were set.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
     /// How many.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }

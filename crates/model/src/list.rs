@@ -102,6 +102,7 @@ impl<'a> IntoIterator for &'a List {
     type Item = &'a Value;
     type IntoIter = std::slice::Iter<'a, Value>;
 
+    #[inline]
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }

@@ -120,6 +120,7 @@ impl From<Text> for String {
 }
 
 impl AsRef<str> for Text {
+    #[inline]
     fn as_ref(&self) -> &str {
         self.as_str()
     }
@@ -269,6 +270,7 @@ impl From<FieldName> for String {
 }
 
 impl AsRef<str> for FieldName {
+    #[inline]
     fn as_ref(&self) -> &str {
         self.as_str()
     }

@@ -41,8 +41,8 @@ pub fn scan(query: &Compiled, span: Span, block: &Block<'_>) -> Result<Scan, Dec
     } else {
         // Too many different fields for columns: rare, and then looked at one by one.
         let mut found = Rows::none(times.len());
-        for (row, event) in block.events()?.iter().enumerate() {
-            if query.matches_within(span, event) {
+        for (row, event) in block.each_event()?.enumerate() {
+            if query.matches_within(span, &event?) {
                 found.insert(row);
             }
         }
