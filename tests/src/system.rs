@@ -329,6 +329,11 @@ impl System {
         self.restart_after(|_| Ok(())).await
     }
 
+    /// Further arguments of `picket up` from its next start on.
+    pub fn change_args(&mut self, args: &[&str]) {
+        self.options.args = args.iter().map(ToString::to_string).collect();
+    }
+
     /// [`System::restart`] with something to be done to the data directory in between.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod chaos;
 mod correlation;
 mod delivery;
 mod detectors;
+mod dumped;
 mod enrolment;
 mod feeds;
 mod first_alert;
