@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -14,6 +14,7 @@ use tests::system::{Options, System};
 use tests::until::until;
 
 use crate::baseline;
+use crate::forwarders::Forwarder;
 use crate::report::{cpu_seconds, machine, median};
 
 #[derive(clap::Args)]
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     rounds: u32,
 }
 
+/// Most lines of a round of a forwarder, which insert one at a time.
+const FORWARDED: u64 = 30_000;
 /// Longest one round may take.
 const ROUND: Duration = Duration::from_secs(300);
 
@@ -43,6 +46,21 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let store = system.store().await?;
     let mut ours = Vec::new();
     let mut plain = Vec::new();
+    let forwarders: Vec<(Forwarder, PathBuf)> = Forwarder::ALL
+        .into_iter()
+        .filter_map(|forwarder| {
+            let found = forwarder.find();
+            if found.is_none() {
+                println!(
+                    "skipped: {} is not installed ({})",
+                    forwarder.name(),
+                    forwarder.packages()
+                );
+            }
+            Some((forwarder, found?))
+        })
+        .collect();
+    let mut forwarded = vec![Vec::new(); forwarders.len()];
     for round in 1..=args.rounds {
         let file = system.scratch().join(format!("round-{round}.log"));
         write_lines(&file, args.events)?;
@@ -63,6 +81,14 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         );
         ours.push(rate);
         plain.push(one.max(two));
+        let few = args.events.min(FORWARDED);
+        let file = system.scratch().join("forwarded.log");
+        write_lines(&file, few)?;
+        for ((forwarder, binary), rates) in forwarders.iter().zip(&mut forwarded) {
+            let rate = forwarder.round(binary, &file, few, &system.up.mongodb_uri).await?;
+            println!("round {round}: {} {rate:.0}/s of {few} lines", forwarder.name());
+            rates.push(rate);
+        }
     }
     let disk = bytes_per_event(&system, args.events * u64::from(args.rounds)).await?;
     let alerts = storage::alerts::count(&store, &storage::alerts::AlertFilter::default()).await?;
@@ -79,6 +105,14 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         median(&plain)
     );
     println!("ratio                           {:.2}", median(&ours) / median(&plain));
+    for ((forwarder, _), rates) in forwarders.iter().zip(&forwarded) {
+        println!(
+            "{:<31} {:.0} lines/s, w: 1; picket stores {:.1} times as many",
+            forwarder.name(),
+            median(rates),
+            median(&ours) / median(rates)
+        );
+    }
     println!("stored                          {disk:.0} B/event on disk, indexes included");
     println!("alerts raised meanwhile         {alerts}");
     system.stop().await

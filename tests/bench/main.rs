@@ -7,6 +7,7 @@
 
 mod backtest;
 mod baseline;
+mod forwarders;
 mod ingest;
 mod intel;
 mod latency;
