@@ -14,7 +14,8 @@ use agentd::spool::Checkpoints;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-fn log(chunks: &[std::ops::Range<u64>]) -> Vec<u8> {
+/// A file with a chunk for each first and last record.
+fn log(chunks: &[(u64, u64)]) -> Vec<u8> {
     let event = |number| {
         let (provider, channel) = ("Microsoft-Windows-Security-Auditing", "Security");
         let user = format!("user{number}");
@@ -22,7 +23,7 @@ fn log(chunks: &[std::ops::Range<u64>]) -> Vec<u8> {
     };
     let chunks: Vec<_> = chunks
         .iter()
-        .map(|records| records.clone().map(event).collect())
+        .map(|(first, last)| (*first..=*last).map(event).collect())
         .collect();
     encode::file(&chunks)
 }
@@ -83,7 +84,7 @@ fn users(found: &[Value]) -> Vec<String> {
 #[test]
 fn each_record_comes_once_wherever_the_agent_ends_in_between() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("Security.evtx"), log(&[1..31, 31..51])).unwrap();
+    fs::write(dir.path().join("Security.evtx"), log(&[(1, 30), (31, 50)])).unwrap();
     fs::write(dir.path().join("notes.txt"), "no event log").unwrap();
     let all: Vec<String> = (1..51).map(|number| format!("user{number}")).collect();
     for step in [1, 7, 30, 50] {
@@ -102,13 +103,13 @@ fn a_file_is_read_once_whatever_it_is_called_and_anew_when_it_is_another() {
     let dir = tempfile::tempdir().unwrap();
     let mut checkpoints = Checkpoints::default();
     let first = dir.path().join("Archive-1.evtx");
-    fs::write(&first, log(&[1..4])).unwrap();
+    fs::write(&first, log(&[(1, 3)])).unwrap();
     assert_eq!(users(&read(dir.path(), &mut checkpoints, 3, true)).len(), 3);
     fs::rename(&first, dir.path().join("Old.evtx")).unwrap();
-    fs::write(dir.path().join("Archive-2.evtx"), log(&[4..6])).unwrap();
+    fs::write(dir.path().join("Archive-2.evtx"), log(&[(4, 5)])).unwrap();
     let found = read(dir.path(), &mut checkpoints, 2, true);
     assert_eq!(users(&found), ["user4", "user5"]);
-    fs::write(dir.path().join("Old.evtx"), log(&[10..12])).unwrap();
+    fs::write(dir.path().join("Old.evtx"), log(&[(10, 11)])).unwrap();
     let found = read(dir.path(), &mut checkpoints, 2, true);
     assert_eq!(users(&found), ["user10", "user11"]);
     fs::remove_file(dir.path().join("Archive-2.evtx")).unwrap();
@@ -119,7 +120,7 @@ fn a_file_is_read_once_whatever_it_is_called_and_anew_when_it_is_another() {
 #[test]
 fn what_is_damaged_is_told_and_costs_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let mut bytes = log(&[1..31, 31..51]);
+    let mut bytes = log(&[(1, 30), (31, 50)]);
     // The second chunk's header is gone.
     let second = 4096 + 65_536;
     bytes[second..second + 8].fill(0);

@@ -486,6 +486,20 @@ mod tests {
     }
 
     #[test]
+    fn the_header_of_a_file_governs_its_records() {
+        let mut origins = origins();
+        origins[0].header = "#Fields: date time c-ip cs-username sc-status".to_owned();
+        let records = Records {
+            origins,
+            records: vec![record(Body::Line(b"2023-11-14 22:13:20 203.0.113.9 eve 401"))],
+        };
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
+        let fields = &normalized.parts[0].events[0].fields;
+        assert_eq!(fields.str("source.ip"), Some("203.0.113.9"));
+        assert_eq!(fields.str("user.name"), Some("eve"));
+    }
+
+    #[test]
     fn who_sends_syslog_is_not_believed_to_be_an_agent() {
         let syslog = Sender {
             agent_id: None,

@@ -88,7 +88,8 @@ impl<'a> Told<'a> {
         let mut told = Self::default();
         let has = |value: &Value, wanted: &str| match value {
             Value::List(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
-            other => other.as_str() == Some(wanted),
+            Value::Str(text) => text.as_str() == wanted,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
         };
         for (name, value) in event.fields.iter() {
             let text = || value.as_str().unwrap_or("");

@@ -113,12 +113,12 @@ fn named<'b, 'a>(item: &'b Json<'a>) -> Option<(&'b str, &'b Json<'a>)> {
 fn attributes<'b, 'a>(node: &'b Map<'a>) -> impl Iterator<Item = (&'b str, &'b Json<'a>)> {
     ATTRIBUTES
         .iter()
-        .filter_map(|name| node.get(*name)?.as_object())
+        .filter_map(|name| node.get(name)?.as_object())
         .flat_map(Map::iter)
 }
 
 fn own_text<'b, 'a>(node: &'b Map<'a>) -> Option<&'b Json<'a>> {
-    TEXTS.iter().find_map(|name| node.get(*name))
+    TEXTS.iter().find_map(|name| node.get(name))
 }
 
 /// What `System` says stands over what the event's data calls by the same name.

@@ -33,7 +33,7 @@ pub(crate) fn is(object: &Map<'_>) -> bool {
         || (object.contains_key("MESSAGE")
             && ["_PID", "_COMM", "_TRANSPORT", "SYSLOG_IDENTIFIER"]
                 .iter()
-                .any(|name| object.contains_key(*name)))
+                .any(|name| object.contains_key(name)))
 }
 
 /// Reads the object and returns its message.

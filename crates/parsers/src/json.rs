@@ -96,9 +96,9 @@ const SHELLS: [&str; 5] = ["json", "data", "_source", "event", "detail"];
 fn shells<'b, 'a>(object: &'b Map<'a>) -> impl Iterator<Item = &'b Map<'a>> {
     let is_shell = !MESSAGES
         .iter()
-        .any(|name| object.get(*name).is_some_and(Json::is_string));
+        .any(|name| object.get(name).is_some_and(Json::is_string));
     let names = if is_shell { SHELLS.as_slice() } else { &[] };
-    names.iter().filter_map(|name| object.get(*name)?.as_object())
+    names.iter().filter_map(|name| object.get(name)?.as_object())
 }
 
 /// Whether a log type is that of Windows events.
@@ -295,7 +295,7 @@ fn take_flat(draft: &mut Draft, mut object: Map<'_>, text: &str, record: &RawRec
 /// Takes the time from the first member that has one. Its own name stays, but for `@timestamp`.
 fn take_time(draft: &mut Draft, own: &mut Map<'_>) {
     for name in TIMES {
-        let Some(value) = own.get(*name) else { continue };
+        let Some(value) = own.get(name) else { continue };
         match time(value) {
             Some(time) => {
                 draft.timestamp = Some(time);

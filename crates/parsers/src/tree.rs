@@ -29,11 +29,65 @@ pub(crate) enum Json<'a> {
 /// An object. Of members of one name the last counts, at the place of the first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map<'a> {
-    members: Vec<(Cow<'a, str>, Json<'a>)>,
+    members: Vec<Member<'a>>,
     /// Bits of the members' names: a clear bit proves that there is none of that name.
     names: u64,
     /// Positions by name.
-    index: Option<Box<HashMap<Cow<'a, str>, usize>>>,
+    index: Option<Box<Index<'a>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Index<'a>(HashMap<Cow<'a, str>, usize>);
+
+#[derive(Clone, Debug)]
+struct Member<'a> {
+    tag: Tag,
+    name: Cow<'a, str>,
+    value: Json<'a>,
+}
+
+/// What tells most names apart at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(u32);
+
+impl Tag {
+    #[inline]
+    pub(crate) fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let (first, last) = match (bytes.first(), bytes.last()) {
+            (Some(first), Some(last)) => (u32::from(*first), u32::from(*last)),
+            _ => (0, 0),
+        };
+        let middle = u32::from(bytes.get(bytes.len() / 2).copied().unwrap_or(0));
+        let mixed = first ^ last << 8 ^ middle << 16 ^ u32::try_from(bytes.len()).unwrap_or(0) << 24;
+        Self(mixed.wrapping_mul(0x9e37_79b1))
+    }
+
+    /// One of the bits that names are marked by.
+    #[inline]
+    fn bit(self) -> u64 {
+        1 << (self.0 >> 26)
+    }
+}
+
+/// A name that is looked for again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Name {
+    tag: Tag,
+    text: String,
+}
+
+impl Name {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            tag: Tag::of(text),
+            text: text.to_owned(),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
 }
 
 /// The object that a text is; `None` when it is none.
@@ -177,78 +231,90 @@ impl<'a> Map<'a> {
     }
 
     #[inline]
-    fn position(&self, name: &str) -> Option<usize> {
-        if self.names & bit(name) == 0 {
+    fn position(&self, tag: Tag, name: &str) -> Option<usize> {
+        if self.names & tag.bit() == 0 {
             return None;
         }
         match &self.index {
-            Some(index) => index.get(name).copied(),
-            None => self.members.iter().position(|(known, _)| known == name),
+            Some(index) => index.0.get(name).copied(),
+            None => self
+                .members
+                .iter()
+                .position(|member| member.tag == tag && member.name == name),
         }
     }
 
     #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
-        let index = self.position(name)?;
-        self.members.get(index).map(|(_, value)| value)
+        let index = self.position(Tag::of(name), name)?;
+        self.members.get(index).map(|member| &member.value)
+    }
+
+    /// The same by a name that is at hand.
+    #[inline]
+    pub(crate) fn member(&self, name: &Name) -> Option<&Json<'a>> {
+        let index = self.position(name.tag, &name.text)?;
+        self.members.get(index).map(|member| &member.value)
     }
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json<'a>> {
-        let index = self.position(name)?;
-        self.members.get_mut(index).map(|(_, value)| value)
+        let index = self.position(Tag::of(name), name)?;
+        self.members.get_mut(index).map(|member| &mut member.value)
     }
 
     pub(crate) fn contains_key(&self, name: &str) -> bool {
-        self.position(name).is_some()
+        self.position(Tag::of(name), name).is_some()
     }
 
     /// Sets a member.
     pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: Json<'a>) {
         let name = name.into();
-        match self.get_mut(&name) {
-            Some(before) => *before = value,
-            None => self.push(name, value),
+        let tag = Tag::of(&name);
+        match self.position(tag, &name).and_then(|at| self.members.get_mut(at)) {
+            Some(before) => before.value = value,
+            None => self.push(tag, name, value),
         }
     }
 
     /// Sets a member that is not there.
     pub(crate) fn insert_default(&mut self, name: impl Into<Cow<'a, str>>, value: impl FnOnce() -> Json<'a>) {
         let name = name.into();
-        if self.position(&name).is_none() {
-            self.push(name, value());
+        let tag = Tag::of(&name);
+        if self.position(tag, &name).is_none() {
+            self.push(tag, name, value());
         }
     }
 
-    fn push(&mut self, name: Cow<'a, str>, value: Json<'a>) {
-        self.names |= bit(&name);
+    fn push(&mut self, tag: Tag, name: Cow<'a, str>, value: Json<'a>) {
+        self.names |= tag.bit();
         if let Some(index) = &mut self.index {
-            index.insert(name.clone(), self.members.len());
+            index.0.insert(name.clone(), self.members.len());
         }
-        self.members.push((name, value));
+        self.members.push(Member { tag, name, value });
         if self.index.is_none() && self.members.len() > MANY {
             self.reindex();
         }
     }
 
     fn reindex(&mut self) {
-        self.names = self.members.iter().fold(0, |bits, (name, _)| bits | bit(name));
+        self.names = self.members.iter().fold(0, |bits, member| bits | member.tag.bit());
         self.index = (self.members.len() > MANY).then(|| {
             let positions = self.members.iter().enumerate();
-            Box::new(positions.map(|(at, (name, _))| (name.clone(), at)).collect())
+            Box::new(Index(positions.map(|(at, member)| (member.name.clone(), at)).collect()))
         });
     }
 
     /// Takes a member out; the others keep their order.
     pub(crate) fn shift_remove(&mut self, name: &str) -> Option<Json<'a>> {
-        let index = self.position(name)?;
-        let (_, value) = self.members.remove(index);
+        let index = self.position(Tag::of(name), name)?;
+        let member = self.members.remove(index);
         self.reindex();
-        Some(value)
+        Some(member.value)
     }
 
     /// Keeps the members of which this is true.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
-        self.members.retain(|(name, _)| is_kept(name));
+        self.members.retain(|member| is_kept(&member.name));
         self.reindex();
     }
 
@@ -261,11 +327,11 @@ impl<'a> Map<'a> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
-        self.members.iter().map(|(name, value)| (name.as_ref(), value))
+        self.members.iter().map(|member| (member.name.as_ref(), &member.value))
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &Json<'a>> {
-        self.members.iter().map(|(_, value)| value)
+        self.members.iter().map(|member| &member.value)
     }
 }
 
@@ -275,25 +341,27 @@ impl PartialEq for Map<'_> {
     }
 }
 
-/// The bit of a name.
-#[inline]
-fn bit(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let (first, last) = match (bytes.first(), bytes.last()) {
-        (Some(first), Some(last)) => (u32::from(*first), u32::from(*last)),
-        _ => (0, 0),
-    };
-    let middle = u32::from(bytes.get(bytes.len() / 2).copied().unwrap_or(0));
-    let mixed = first ^ last << 7 ^ middle << 14 ^ u32::try_from(bytes.len()).unwrap_or(0) << 21;
-    1 << (mixed.wrapping_mul(0x9e37_79b1) >> 26)
-}
-
 impl<'a> IntoIterator for Map<'a> {
     type Item = (Cow<'a, str>, Json<'a>);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type IntoIter = Members<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.members.into_iter()
+        Members(self.members.into_iter())
+    }
+}
+
+/// The members of an object, in their order.
+pub(crate) struct Members<'a>(std::vec::IntoIter<Member<'a>>);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Cow<'a, str>, Json<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|member| (member.name, member.value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
     }
 }
 
@@ -367,7 +435,7 @@ impl Serialize for Json<'_> {
     }
 }
 
-struct Name<'a>(Cow<'a, str>);
+struct Text<'a>(Cow<'a, str>);
 
 struct TextVisitor;
 
@@ -387,7 +455,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(TextVisitor).map(Self)
     }
@@ -404,7 +472,7 @@ impl<'de> Visitor<'de> for MapVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut map = Map::new();
-        while let Some(Name(name)) = access.next_key()? {
+        while let Some(Text(name)) = access.next_key()? {
             if map.members.is_empty() {
                 map.members.reserve(FEW);
             }

@@ -1,6 +1,6 @@
 //! Where a value is in an object: `a.b`, `a[0].b`, `a[Name=Identity].Value`, `a[].b`.
 
-use crate::tree::{Json, Map};
+use crate::tree::{Json, Map, Name};
 
 /// Most elements of a list that are looked at.
 const MAX_ITEMS: usize = 64;
@@ -19,10 +19,10 @@ enum Pick {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Segment {
-    name: String,
+    name: Name,
     pick: Pick,
     /// The names of this and all that follow with dots between them, where a member may be called so.
-    dotted: String,
+    dotted: Name,
 }
 
 /// What is at a path.
@@ -43,7 +43,7 @@ impl Found<'_, '_> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Path {
     /// The whole, for members with dots in their names.
-    text: String,
+    text: Name,
     segments: Vec<Segment>,
 }
 
@@ -76,9 +76,9 @@ impl Path {
                 }
             };
             segments.push(Segment {
-                name: name.to_owned(),
+                name: Name::new(name),
                 pick,
-                dotted: String::new(),
+                dotted: Name::new(""),
             });
             rest = after.strip_prefix('.').unwrap_or(after);
         }
@@ -88,15 +88,15 @@ impl Path {
         let mut dotted = String::new();
         for (after, segment) in segments.iter_mut().rev().enumerate() {
             dotted = match after {
-                0 => segment.name.clone(),
-                _ => format!("{}.{dotted}", segment.name),
+                0 => segment.name.as_str().to_owned(),
+                _ => format!("{}.{dotted}", segment.name.as_str()),
             };
             if after > 0 {
-                segment.dotted.clone_from(&dotted);
+                segment.dotted = Name::new(&dotted);
             }
         }
         Ok(Self {
-            text: text.to_owned(),
+            text: Name::new(text),
             segments,
         })
     }
@@ -104,7 +104,7 @@ impl Path {
     /// The value there, if it is one; with `[]` a list of all.
     pub(crate) fn get<'b, 'a>(&self, object: &'b Map<'a>) -> Option<Found<'b, 'a>> {
         if self.segments.len() > 1
-            && let Some(value) = object.get(&self.text)
+            && let Some(value) = object.member(&self.text)
         {
             return Some(Found::One(value)).filter(|value| !value.is_null());
         }
@@ -114,7 +114,7 @@ impl Path {
 
 fn walk<'b, 'a>(segments: &[Segment], object: &'b Map<'a>) -> Option<Found<'b, 'a>> {
     let (first, rest) = segments.split_first()?;
-    let value = object.get(&first.name)?;
+    let value = object.member(&first.name)?;
     let picked = match &first.pick {
         Pick::Whole => value,
         Pick::At(index) => value.as_array()?.get(*index)?,
@@ -142,7 +142,7 @@ fn walk<'b, 'a>(segments: &[Segment], object: &'b Map<'a>) -> Option<Found<'b, '
     let inner = picked.as_object()?;
     // `id.orig_h` and the like: a name with a dot.
     if let [next, _, ..] = rest
-        && let Some(value) = inner.get(&next.dotted)
+        && let Some(value) = inner.member(&next.dotted)
     {
         return Some(Found::One(value));
     }

@@ -17,7 +17,7 @@ pub(super) fn read<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
 fn text<'a>(object: &'a Map<'_>, names: &[&str]) -> Cow<'a, str> {
     names
         .iter()
-        .find_map(|name| match object.get(*name)? {
+        .find_map(|name| match object.get(name)? {
             Json::String(text) => Some(Cow::Borrowed(text.as_ref())),
             Json::Number(number) => Some(Cow::Owned(number.to_string())),
             Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
@@ -26,7 +26,7 @@ fn text<'a>(object: &'a Map<'_>, names: &[&str]) -> Cow<'a, str> {
 }
 
 fn id(object: &Map<'_>, names: &[&str]) -> Option<i64> {
-    names.iter().find_map(|name| match object.get(*name)? {
+    names.iter().find_map(|name| match object.get(name)? {
         Json::Number(number) => number.as_i64(),
         Json::String(text) => text.trim().parse().ok(),
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,

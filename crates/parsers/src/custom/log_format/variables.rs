@@ -192,11 +192,13 @@ impl Variable {
     }
 
     pub(super) fn time(&self, text: &str) -> Option<Timestamp> {
-        match self.means {
-            Means::CommonTime => take_clf(text).filter(|(_, rest)| rest.is_empty()).map(|(time, _)| time),
-            Means::IsoTime | Means::OwnTime => parse_time(text),
-            Means::Epoch => from_number(text.parse().ok()?),
-            _ => None,
+        let whole = |(time, rest): (Timestamp, &str)| rest.is_empty().then_some(time);
+        if self.means == Means::CommonTime {
+            take_clf(text).and_then(whole)
+        } else if self.means == Means::Epoch {
+            from_number(text.parse().ok()?)
+        } else {
+            parse_time(text)
         }
     }
 }
