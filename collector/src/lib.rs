@@ -27,6 +27,7 @@ mod normalize;
 mod part;
 mod service;
 mod signing;
+mod stamp;
 mod stream;
 mod syslog;
 mod tokens;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use model::chain::Link;
 use model::{BatchKey, Epoch, SourceId, Tenant};
-use model::{Event, EventId, Fields, List, Timestamp, Value, ecs};
+use model::{Event, EventId, Fields, List, Text, Timestamp, Value, ecs};
 use parsers::custom::{CustomParser, parse_with};
 use parsers::{Body, RawRecord};
 
 use crate::batch::{Origin, Record, Records};
 use crate::part::{MAX_EVENTS, MAX_RAW_BYTES, Part};
+use crate::stamp::Stamp;
 
 /// Longest record, in bytes.
 pub(crate) const MAX_RECORD: usize = 1 << 20;
@@ -102,6 +103,7 @@ pub(crate) fn normalize(
 ) -> Normalized {
     let mut result = Normalized::default();
     let mut created = CreatedText::default();
+    let stamp = Stamp::new(sender, &records.origins);
     let mut open = OpenPart::default();
     for (seq, record) in (numbering.first_seq..).zip(&records.records) {
         let raw_bytes = record.body.map_or(0, |body| body_bytes(body).len());
@@ -119,9 +121,13 @@ pub(crate) fn normalize(
             epoch: numbering.epoch,
             seq,
         };
-        if let Some(mut event) = event(sender, id, records, record, own, &mut created, &mut result.counts) {
-            result.counts.ahead += u32::from(put_back(&mut event, record, received));
-            open.weight += block::weight(&event);
+        if let Some((mut event, mut weight)) = event(&stamp, id, records, record, own, &mut created, &mut result.counts)
+        {
+            if put_back(&mut event, record, received) {
+                result.counts.ahead += 1;
+                weight = block::weight(&event);
+            }
+            open.weight += weight;
             open.events.push(event);
         }
     }
@@ -190,19 +196,18 @@ impl OpenPart {
     }
 }
 
+/// The event of a record, and its weight.
 fn event(
-    sender: &Sender,
+    stamp: &Stamp<'_>,
     id: EventId,
     records: &Records<'_>,
     record: &Record<'_>,
     own: &[Arc<CustomParser>],
     created: &mut CreatedText,
     counts: &mut Counts,
-) -> Option<Event> {
-    let origin = usize::try_from(record.origin)
-        .ok()
-        .and_then(|index| records.origins.get(index));
-    let Some(origin) = origin else {
+) -> Option<(Event, usize)> {
+    let index = usize::try_from(record.origin).unwrap_or(usize::MAX);
+    let Some(origin) = records.origins.get(index) else {
         counts.unknown_origin += 1;
         return None;
     };
@@ -232,12 +237,15 @@ fn event(
         timestamp: parsed.timestamp,
         fields: parsed.fields,
     };
-    if block::weight(&event) > MAX_EVENT_WEIGHT {
+    stamp.put(&mut event.fields, index, created.of(observed));
+    let mut weight = block::weight(&event);
+    if weight > MAX_EVENT_WEIGHT {
         counts.text_only += 1;
         event.fields = text_only(body, record.truncated_bytes);
+        stamp.put(&mut event.fields, index, created.of(observed));
+        weight = block::weight(&event);
     }
-    attribute(&mut event.fields, sender, origin, created.of(observed));
-    Some(event)
+    Some((event, weight))
 }
 
 /// Gives an event of a time far ahead the one it was seen at, or came in at; true when it was one.
@@ -276,74 +284,22 @@ fn text_only(body: Body<'_>, truncated_bytes: u64) -> Fields {
     fields
 }
 
-fn attribute(fields: &mut Fields, sender: &Sender, origin: &Origin, created: &str) {
-    if let Some(agent) = &sender.agent_id {
-        force(fields, ecs::AGENT_ID, agent.as_str());
-        force(fields, ecs::AGENT_TYPE, "picket");
-        force(fields, ecs::AGENT_NAME, sender.host.as_str());
-        if !sender.agent_version.is_empty() {
-            force(fields, "agent.version", sender.agent_version.as_str());
-        }
-    } else if origin.kind == "syslog" {
-        // Whoever reaches the port can write these.
-        for (name, instead) in UNVERIFIED {
-            if let Some(claimed) = fields.remove(name) {
-                fields.insert(instead, claimed);
-            }
-        }
-    }
-    if !sender.host.is_empty() {
-        fields.insert_default(ecs::HOST_NAME, sender.host.as_str());
-    }
-    if !sender.os_type.is_empty() {
-        fields.insert_default(ecs::HOST_OS_TYPE, sender.os_type.as_str());
-    }
-    // Only of the host itself: a file may hold what others sent.
-    if !sender.os_name.is_empty() && fields.str(ecs::HOST_NAME) == Some(sender.host.as_str()) {
-        fields.insert_default("host.os.full", sender.os_name.as_str());
-    }
-    if origin.kind == "file" {
-        force(fields, ecs::LOG_FILE_PATH, origin.name.as_str());
-    }
-    force(fields, ecs::EVENT_CREATED, created);
-    force(fields, ecs::PICKET_SOURCE, origin.kind.as_str());
-}
-
-/// What only a sender with a certificate may say of itself, and where others' claims go.
-const UNVERIFIED: [(&str, &str); 4] = [
-    (ecs::AGENT_ID, "unverified.agent.id"),
-    (ecs::AGENT_NAME, "unverified.agent.name"),
-    (ecs::AGENT_TYPE, "unverified.agent.type"),
-    (ecs::LOG_FILE_PATH, "unverified.log.file.path"),
-];
-
-/// Sets a field even in an event that is full.
-fn force(fields: &mut Fields, name: &'static str, value: &str) {
-    if fields.insert(name, value) {
-        return;
-    }
-    let last = fields.iter().last().map(|(name, _)| name.to_owned());
-    if let Some(last) = last {
-        fields.remove(&last);
-        fields.insert(name, value);
-    }
-}
-
 /// Neighbouring records share the millisecond, and writing a time is not free.
 #[derive(Default)]
 struct CreatedText {
     millis: Option<i64>,
-    text: String,
+    text: Text,
 }
 
 impl CreatedText {
-    fn of(&mut self, time: Timestamp) -> &str {
+    fn of(&mut self, time: Timestamp) -> &Text {
         let millis = time.as_millis();
         if self.millis != Some(millis) {
             self.millis = Some(millis);
             self.text = Timestamp::from_millis(millis)
                 .to_utc()
-                .to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+                .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+                .into();
         }
         &self.text
     }
@@ -497,6 +453,25 @@ mod tests {
         let fields = &normalized.parts[0].events[0].fields;
         assert_eq!(fields.str("source.ip"), Some("203.0.113.9"));
         assert_eq!(fields.str("user.name"), Some("eve"));
+    }
+
+    #[test]
+    fn a_full_event_has_room_for_who_sent_it() {
+        let members: Vec<String> = (0..2000).map(|n| format!("\"f{n}\":{n}")).collect();
+        let line = format!("{{{}}}", members.join(","));
+        let records = Records {
+            origins: origins(),
+            records: vec![record(Body::Json(line.as_bytes()))],
+        };
+        let normalized = normalize(&sender(), &numbering(), &records, &[], RECEIVED);
+        let fields = &normalized.parts[0].events[0].fields;
+        assert!(fields.len() <= model::event::MAX_FIELDS);
+        assert_eq!(fields.str(ecs::AGENT_ID), Some("0190a"));
+        assert_eq!(fields.str(ecs::PICKET_SOURCE), Some("file"));
+        assert_eq!(
+            normalized.parts[0].weight,
+            block::weight(&normalized.parts[0].events[0])
+        );
     }
 
     #[test]

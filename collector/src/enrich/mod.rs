@@ -7,7 +7,6 @@ mod ancestry;
 mod database;
 mod scope;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,8 @@ use database::Database;
 
 /// The ends of a conversation whose addresses are looked up.
 const SIDES: [&str; 4] = ["source", "destination", "client", "server"];
+/// Where these are.
+const ADDRESSES: [&str; 4] = ["source.ip", "destination.ip", "client.ip", "server.ip"];
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,34 +87,32 @@ impl Enricher {
                 part.weight += processes.add(part.key.source, part.events.iter_mut());
             }
             for event in &mut part.events {
-                let before = block::weight(event);
-                if self.event(event, &databases) {
-                    part.weight = part.weight.saturating_sub(before) + block::weight(event);
-                }
+                part.weight += self.event(event, &databases);
             }
         }
     }
 
-    /// Whether anything was added.
-    fn event(&self, event: &mut Event, databases: &[Arc<Database>]) -> bool {
-        let mut changed = false;
-        for side in SIDES {
-            let Some(ip) = address(&event.fields, side) else {
+    /// How much was added to the event's weight.
+    fn event(&self, event: &mut Event, databases: &[Arc<Database>]) -> usize {
+        let mut weight = 0;
+        for (side, ip) in SIDES.into_iter().zip(event.fields.positions(&ADDRESSES)) {
+            let ip = ip.and_then(|ip| event.fields.at(ip)).and_then(|(_, ip)| ip.as_str());
+            let Some(ip) = ip.and_then(|ip| ip.parse().ok()) else {
                 continue;
             };
             let scope = scope::of(ip);
             if self.scope {
-                changed |= add(&mut event.fields, format!("{side}.ip_scope"), Value::from(scope.name()));
+                weight += add(&mut event.fields, format!("{side}.ip_scope"), Value::from(scope.name()));
             }
             if scope == scope::Scope::Public {
                 for database in databases {
                     for (name, value) in database.look_up(ip) {
-                        changed |= add(&mut event.fields, format!("{side}.{name}"), value);
+                        weight += add(&mut event.fields, format!("{side}.{name}"), value);
                     }
                 }
             }
         }
-        changed
+        weight
     }
 }
 
@@ -143,19 +142,14 @@ fn again(paths: &[PathBuf], known: &[Arc<Database>]) -> Option<Vec<Arc<Database>
     changed.then_some(fresh)
 }
 
-/// `SIDE.ip`, when it is one address.
-fn address(fields: &Fields, side: &str) -> Option<IpAddr> {
-    let name = match side {
-        "source" => "source.ip",
-        "destination" => "destination.ip",
-        "client" => "client.ip",
-        _ => "server.ip",
-    };
-    fields.str(name)?.parse().ok()
-}
-
-fn add(fields: &mut Fields, name: String, value: Value) -> bool {
-    fields.get(&name).is_none() && fields.insert(name, value)
+/// Adds a field that is not there yet. Answers its weight, if it was added.
+fn add(fields: &mut Fields, name: String, value: Value) -> usize {
+    let weight = block::weight_of_field(&name, &value);
+    if fields.get(&name).is_none() && fields.insert(name, value) {
+        weight
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -49,9 +49,17 @@ pub(crate) const FIELD_BYTES: usize = size_of::<(model::event::FieldName, Value)
 /// [`MAX_WEIGHT`].
 #[must_use]
 pub fn weight(event: &Event) -> usize {
-    event.fields.iter().fold(EVENT_BYTES, |sum, (name, value)| {
-        sum + FIELD_BYTES + name.len() + heap_bytes(value)
-    })
+    event
+        .fields
+        .iter()
+        .fold(EVENT_BYTES, |sum, (name, value)| sum + weight_of_field(name, value))
+}
+
+/// What a field adds to the [`weight`] of its event.
+#[must_use]
+#[inline]
+pub fn weight_of_field(name: &str, value: &Value) -> usize {
+    FIELD_BYTES + name.len() + heap_bytes(value)
 }
 
 /// Bytes a value owns outside itself.

@@ -40,7 +40,7 @@ pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
 pub use filter::{Question, filter_sizes, may_contain, may_contain_address};
 pub use head::{Parts, split};
-pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight};
+pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_WEIGHT, weight, weight_of_field};
 pub use minutes::minutes;
 pub use view::{OfRow, Texts, View, Views};
 pub use view_decoding::values_of;

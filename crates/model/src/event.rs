@@ -198,8 +198,28 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
+    /// Where each of some fields is, as positions of [`Fields::iter`], in one pass.
+    #[must_use]
+    pub fn positions<const N: usize>(&self, names: &[&str; N]) -> [Option<usize>; N] {
+        let bit = |name: &str| 1_u64 << (name.len() & 63);
+        let lengths = names.iter().fold(0, |lengths, name| lengths | bit(name));
+        let mut positions = [None; N];
+        for (position, (existing, _)) in self.0.iter().enumerate() {
+            if lengths & bit(existing) == 0 {
+                continue;
+            }
+            for (name, found) in names.iter().zip(&mut positions) {
+                if *existing == *name {
+                    *found = Some(position);
+                }
+            }
+        }
+        positions
+    }
+
     /// The text of a field, when it is text.
     #[must_use]
+    #[inline]
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
@@ -208,6 +228,11 @@ impl Fields {
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let index = self.0.iter().position(|(existing, _)| *existing == *name)?;
         Some(self.0.remove(index).1)
+    }
+
+    /// Keeps the first fields only.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 
     /// The field at a position of [`Fields::iter`].
@@ -352,6 +377,16 @@ mod tests {
         assert_eq!(flat.get("d.e"), Some(&Value::from(vec![Value::Int(1), Value::Int(2)])));
         assert_eq!(flat.get("d.f"), Some(&Value::Null));
         assert_eq!(flat.get("d"), Some(&Value::Int(3)));
+    }
+
+    #[test]
+    fn positions_are_those_of_iteration() {
+        let mut fields = Fields::new();
+        for name in ["b", "host.name", "a", "host.type"] {
+            fields.insert(name, name);
+        }
+        let positions = fields.positions(&["a", "missing", "host.type", "b"]);
+        assert_eq!(positions, [Some(2), None, Some(3), Some(0)]);
     }
 
     #[test]

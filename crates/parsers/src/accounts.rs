@@ -6,6 +6,7 @@ use model::ecs;
 
 use crate::draft::Draft;
 use crate::pam;
+use crate::scan::Marks as _;
 
 /// The programs whose messages these are.
 pub(crate) const PROGRAMS: &[&str] = &[
@@ -99,11 +100,7 @@ fn created(draft: &mut Draft, message: &str) -> bool {
         let (_, rest) = format!(", {text}")
             .split_once(&format!(", {key}="))
             .map(|(head, rest)| (head.len(), rest.to_owned()))?;
-        Some(
-            rest.split_once(", ")
-                .map_or(rest.as_str(), |(value, _)| value)
-                .to_owned(),
-        )
+        Some(rest.cut(", ").map_or(rest.as_str(), |(value, _)| value).to_owned())
     };
     let group = message
         .strip_prefix("new group: ")
@@ -145,15 +142,15 @@ fn membership(draft: &mut Draft, message: &str) -> bool {
     let Some(rest) = message.strip_prefix("user ") else {
         return false;
     };
-    let (account, rest, added) = match (rest.split_once(" added by "), rest.split_once(" removed by ")) {
+    let (account, rest, added) = match (rest.cut(" added by "), rest.cut(" removed by ")) {
         (Some((account, rest)), _) => (account, rest, true),
         (None, Some((account, rest))) => (account, rest, false),
         (None, None) => return false,
     };
     let split = if added {
-        rest.split_once(" to group ")
+        rest.cut(" to group ")
     } else {
-        rest.split_once(" from group ")
+        rest.cut(" from group ")
     };
     let Some((actor, group)) = split else {
         return false;
@@ -223,8 +220,8 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
     if let Some((account, rest)) = account {
         iam(draft, &["user", "change"], "user_modified", "ACCOUNT_MODIFY", 3);
         target(draft, account, "");
-        if rest.contains(" shell ") {
-            let shell = rest.rsplit_once(" to ").and_then(|(_, shell)| quoted(shell));
+        if rest.has(" shell ") {
+            let shell = rest.cut_last(" to ").and_then(|(_, shell)| quoted(shell));
             draft.set_text(ecs::USER_SHELL, shell.map_or("", |(shell, _)| shell));
         }
         return true;
@@ -238,14 +235,14 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
     if let Some(rest) = message.strip_prefix("group changed in ") {
         iam(draft, &["group", "change"], "group_modified", "GROUP_MODIFY", 2);
         let name = rest
-            .split_once("(group ")
+            .cut("(group ")
             .and_then(|(_, rest)| rest.split(['/', ',', ')']).next());
         draft.set_text(ecs::GROUP_NAME, name.unwrap_or(""));
         return true;
     }
     if let Some((group, rest)) = message
         .strip_prefix("members of group ")
-        .and_then(|rest| rest.split_once(" set by "))
+        .and_then(|rest| rest.cut(" set by "))
     {
         iam(draft, &["group", "change"], "group_modified", "GROUP_MODIFY", 3);
         draft.set_text(ecs::GROUP_NAME, group);

@@ -4,6 +4,7 @@ use model::ecs;
 
 use crate::draft::Draft;
 use crate::pam;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -11,10 +12,10 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     if pam::take(draft, message) {
         return true;
     }
-    let Some((user, rest)) = message.strip_prefix('(').and_then(|rest| rest.split_once(") ")) else {
+    let Some((user, rest)) = message.strip_prefix('(').and_then(|rest| rest.cut(") ")) else {
         return false;
     };
-    let Some((verb, detail)) = rest.split_once(" (") else {
+    let Some((verb, detail)) = rest.cut(" (") else {
         return false;
     };
     let detail = detail.strip_suffix(')').unwrap_or(detail);

@@ -30,7 +30,7 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new() -> Self {
         Self {
-            fields: Fields::with_capacity(56),
+            fields: Fields::with_capacity(36),
             slots: [0; SLOTS],
             families: 0,
             timestamp: None,

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use model::ecs;
 
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Sets the source's address, or its domain when it is a name, and its port when there is one.
 pub(crate) fn set_source(draft: &mut Draft, host: &str, port: Option<i64>) {
@@ -77,9 +78,9 @@ pub(crate) fn port(text: &str) -> Option<i64> {
 
 /// Splits `HEAD from HOST port PORT` at its right end, so that what stands in HEAD cannot pose as the address.
 pub(crate) fn split_from_port(text: &str) -> Option<(&str, &str, i64)> {
-    let (head, port_text) = text.rsplit_once(" port ")?;
+    let (head, port_text) = text.cut_last(" port ")?;
     let (head, host) = head
-        .rsplit_once(" from ")
+        .cut_last(" from ")
         .or_else(|| Some(("", head.strip_prefix("from ")?)))?;
     let port = port(port_text)?;
     (!host.contains(' ')).then_some((head, host, port))
@@ -87,7 +88,7 @@ pub(crate) fn split_from_port(text: &str) -> Option<(&str, &str, i64)> {
 
 /// Splits `HEAD HOST port PORT` at its right end.
 pub(crate) fn split_host_port(text: &str) -> Option<(&str, &str, i64)> {
-    let (head, port_text) = text.rsplit_once(" port ")?;
+    let (head, port_text) = text.cut_last(" port ")?;
     let (head, host) = head.rsplit_once(' ').unwrap_or(("", head));
     Some((head, host, port(port_text)?))
 }

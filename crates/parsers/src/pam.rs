@@ -5,14 +5,15 @@ use model::ecs;
 use crate::draft::Draft;
 use crate::network::set_source;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when no PAM module wrote it.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let message = message.trim_end();
     if let Some(rest) = message.strip_prefix("PAM ") {
-        return rest.contains(" more authentication failure") && more_failures(draft, message);
+        return rest.has(" more authentication failure") && more_failures(draft, message);
     }
-    let Some((module, text)) = message.split_once(": ") else {
+    let Some((module, text)) = message.cut(": ") else {
         return false;
     };
     let Some((name, scope)) = module.split_once('(') else {
@@ -48,16 +49,13 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     {
         auth_failure(draft);
         draft.user(user);
-    } else if let Some(rest) = text
-        .strip_prefix("account ")
-        .and_then(|rest| rest.split_once(" has expired"))
-    {
+    } else if let Some(rest) = text.strip_prefix("account ").and_then(|rest| rest.cut(" has expired")) {
         auth_failure(draft);
         draft.set(ecs::EVENT_REASON, "account_expired");
         draft.user(rest.0);
     } else if name == "pam_succeed_if" && text.starts_with("requirement ") {
         draft.classify("authentication", &["info"], "pam_requirement");
-        let (requirement, user) = text.split_once(" by user \"").unwrap_or((text, ""));
+        let (requirement, user) = text.cut(" by user \"").unwrap_or((text, ""));
         draft.outcome(!requirement.ends_with(" not met"));
         draft.user(user.strip_suffix('"').unwrap_or(user));
     } else {
@@ -81,7 +79,7 @@ fn session_opened(draft: &mut Draft, rest: &str) {
     draft.classify("session", &["start"], "session_opened");
     draft.outcome(true);
     draft.unified("SESSION_OPEN", 1);
-    let (target, by) = rest.rsplit_once(" by ").unwrap_or((rest, ""));
+    let (target, by) = rest.cut_last(" by ").unwrap_or((rest, ""));
     let (target, target_id) = without_id(target);
     let (by, by_id) = without_id(by);
     if by.is_empty() {
@@ -97,7 +95,7 @@ fn session_opened(draft: &mut Draft, rest: &str) {
 
 /// Splits `root(uid=0)`.
 fn without_id(text: &str) -> (&str, &str) {
-    match text.rsplit_once("(uid=") {
+    match text.cut_last("(uid=") {
         Some((name, id)) => (name, id.trim_end_matches(')')),
         None => (text, ""),
     }
@@ -123,7 +121,7 @@ fn failure_details(draft: &mut Draft, text: &str) {
         let (_, rest) = text.split_once(key)?;
         Some(rest.split(' ').next().unwrap_or(rest))
     };
-    let after_ruser = text.split_once(" ruser=").map_or("", |(_, rest)| rest);
+    let after_ruser = text.cut(" ruser=").map_or("", |(_, rest)| rest);
     let is_named = !after_ruser.is_empty() && !after_ruser.starts_with(' ');
     let hosts = text.match_indices(" rhost=").take(2).count();
     let is_ambiguous = is_named && hosts > 1;
@@ -139,8 +137,8 @@ fn failure_details(draft: &mut Draft, text: &str) {
         .filter(|name| !name.is_empty())
         .or_else(|| value(" ruser="));
     let user = text
-        .split_once(" rhost=")
-        .and_then(|(_, rest)| rest.split_once(" user="))
+        .cut(" rhost=")
+        .and_then(|(_, rest)| rest.cut(" user="))
         .filter(|_| !is_ambiguous)
         .map_or("", |(_, user)| user);
     draft.user(user);

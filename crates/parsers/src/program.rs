@@ -4,6 +4,7 @@ use model::ecs;
 
 use crate::draft::Draft;
 use crate::programs::{dockerd, kernel, login, polkit, systemd};
+use crate::scan::Marks as _;
 use crate::{accounts, cron, pam, sshd, su, sudo};
 
 /// A parser that reads what one family of programs says.
@@ -139,10 +140,7 @@ pub(crate) fn is_known(program: &str) -> bool {
 
 /// Whether a message is that of a PAM module in some program.
 pub(crate) fn pam_speaks(message: &str) -> bool {
-    message.starts_with("pam_")
-        && message
-            .split_once(": ")
-            .is_some_and(|(module, _)| module.ends_with(')'))
+    message.starts_with("pam_") && message.cut(": ").is_some_and(|(module, _)| module.ends_with(')'))
 }
 
 /// Reads what a program of a Linux host said. `fallback` is the log type when no family knows it.
@@ -194,10 +192,10 @@ pub(crate) fn take_by_content(draft: &mut Draft, message: &str) -> bool {
     ]
     .iter()
     .any(|prefix| message.starts_with(prefix))
-        && message.contains(" from ")
+        && message.has(" from ")
     {
         Family::Sshd
-    } else if message.contains(" ; USER=") && message.contains(" ; COMMAND=") {
+    } else if message.has(" ; USER=") && message.has(" ; COMMAND=") {
         Family::Sudo
     } else if message.starts_with("new user: name=") || message.starts_with("new group: name=") {
         Family::Accounts

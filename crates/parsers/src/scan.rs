@@ -1,5 +1,7 @@
 //! Taking a line apart from the left.
 
+use memchr::{memchr_iter, memrchr_iter};
+
 /// What is left of a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan<'a> {
@@ -44,6 +46,69 @@ impl<'a> Scan<'a> {
         self.rest = rest;
         Some(inner)
     }
+}
+
+/// Looking for marks of several bytes in lines, which are short: what the standard library prepares for a search costs more
+/// than the search.
+pub(crate) trait Marks {
+    /// What stands before and behind the first mark.
+    fn cut(&self, mark: &str) -> Option<(&str, &str)>;
+    /// What stands before and behind the last mark.
+    fn cut_last(&self, mark: &str) -> Option<(&str, &str)>;
+    /// Whether the mark is there.
+    fn has(&self, mark: &str) -> bool;
+}
+
+impl Marks for str {
+    #[inline]
+    fn cut(&self, mark: &str) -> Option<(&str, &str)> {
+        let at = first(self.as_bytes(), mark.as_bytes())?;
+        Some((self.get(..at)?, self.get(at + mark.len()..)?))
+    }
+
+    #[inline]
+    fn cut_last(&self, mark: &str) -> Option<(&str, &str)> {
+        let at = last(self.as_bytes(), mark.as_bytes())?;
+        Some((self.get(..at)?, self.get(at + mark.len()..)?))
+    }
+
+    #[inline]
+    fn has(&self, mark: &str) -> bool {
+        first(self.as_bytes(), mark.as_bytes()).is_some()
+    }
+}
+
+/// The byte of a mark that is looked for, and where in it: spaces are everywhere.
+#[inline]
+fn rare(mark: &[u8]) -> Option<(usize, u8)> {
+    match mark {
+        [b' ', second, ..] => Some((1, *second)),
+        [first, ..] => Some((0, *first)),
+        [] => None,
+    }
+}
+
+#[inline]
+fn stands_at(text: &[u8], mark: &[u8], at: usize) -> bool {
+    text.get(at..at + mark.len()).is_some_and(|part| part == mark)
+}
+
+fn first(text: &[u8], mark: &[u8]) -> Option<usize> {
+    let Some((offset, byte)) = rare(mark) else {
+        return Some(0);
+    };
+    memchr_iter(byte, text)
+        .filter_map(|found| found.checked_sub(offset))
+        .find(|at| stands_at(text, mark, *at))
+}
+
+fn last(text: &[u8], mark: &[u8]) -> Option<usize> {
+    let Some((offset, byte)) = rare(mark) else {
+        return Some(text.len());
+    };
+    memrchr_iter(byte, text)
+        .filter_map(|found| found.checked_sub(offset))
+        .find(|at| stands_at(text, mark, *at))
 }
 
 /// A text without the escapes of a quoted field: `\"`, `\\`, and `\xHH` as nginx and Apache write them.
@@ -135,6 +200,8 @@ pub(crate) fn columns(text: &str, separator: u8, most: usize) -> Vec<std::borrow
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -153,5 +220,14 @@ mod tests {
         assert_eq!(scan.rest, " c");
         assert_eq!(unescape(r#"a \"b\\ \x22\x4"#), r#"a "b\ "\x4"#);
         assert_eq!(Scan::new("\"open").quoted(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn marks_are_found_where_the_standard_library_finds_them(text in "[ab :é]{0,24}", mark in "[ab :é]{0,3}") {
+            prop_assert_eq!(text.cut(&mark), text.split_once(mark.as_str()));
+            prop_assert_eq!(text.cut_last(&mark), text.rsplit_once(mark.as_str()));
+            prop_assert_eq!(text.has(&mark), text.contains(mark.as_str()));
+        }
     }
 }

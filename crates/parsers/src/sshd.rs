@@ -9,6 +9,7 @@ use crate::draft::Draft;
 use crate::network::{is_ip, port, set_source, split_from_port, split_host_port};
 use crate::pam;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when it is none of sshd's that is known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -83,7 +84,7 @@ fn login(draft: &mut Draft, message: &str) -> bool {
     let Some((verb, rest)) = message.split_once(' ') else {
         return false;
     };
-    let Some((method, rest)) = rest.split_once(" for ") else {
+    let Some((method, rest)) = rest.cut(" for ") else {
         return false;
     };
     if method.is_empty() || method.contains(' ') {
@@ -181,7 +182,7 @@ fn invalid_user(draft: &mut Draft, message: &str) -> bool {
     let (user, host, port) = match split_from_port(rest) {
         Some((user, host, port)) => (user, host, Some(port)),
         None => match rest
-            .rsplit_once(" from ")
+            .cut_last(" from ")
             .or_else(|| Some(("", rest.strip_prefix("from ")?)))
         {
             Some((user, host)) if !host.contains(' ') => (user, host, None),
@@ -215,7 +216,7 @@ fn user_and_peer(draft: &mut Draft, rest: &str) {
 fn connection(draft: &mut Draft, message: &str) -> bool {
     if let Some(rest) = message.strip_prefix("Connection from ") {
         notice(draft, "network", "connection", "ssh_connection");
-        let peer = rest.split_once(" on ").map_or(rest, |(peer, _)| peer);
+        let peer = rest.cut(" on ").map_or(rest, |(peer, _)| peer);
         user_and_peer(draft, peer);
         return true;
     }
@@ -306,14 +307,14 @@ fn received_disconnect(draft: &mut Draft, message: &str) -> bool {
     if is_ip(host) {
         let port_text = rest.strip_prefix("port ").and_then(|rest| rest.split(':').next());
         set_source(draft, host, port_text.and_then(port));
-    } else if let Some((address, _)) = message["Received disconnect from ".len()..].split_once(": ") {
+    } else if let Some((address, _)) = message["Received disconnect from ".len()..].cut(": ") {
         set_source(draft, address, None);
     }
     true
 }
 
 fn no_identification(draft: &mut Draft, message: &str) -> bool {
-    let Some((_, rest)) = message.split_once("identification string from ") else {
+    let Some((_, rest)) = message.cut("identification string from ") else {
         return false;
     };
     notice(draft, "network", "info", "ssh_no_identification");
@@ -338,14 +339,14 @@ fn user_refused(draft: &mut Draft, message: &str) -> bool {
     let Some(rest) = message.strip_prefix("User ") else {
         return false;
     };
-    let Some((who, reason)) = rest.rsplit_once(" not allowed because ") else {
+    let Some((who, reason)) = rest.cut_last(" not allowed because ") else {
         return false;
     };
     notice(draft, "authentication", "denied", "ssh_user_not_allowed");
     draft.outcome(false);
     draft.unified("LOGIN_FAIL", 3);
     draft.set_text(ecs::EVENT_REASON, reason);
-    let (user, host) = who.rsplit_once(" from ").unwrap_or((who, ""));
+    let (user, host) = who.cut_last(" from ").unwrap_or((who, ""));
     draft.user(user);
     set_source(draft, host, None);
     true
@@ -361,7 +362,7 @@ fn bad_protocol(draft: &mut Draft, message: &str) -> bool {
     notice(draft, "network", "protocol", "ssh_bad_protocol");
     if let Some((_, host, port)) = split_from_port(rest) {
         set_source(draft, host, Some(port));
-    } else if let Some((_, host)) = rest.rsplit_once(" from ") {
+    } else if let Some((_, host)) = rest.cut_last(" from ") {
         set_source(draft, host, None);
     }
     true
@@ -374,7 +375,7 @@ fn no_negotiation(draft: &mut Draft, message: &str) -> bool {
     notice(draft, "network", "protocol", "ssh_negotiation_failed");
     // What the peer offers comes last.
     let reason = peer_and_reason(draft, rest);
-    let reason = reason.split_once(". Their offer").map_or(reason, |(reason, _)| reason);
+    let reason = reason.cut(". Their offer").map_or(reason, |(reason, _)| reason);
     draft.set_text(ecs::EVENT_REASON, reason);
     true
 }
@@ -382,10 +383,7 @@ fn no_negotiation(draft: &mut Draft, message: &str) -> bool {
 fn peer_notice(draft: &mut Draft, message: &str) -> bool {
     if let Some(rest) = message.strip_prefix("Timeout before authentication for ") {
         notice(draft, "network", "info", "ssh_auth_timeout");
-        match rest
-            .strip_prefix("connection from ")
-            .and_then(|rest| rest.split_once(" to "))
-        {
+        match rest.strip_prefix("connection from ").and_then(|rest| rest.cut(" to ")) {
             Some((host, _)) => set_source(draft, host, None),
             None => user_and_peer(draft, rest),
         }
@@ -393,7 +391,7 @@ fn peer_notice(draft: &mut Draft, message: &str) -> bool {
     }
     if let Some(rest) = message.strip_prefix("drop connection ") {
         notice(draft, "network", "denied", "ssh_connection_dropped");
-        let peer = rest.split_once(" from [").and_then(|(_, peer)| peer.split_once("]:"));
+        let peer = rest.cut(" from [").and_then(|(_, peer)| peer.cut("]:"));
         if let Some((host, rest)) = peer {
             set_source(draft, host, rest.split(' ').next().and_then(port));
         }
@@ -441,8 +439,8 @@ fn subsystem(draft: &mut Draft, message: &str) -> bool {
     };
     notice(draft, "session", "info", "ssh_subsystem_request");
     // The name is the peer's, and may hold another user.
-    let rest = rest.rsplit_once(" failed, ").map_or(rest, |(rest, _)| rest);
-    let (name, user) = rest.rsplit_once(" by user ").unwrap_or((rest, ""));
+    let rest = rest.cut_last(" failed, ").map_or(rest, |(rest, _)| rest);
+    let (name, user) = rest.cut_last(" by user ").unwrap_or((rest, ""));
     draft.set_text(ecs::SSH_SUBSYSTEM, name);
     draft.user(user);
     true
@@ -451,7 +449,7 @@ fn subsystem(draft: &mut Draft, message: &str) -> bool {
 /// `Starting session: KIND[ on TTY] for USER from HOST port PORT id N`, `Close session: user USER from HOST port PORT id N`
 fn session(draft: &mut Draft, message: &str) -> bool {
     let (action, kind, rest) = if let Some(rest) = message.strip_prefix("Starting session: ") {
-        let who = rest.rsplit_once(" for ").map_or("", |(_, who)| who);
+        let who = rest.cut_last(" for ").map_or("", |(_, who)| who);
         ("ssh_session_started", "start", who)
     } else if let Some(rest) = message.strip_prefix("Close session: user ") {
         ("ssh_session_closed", "end", rest)
@@ -459,7 +457,7 @@ fn session(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     notice(draft, "session", kind, action);
-    let rest = rest.rsplit_once(" id ").map_or(rest, |(rest, _)| rest);
+    let rest = rest.cut_last(" id ").map_or(rest, |(rest, _)| rest);
     if let Some((user, host, port)) = split_from_port(rest) {
         draft.user(user);
         set_source(draft, host, Some(port));
@@ -479,7 +477,7 @@ fn listening(draft: &mut Draft, message: &str) -> bool {
 fn repeated(draft: &mut Draft, message: &str) -> bool {
     let inner = message
         .strip_prefix("message repeated ")
-        .and_then(|rest| rest.split_once(" times: ["))
+        .and_then(|rest| rest.cut(" times: ["))
         .and_then(|(times, inner)| Some((times.parse::<i64>().ok()?, inner.strip_suffix(']')?)));
     let Some((times, inner)) = inner else {
         return false;
@@ -495,7 +493,7 @@ fn repeated(draft: &mut Draft, message: &str) -> bool {
 fn access_denied(draft: &mut Draft, message: &str) -> bool {
     let Some(user) = message
         .strip_prefix("Access denied for user ")
-        .and_then(|rest| rest.rsplit_once(" by PAM"))
+        .and_then(|rest| rest.cut_last(" by PAM"))
     else {
         return false;
     };
@@ -520,14 +518,14 @@ fn protocol_error(draft: &mut Draft, message: &str) -> bool {
 
 /// `PAM: Authentication failure for [illegal user ]USER from HOST`
 fn pam_failure(draft: &mut Draft, message: &str) -> bool {
-    let Some((what, rest)) = message.strip_prefix("PAM: ").and_then(|rest| rest.split_once(" for ")) else {
+    let Some((what, rest)) = message.strip_prefix("PAM: ").and_then(|rest| rest.cut(" for ")) else {
         return false;
     };
     notice(draft, "authentication", "info", "ssh_pam_failure");
     draft.outcome(false);
     draft.unified("LOGIN_FAIL", 3);
     draft.set(ecs::EVENT_REASON, what);
-    let (user, host) = rest.rsplit_once(" from ").unwrap_or((rest, ""));
+    let (user, host) = rest.cut_last(" from ").unwrap_or((rest, ""));
     let invalid = ["illegal user ", "invalid user "]
         .iter()
         .find_map(|prefix| user.strip_prefix(prefix));

@@ -4,6 +4,7 @@ use model::ecs;
 
 use crate::draft::Draft;
 use crate::pam;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -34,11 +35,11 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
 /// Whether it worked, to whom, by whom, on which terminal. The target of a failed attempt is free text of the user.
 fn attempt(message: &str) -> Option<(bool, &str, &str, &str)> {
     if let Some(rest) = message.strip_prefix("Successful su for ") {
-        let (target, user) = rest.rsplit_once(" by ")?;
+        let (target, user) = rest.cut_last(" by ")?;
         return Some((true, target, user, ""));
     }
     if let Some(rest) = message.strip_prefix("FAILED su for ") {
-        let (target, user) = rest.rsplit_once(" by ")?;
+        let (target, user) = rest.cut_last(" by ")?;
         return Some((false, target, user, ""));
     }
     let (success, rest) = match message.strip_prefix("FAILED SU ") {
@@ -46,8 +47,8 @@ fn attempt(message: &str) -> Option<(bool, &str, &str, &str)> {
         None => (true, message),
     };
     if let Some(rest) = rest.strip_prefix("(to ") {
-        let (target, rest) = rest.rsplit_once(") ")?;
-        let (user, tty) = rest.rsplit_once(" on ")?;
+        let (target, rest) = rest.cut_last(") ")?;
+        let (user, tty) = rest.cut_last(" on ")?;
         return Some((success, target, user, tty));
     }
     // `+ pts/0 alice:root` and `- pts/0 alice:root`

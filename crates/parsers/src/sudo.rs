@@ -5,13 +5,14 @@ use model::ecs;
 use crate::draft::Draft;
 use crate::pam;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 /// Reads `USER : [REASON ; ]TTY=.. ; PWD=.. ; USER=.. ; COMMAND=..`; false when the message is not of that form.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     if pam::take(draft, message) {
         return true;
     }
-    let Some((user, rest)) = message.trim().split_once(" : ") else {
+    let Some((user, rest)) = message.trim().cut(" : ") else {
         return false;
     };
     let user = user.trim();
@@ -37,14 +38,14 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         return false;
     }
     // Both the directory and the command may hold what looks like another field; the whole text stays in the command.
-    let again = command.is_some_and(|command| command.contains(" ; COMMAND="));
+    let again = command.is_some_and(|command| command.has(" ; COMMAND="));
     if again || fields.is_ambiguous {
         draft.warn(Warning::Ambiguous);
     }
     draft.set_text(ecs::PROCESS_TTY, fields.terminal);
     draft.set_text(ecs::PROCESS_WORKING_DIRECTORY, &fields.directory);
     // With another user further on, the first may be in a directory's name.
-    let other = command.is_some_and(|command| again && command.contains(" ; USER="));
+    let other = command.is_some_and(|command| again && command.has(" ; USER="));
     if !other && let [target] = fields.targets.as_slice() {
         draft.set_text(ecs::USER_EFFECTIVE_NAME, target);
     }
@@ -71,7 +72,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
 fn split_command(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("COMMAND=")
         .map(|command| ("", command))
-        .or_else(|| text.split_once(" ; COMMAND="))
+        .or_else(|| text.cut(" ; COMMAND="))
 }
 
 /// What stands before the command: `[REASON ; ]TTY=… ; PWD=… ; USER=…`. Only sudo's reason comes before the first field;
@@ -120,17 +121,17 @@ impl<'a> Fields<'a> {
 fn refused(draft: &mut Draft, reason: &str) {
     draft.classify("authentication", &["info"], "sudo_failure");
     draft.outcome(false);
-    let known = if reason.contains("incorrect password attempt") {
+    let known = if reason.has("incorrect password attempt") {
         "incorrect_password"
-    } else if reason.contains("NOT in sudoers") {
+    } else if reason.has("NOT in sudoers") {
         "not_in_sudoers"
-    } else if reason.contains("NOT authorized on host") {
+    } else if reason.has("NOT authorized on host") {
         "not_authorized_on_host"
-    } else if reason.contains("command not allowed") {
+    } else if reason.has("command not allowed") {
         "command_not_allowed"
-    } else if reason.contains("password is required") {
+    } else if reason.has("password is required") {
         "password_required"
-    } else if reason.contains("no tty present") || reason.contains("a terminal is required") {
+    } else if reason.has("no tty present") || reason.has("a terminal is required") {
         "no_tty"
     } else {
         reason

@@ -5,6 +5,7 @@ use model::{Timestamp, Value, ecs};
 use crate::clock::{take_bsd, take_iso};
 use crate::draft::Draft;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 /// What surrounds a message.
 #[derive(Debug, Default, PartialEq)]
@@ -187,7 +188,7 @@ fn take_tag(rest: &str) -> Option<(&str, &str, &str)> {
         return Some((program, pid, message.trim_start_matches(' ')));
     }
     // launchd names the service it speaks for between the two.
-    if let Some((service, message)) = after.strip_prefix(" (").and_then(|after| after.split_once("): "))
+    if let Some((service, message)) = after.strip_prefix(" (").and_then(|after| after.cut("): "))
         && service.len() < 2 * MAX_TAG
     {
         return Some((program, pid, message));
@@ -247,7 +248,7 @@ fn set_structured(draft: &mut Draft, structured: &str) {
                 rest = after;
                 break;
             }
-            let Some((name, after)) = params.split_once("=\"") else {
+            let Some((name, after)) = params.cut("=\"") else {
                 return;
             };
             let Some((value, after)) = take_quoted(after) else {

@@ -11,6 +11,7 @@ use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::{is_host_name, is_ip};
+use crate::scan::Marks as _;
 use crate::scan::{Scan, unescape};
 
 pub(crate) const FORMAT: Format = Format {
@@ -58,7 +59,7 @@ fn begins_with_client(head: &str, any_name: bool) -> bool {
     let (host, port) = split_port(first.trim_end_matches(','));
     let is_name =
         is_host_name(host) && (any_name || host.contains('.') || !port.is_empty() || matches!(host, "localhost" | "_"));
-    let is_list = first.ends_with(',') && head.contains(" - ");
+    let is_list = first.ends_with(',') && head.has(" - ");
     first.is_empty()
         || is_address(first)
         || matches!(first, "-" | "\"-\"")
@@ -154,7 +155,7 @@ pub(crate) fn set_request(draft: &mut Draft, request: &str) {
     {
         return;
     }
-    let (url, version) = match rest.rsplit_once(" HTTP/") {
+    let (url, version) = match rest.cut_last(" HTTP/") {
         Some((url, version)) => (url, version),
         None => (rest, ""),
     };
@@ -174,7 +175,7 @@ pub(crate) fn set_status(draft: &mut Draft, status: &str) {
 /// `[host[:port] ][forwarded, …] client ident user`
 fn clients(draft: &mut Draft, head: &str) {
     let head = head.trim();
-    let (addresses, user) = match head.split_once(" - ") {
+    let (addresses, user) = match head.cut(" - ") {
         Some((addresses, user)) => (addresses, user),
         None => {
             let mut parts = head.splitn(3, ' ');

@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::clock::take_written;
 use crate::derive::{SOURCE, endpoint, split_port};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 use crate::scan::Scan;
 
 pub(crate) const FORMAT: Format = Format {
@@ -57,7 +58,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     // `(2)No such file or directory: [client …] AH…`: the system's reason is Apache's own text too.
     let mut reason = "";
     if scan.rest.starts_with('(')
-        && let Some((before, rest)) = scan.rest.split_once(": [client ")
+        && let Some((before, rest)) = scan.rest.cut(": [client ")
         && !before.contains(['[', '"', '\''])
         && before.len() < 128
     {
@@ -79,7 +80,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_list(ecs::EVENT_TYPE, &[if is_error { "error" } else { "info" }]);
     // Requests, paths and what scripts write stand in messages too; only what one begins with is Apache's word.
     let message = code(draft, message);
-    let body = message.split_once(", referer: ").map_or(message, |(body, _)| body);
+    let body = message.cut(", referer: ").map_or(message, |(body, _)| body);
     if let Some(path) = body.strip_prefix("File does not exist: ") {
         draft.set_text("file.path", path);
     } else if let Some(path) = body.strip_prefix("client denied by server configuration: ") {
@@ -88,8 +89,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.outcome(false);
     } else if let Some(rest) = body.strip_prefix("user ")
         && let Some((user, _)) = rest
-            .split_once(": authentication failure for ")
-            .or_else(|| rest.split_once(" not found: "))
+            .cut(": authentication failure for ")
+            .or_else(|| rest.cut(" not found: "))
     {
         // The name is the client's; it is only taken when it leaves no doubt where it ends.
         if !user.contains([':', ' ']) {
@@ -104,7 +105,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// Takes `AH01617: ` off a message.
 fn code<'a>(draft: &mut Draft, message: &'a str) -> &'a str {
-    match message.split_once(": ") {
+    match message.cut(": ") {
         Some((code, rest)) if code.len() == 7 && code.starts_with("AH") => {
             draft.set("event.code", code);
             rest

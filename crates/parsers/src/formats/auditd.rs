@@ -17,6 +17,7 @@ use meaning::meaning;
 use super::{Format, Input};
 use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 use crate::scan::hex;
 
 pub(crate) const FORMAT: Format = Format {
@@ -72,7 +73,7 @@ struct Record<'a> {
 impl<'a> Record<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix("audit: ").unwrap_or(text);
-        let (head, rest) = text.split_once("audit(").filter(|(head, _)| head.len() < 512)?;
+        let (head, rest) = text.cut("audit(").filter(|(head, _)| head.len() < 512)?;
         let (stamp, body) = rest.split_once(')')?;
         let (time, serial) = stamp.split_once(':')?;
         let time = seconds(time)?;
@@ -398,7 +399,7 @@ fn people<'a>(draft: &mut Draft, kind: &str, written: &dyn Fn(&str) -> Option<Wr
     if let Some(name) = value("AUID").filter(|name| *name != "unset").or_else(|| value("UID")) {
         draft.user(name);
     }
-    if kind.contains("GROUP") {
+    if kind.has("GROUP") {
         draft.set_text(ecs::GROUP_ID, value("id").unwrap_or(""));
         if let Some(name) = written("grp") {
             draft.set_text(ecs::GROUP_NAME, &decoded(name));
@@ -442,7 +443,7 @@ fn arguments(draft: &mut Draft, fields: &[(&str, Written<'_>)]) {
         else {
             continue;
         };
-        if index.contains("_len") {
+        if index.has("_len") {
             continue;
         }
         let part = decoded(*value);

@@ -8,6 +8,7 @@ use super::{Format, Input};
 use crate::clock::take_written;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "bind",
@@ -22,7 +23,7 @@ pub(crate) const FORMAT: Format = Format {
 fn client(text: &str) -> Option<&str> {
     let mut rest = take_written(text).map_or(text, |(_, rest)| rest.trim_start());
     for _ in 0..2 {
-        rest = match rest.get(..rest.floor_char_boundary(32))?.split_once(": ") {
+        rest = match rest.get(..rest.floor_char_boundary(32))?.cut(": ") {
             Some((word, _)) if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') => {
                 rest.get(word.len() + 2..)?
             }
@@ -40,7 +41,7 @@ fn client(text: &str) -> Option<&str> {
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some(rest) = client(input.text) else { return false };
-    let Some((peer, message)) = rest.split_once(": ") else {
+    let Some((peer, message)) = rest.cut(": ") else {
         return false;
     };
     let Some((address, port)) = peer.split_once('#') else {
@@ -48,7 +49,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     };
     let port = port.split([' ', '/']).next().unwrap_or("");
     // `view internal: ` stands between the peer and the message.
-    let message = match message.strip_prefix("view ").and_then(|rest| rest.split_once(": ")) {
+    let message = match message.strip_prefix("view ").and_then(|rest| rest.cut(": ")) {
         Some((_, message)) => message,
         None => message,
     };
@@ -58,7 +59,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     endpoint(draft, SOURCE, address, port);
     draft.set(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
-    let denied = message.ends_with(" denied") || message.contains(" denied (");
+    let denied = message.ends_with(" denied") || message.has(" denied (");
     if let Some(query) = message.strip_prefix("query: ") {
         // `NAME CLASS TYPE FLAGS (SERVER)`
         let mut words = query.split(' ');
@@ -94,7 +95,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
         draft.set(
             ecs::EVENT_ACTION,
-            if message.starts_with("zone transfer") || message.contains("AXFR") {
+            if message.starts_with("zone transfer") || message.has("AXFR") {
                 "zone_transfer"
             } else if message.starts_with("update") {
                 "dns_update"

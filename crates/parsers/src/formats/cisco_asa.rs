@@ -8,6 +8,7 @@ use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::dissect::dissect;
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "cisco_asa",
@@ -65,7 +66,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     if is_message && !input.is_certain && !before.is_empty() {
         return false;
     }
-    let Some((ids, message)) = rest.split_once(": ") else {
+    let Some((ids, message)) = rest.cut(": ") else {
         return false;
     };
     let mut ids = ids.rsplit('-');

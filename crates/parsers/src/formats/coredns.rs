@@ -7,6 +7,7 @@ use crate::clock::take_iso_spaced;
 use crate::derive::{SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "coredns",
@@ -15,7 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     programs: &["coredns"],
     looks: |text| {
         let begins = text.starts_with("[INFO] ") || text.starts_with(|c: char| c.is_ascii_digit());
-        begins && text.contains("[INFO] ") && text.contains(" - ") && text.contains('"')
+        begins && text.has("[INFO] ") && text.has(" - ") && text.contains('"')
     },
     take,
 };
@@ -26,18 +27,18 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         Some((time, rest)) => (Some(time), rest.trim_start()),
         None => (None, input.text),
     };
-    let Some((level, rest)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+    let Some((level, rest)) = rest.strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
         return false;
     };
-    let Some((client, rest)) = rest.split_once(" - ") else {
+    let Some((client, rest)) = rest.cut(" - ") else {
         return false;
     };
     let (host, port) = split_port(client);
-    let Some((id, rest)) = rest.split_once(" \"") else {
+    let Some((id, rest)) = rest.cut(" \"") else {
         return false;
     };
     // A name may hold a quote, the answer has none.
-    let Some((question, answer)) = rest.rsplit_once("\" ") else {
+    let Some((question, answer)) = rest.cut_last("\" ") else {
         return false;
     };
     let (head, tail) = question.split_at(question.floor_char_boundary(question.len().min(4096)));

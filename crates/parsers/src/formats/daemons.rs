@@ -8,6 +8,7 @@ use crate::derive::{SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 pub(crate) const FAIL2BAN: Format = Format {
     name: "fail2ban",
@@ -35,7 +36,7 @@ pub(crate) const VSFTPD: Format = Format {
     aliases: &["ftp"],
     datasets: &["vsftpd.log"],
     programs: &["vsftpd"],
-    looks: |text| take_written(text).is_some_and(|(_, rest)| rest.starts_with(" [pid ") && rest.contains("Client \"")),
+    looks: |text| take_written(text).is_some_and(|(_, rest)| rest.starts_with(" [pid ") && rest.has("Client \"")),
     take: take_vsftpd,
 };
 
@@ -81,14 +82,10 @@ pub(crate) const MONGODB: Format = Format {
 
 /// `time fail2ban.actions [pid]: NOTICE  [jail] Ban 1.2.3.4`
 fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((before, message)) = input.text.split_once(": ").or(Some(("", input.text))) else {
+    let Some((before, message)) = input.text.cut(": ").or(Some(("", input.text))) else {
         return false;
     };
-    let message = if before.contains("fail2ban.") {
-        message
-    } else {
-        input.text
-    };
+    let message = if before.has("fail2ban.") { message } else { input.text };
     let (level, rest) = message
         .trim_start()
         .split_once(char::is_whitespace)
@@ -98,11 +95,7 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
     } else {
         ("", message)
     };
-    let Some((jail, rest)) = rest
-        .trim_start()
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "))
-    else {
+    let Some((jail, rest)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
         return false;
     };
     let mut words = rest.split(' ');
@@ -145,10 +138,10 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
 /// `[time -> ]path: Name FOUND`; the path is free text, the signature the last word before the mark.
 fn infected(text: &str) -> Option<(Option<model::Timestamp>, &str, &str)> {
     let dated = text
-        .split_once(" -> ")
+        .cut(" -> ")
         .and_then(|(head, rest)| Some((take_written(head).filter(|(_, end)| end.is_empty())?.0, rest)));
     let (time, text) = dated.map_or((None, text), |(time, rest)| (Some(time), rest));
-    let (path, signature) = text.trim_end().strip_suffix(" FOUND")?.rsplit_once(": ")?;
+    let (path, signature) = text.trim_end().strip_suffix(" FOUND")?.cut_last(": ")?;
     let signature = signature.split('(').next().unwrap_or(signature);
     (!signature.is_empty() && !signature.contains(' ')).then_some((time, path, signature))
 }
@@ -185,7 +178,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.set(ecs::NETWORK_PROTOCOL, "ftp");
         return true;
     }
-    let Some((head, rest)) = input.text.split_once("Client \"") else {
+    let Some((head, rest)) = input.text.cut("Client \"") else {
         return false;
     };
     let begin = take_written(head).map_or(head, |(_, rest)| rest.trim_start());
@@ -203,7 +196,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.timestamp = Some(time);
     }
     let head = head.trim_end().trim_end_matches(':');
-    let head = match head.split_once("[pid ") {
+    let head = match head.cut("[pid ") {
         Some((_, rest)) => {
             let (pid, rest) = rest.split_once(']').unwrap_or((rest, ""));
             draft.set_int(ecs::PROCESS_PID, pid);
@@ -211,7 +204,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
         None => head,
     };
-    let (user, verb) = match head.strip_prefix('[').and_then(|rest| rest.rsplit_once("] ")) {
+    let (user, verb) = match head.strip_prefix('[').and_then(|rest| rest.cut_last("] ")) {
         Some((user, verb)) => (user, verb),
         None => ("", head),
     };
@@ -295,7 +288,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set(ecs::MESSAGE, message);
     if let Some(name) = message
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] Peer Connection Initiated"))
+        .and_then(|rest| rest.cut("] Peer Connection Initiated"))
     {
         draft.user(name.0);
         draft.classify("session", &["start"], "vpn_connected");
@@ -305,7 +298,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     }
     draft.user(user);
     // Names and what a peer says of itself stand further on; OpenVPN's own words come first.
-    let refused = |rest: &str| rest.contains("AUTH_FAILED");
+    let refused = |rest: &str| rest.has("AUTH_FAILED");
     if message.starts_with("TLS Auth Error")
         || message.starts_with("AUTH_FAILED")
         || message.strip_prefix("SENT CONTROL [").is_some_and(refused)
@@ -322,7 +315,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     } else if message.starts_with("TLS Error") || message.starts_with("VERIFY ERROR") {
         draft.classify("network", &["connection", "error"], "vpn_handshake_failed");
         draft.outcome(false);
-    } else if message.starts_with("SIG") && (message.contains("client-instance exiting") || message.contains("[soft")) {
+    } else if message.starts_with("SIG") && (message.has("client-instance exiting") || message.has("[soft")) {
         draft.classify("session", &["end"], "vpn_disconnected");
     } else {
         draft.classify("network", &["info"], "vpn_message");
@@ -332,7 +325,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// What follows `wireguard: `, at the start or after the kernel's clock.
 fn wireguard(text: &str) -> Option<&str> {
-    let clocked = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let clocked = text.strip_prefix('[').and_then(|rest| rest.cut("] "));
     let text = match clocked {
         Some((clock, rest))
             if clock
@@ -351,28 +344,28 @@ fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some(rest) = wireguard(input.text) else {
         return false;
     };
-    let Some((interface, message)) = rest.split_once(": ") else {
+    let Some((interface, message)) = rest.cut(": ") else {
         return false;
     };
     draft.set("observer.ingress.interface.name", interface);
     draft.set(ecs::MESSAGE, message);
     draft.set(ecs::NETWORK_PROTOCOL, "wireguard");
-    if let Some((head, rest)) = message.split_once(" (")
+    if let Some((head, rest)) = message.cut(" (")
         && let Some((peer, _)) = rest.split_once(')')
     {
         let (host, port) = split_port(peer);
         if is_ip(host) {
             endpoint(draft, SOURCE, host, port);
         }
-        if let Some((_, number)) = head.rsplit_once("peer ") {
+        if let Some((_, number)) = head.cut_last("peer ") {
             draft.set_text("wireguard.peer", number);
         }
     }
     let (action, kind) = if message.starts_with("Receiving handshake initiation") {
         ("vpn_handshake", "start")
-    } else if message.contains("did not complete") || message.starts_with("Invalid") {
+    } else if message.has("did not complete") || message.starts_with("Invalid") {
         ("vpn_handshake_failed", "error")
-    } else if message.starts_with("Keypair") && message.contains("created") {
+    } else if message.starts_with("Keypair") && message.has("created") {
         ("vpn_connected", "start")
     } else {
         ("vpn_message", "info")
@@ -387,7 +380,7 @@ fn mongodb(text: &str) -> Option<(model::Timestamp, &str, &str, &str, &str)> {
     let rest = rest.strip_prefix(' ')?;
     let (level, rest) = rest.split_once(' ')?;
     let (component, rest) = rest.split_once(' ')?;
-    let (context, message) = rest.trim_start().strip_prefix('[')?.split_once("] ")?;
+    let (context, message) = rest.trim_start().strip_prefix('[')?.cut("] ")?;
     let fits = matches!(level, "F" | "E" | "W" | "I" | "D" | "D1" | "D2" | "D3" | "D4" | "D5")
         && component
             .bytes()

@@ -9,6 +9,7 @@ use crate::dissect::dissect;
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "dhcpd",
@@ -87,8 +88,8 @@ const SHAPES: &[&str] = &[
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     // dhcpd adds `: reason` where a request failed; the interface has no colon.
-    let (message, reason) = match input.text.rsplit_once(" via ") {
-        Some((_, tail)) if tail.contains(": ") => {
+    let (message, reason) = match input.text.cut_last(" via ") {
+        Some((_, tail)) if tail.has(": ") => {
             let cut = input.text.len() - tail.len() + tail.find(": ").unwrap_or(0);
             input.text.split_at(cut)
         }
@@ -119,7 +120,7 @@ fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((head, rest)) = input.text.split_once('[') else {
         return false;
     };
-    let Some((logger, message)) = rest.split_once("] ") else {
+    let Some((logger, message)) = rest.cut("] ") else {
         return false;
     };
     let (id, text) = message.split_once(' ').unwrap_or((message, ""));
@@ -136,11 +137,11 @@ fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
     let level = head.split(' ').rfind(|word| !word.is_empty()).unwrap_or("");
     draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
     let mac = text
-        .split_once("hwtype=1 ")
+        .cut("hwtype=1 ")
         .map_or("", |(_, rest)| rest.split([']', ',']).next().unwrap_or(""));
     let address = text
-        .split_once("lease ")
-        .or_else(|| text.split_once("address "))
+        .cut("lease ")
+        .or_else(|| text.cut("address "))
         .map_or("", |(_, rest)| rest.split([' ', ',', ':']).next().unwrap_or(""));
     lease(draft, id, address, mac, "", "");
     draft.set("event.code", id);
@@ -165,7 +166,7 @@ fn microsoft(text: &str) -> Option<Vec<&str>> {
 
 fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
     let text = match input.text.strip_prefix("%MSDHCP-") {
-        Some(rest) => rest.split_once(": ").map_or("", |(_, text)| text),
+        Some(rest) => rest.cut(": ").map_or("", |(_, text)| text),
         None => input.text,
     };
     let Some(columns) = microsoft(text) else { return false };

@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::derive::{CLIENT, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "dnsmasq",
@@ -94,7 +95,7 @@ fn lease(draft: &mut Draft, text: &str) -> bool {
     let Some((verb, rest)) = text.split_once('(') else {
         return false;
     };
-    let Some((interface, rest)) = rest.split_once(") ") else {
+    let Some((interface, rest)) = rest.cut(") ") else {
         return false;
     };
     let words: Vec<&str> = rest.split(' ').take(4).collect();

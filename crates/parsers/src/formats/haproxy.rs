@@ -8,6 +8,7 @@ use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::dissect::dissect;
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "haproxy",
@@ -21,7 +22,7 @@ pub(crate) const FORMAT: Format = Format {
 /// `A:P [time] `, which nothing in quotes follows.
 fn looks(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[')
-        && text.split_once(" [").is_some_and(|(client, rest)| {
+        && text.cut(" [").is_some_and(|(client, rest)| {
             crate::network::is_ip(split_port(client).0)
                 && take_clf(rest).is_some_and(|(_, rest)| rest.starts_with("] ") && !rest.starts_with("] \""))
         })
@@ -52,7 +53,7 @@ fn connect(draft: &mut Draft, text: &str) -> bool {
 
 /// `A:P [time] frontend backend/server timers [status] bytes … "request"`
 fn traffic(draft: &mut Draft, text: &str) -> bool {
-    let Some((client, rest)) = text.split_once(" [") else {
+    let Some((client, rest)) = text.cut(" [") else {
         return false;
     };
     let (host, port) = split_port(client);
@@ -74,10 +75,7 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
     draft.set_text("haproxy.frontend_name", frontend.trim_end_matches('~'));
     let Some((backend, server)) = second.split_once('/') else {
         draft.set(ecs::MESSAGE, rest);
-        draft.set(
-            ecs::EVENT_REASON,
-            rest.split_once(": ").map_or(rest, |(_, reason)| reason),
-        );
+        draft.set(ecs::EVENT_REASON, rest.cut(": ").map_or(rest, |(_, reason)| reason));
         draft.set_list(ecs::EVENT_CATEGORY, &["network", "web"]);
         draft.set_list(ecs::EVENT_TYPE, &["connection", "error"]);
         return true;

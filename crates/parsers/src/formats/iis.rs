@@ -9,6 +9,7 @@ use crate::clock::take_iso_spaced;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "iis",
@@ -144,7 +145,7 @@ fn layout(text: &str) -> Option<(&'static [&'static str], Vec<&str>)> {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    if input.text.starts_with("#") && input.text.contains(": ") {
+    if input.text.starts_with("#") && input.text.has(": ") {
         draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
         draft.set_list(ecs::EVENT_TYPE, &["info"]);
         return input.text.starts_with("#Fields:") || input.text.starts_with("#Software:");

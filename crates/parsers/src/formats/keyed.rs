@@ -8,6 +8,7 @@ use super::{Format, Input};
 use crate::draft::Draft;
 use crate::mapping;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 use crate::scan::Scan;
 use crate::tree::{Json, Map};
 
@@ -34,9 +35,9 @@ pub(crate) const FORTIGATE: Format = Format {
         ]
         .iter()
         .any(|key| text.starts_with(key))
-            && text.contains("logid=")
-            && text.contains("type=")
-            && text.contains("subtype=")
+            && text.has("logid=")
+            && text.has("type=")
+            && text.has("subtype=")
     },
     take: |draft, input| {
         let (object, is_ambiguous) = pairs(input.text);
@@ -472,7 +473,7 @@ fn zeek(text: &str) -> Option<Map<'_>> {
                 at(names, "auth_attempts").is_some_and(|attempts| attempts == "-" || attempts.parse::<u32>().is_ok())
             }
             "ssl" => at(names, "established").is_some_and(|value| matches!(value, "T" | "F")),
-            _ => at(names, "note").is_some_and(|note| note.contains("::")),
+            _ => at(names, "note").is_some_and(|note| note.has("::")),
         };
         values.len() == names.len() && fits
     })?;

@@ -10,6 +10,7 @@ use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 pub(crate) const POSTFIX: Format = Format {
     name: "postfix",
@@ -66,7 +67,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         && let Some((name, address, rest)) = peer(rest)
         && let Some((method, reason)) = rest
             .strip_prefix(": SASL ")
-            .and_then(|rest| rest.split_once(" authentication failed"))
+            .and_then(|rest| rest.cut(" authentication failed"))
     {
         set_peer(draft, name, address);
         draft.classify("authentication", &["start"], "smtp_login");
@@ -74,7 +75,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.unified("LOGIN_FAIL", 3);
         draft.set_text("postfix.sasl_method", method);
         // `: reason, sasl_username=x` ends the line in newer versions.
-        if let Some((_, user)) = reason.split_once(", sasl_username=") {
+        if let Some((_, user)) = reason.cut(", sasl_username=") {
             draft.user(user);
         }
         draft.set_text(
@@ -93,7 +94,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         ("lost connection after ", "smtp_lost"),
     ] {
         if let Some(rest) = text.strip_prefix(verb)
-            && let Some((name, address, _)) = peer(rest.rsplit_once(" from ").map_or(rest, |(_, peer)| peer))
+            && let Some((name, address, _)) = peer(rest.cut_last(" from ").map_or(rest, |(_, peer)| peer))
         {
             set_peer(draft, name, address);
             draft.classify("network", &["connection"], action);
@@ -125,7 +126,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.set("postfix.queue_id", id);
         if let Some((name, address, rest)) = rest.strip_prefix("client=").and_then(peer) {
             set_peer(draft, name, address);
-            if let Some((_, user)) = rest.split_once("sasl_username=") {
+            if let Some((_, user)) = rest.cut("sasl_username=") {
                 draft.user(user);
                 draft.classify("authentication", &["start"], "smtp_login");
                 draft.outcome(true);
@@ -135,7 +136,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
             }
             return network(draft);
         }
-        if rest.contains(", status=") && !rest.starts_with("message-id=") {
+        if rest.has(", status=") && !rest.starts_with("message-id=") {
             draft.classify("email", &["info"], "smtp_delivery");
             match delivery(rest) {
                 Some((addresses, status)) => {
@@ -158,7 +159,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `4AB12CD: …` or `NOQUEUE: …`
 fn queued(text: &str) -> Option<(&str, &str)> {
-    text.split_once(": ")
+    text.cut(": ")
         .filter(|(id, _)| (4..=20).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
@@ -179,7 +180,7 @@ fn rejected<'a>(draft: &mut Draft, text: &'a str) -> Option<(&'a str, &'a str, &
         draft.warn(Warning::Ambiguous);
         return None;
     }
-    let (_, name) = rest.get(..end + 1)?.rsplit_once(" from ")?;
+    let (_, name) = rest.get(..end + 1)?.cut_last(" from ")?;
     let (name, address, _) = peer(name)?;
     Some((command, name, address, rest.get(end + 1..)?))
 }
@@ -189,7 +190,7 @@ fn rejected<'a>(draft: &mut Draft, text: &'a str) -> Option<(&'a str, &'a str, &
 fn delivery(text: &str) -> Option<(&str, &str)> {
     let word = |text: &'_ str| text.find([' ', ',']).unwrap_or(text.len());
     if text.starts_with("from=<") {
-        let (address, status) = text.rsplit_once(">, status=")?;
+        let (address, status) = text.cut_last(">, status=")?;
         return Some((text.get(..address.len() + 1)?, status.get(..word(status))?));
     }
     let mut relays = text.strip_prefix("to=<")?.split(">, relay=");
@@ -197,7 +198,7 @@ fn delivery(text: &str) -> Option<(&str, &str)> {
     if relays.next().is_some() {
         return None;
     }
-    let (_, status) = relay.split_once(", status=")?;
+    let (_, status) = relay.cut(", status=")?;
     Some((
         text.get(.."to=<".len() + address.len() + 1)?,
         status.get(..word(status))?,
@@ -224,18 +225,18 @@ fn envelope(draft: &mut Draft, text: &str) {
 /// `imap-login: Login: user=<U>, method=PLAIN, rip=A, lip=B, …`
 fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
     let text = input.text;
-    let (service, rest) = match text.split_once(": ") {
+    let (service, rest) = match text.cut(": ") {
         Some((service, rest)) if service.ends_with("-login") || service.starts_with("auth") => (service, rest),
         _ => (input.program, text),
     };
     let success = rest.starts_with("Login: ");
     // What Dovecot says comes before the name, which may say anything.
-    let words = rest.split_once("user=<").map_or(rest, |(words, _)| words);
+    let words = rest.cut("user=<").map_or(rest, |(words, _)| words);
     let ends = ["Disconnected", "Aborted login", "Login aborted"];
-    let failed = ends.iter().any(|end| words.starts_with(end))
-        && (words.contains("auth failed") || words.contains("Aborted login"));
+    let failed =
+        ends.iter().any(|end| words.starts_with(end)) && (words.has("auth failed") || words.has("Aborted login"));
     let logout = rest.starts_with("Disconnected") || rest.starts_with("Logged out");
-    if let Some((_, fields)) = rest.split_once("user=<")
+    if let Some((_, fields)) = rest.cut("user=<")
         && (success || failed || logout)
         && !service.starts_with("auth")
     {
@@ -273,7 +274,7 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
     }
     // `auth: passwd-file(U,A,<id>): unknown user`
     if service.starts_with("auth")
-        && let Some((head, reason)) = rest.rsplit_once("): ")
+        && let Some((head, reason)) = rest.cut_last("): ")
         && let Some((_, inner)) = head.split_once('(')
     {
         let mut parts = inner.rsplitn(3, ',');

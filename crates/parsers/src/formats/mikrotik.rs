@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "mikrotik",
@@ -41,30 +42,30 @@ fn chain(text: &str) -> Option<&str> {
     let (topics, rest) = after_topics(text);
     let (head, rest) = rest
         .get(..rest.floor_char_boundary(160))
-        .and_then(|head| head.split_once(": in:"))?;
+        .and_then(|head| head.cut(": in:"))?;
     let (prefix, chain) = head.rsplit_once(' ').unwrap_or(("", head));
     let is_known = matches!(
         chain,
         "input" | "forward" | "output" | "prerouting" | "postrouting" | "srcnat" | "dstnat"
     );
     let is_ours = topics.split(',').any(|topic| topic == "firewall") || is_known && !prefix.contains(' ');
-    (is_ours && rest.contains(" out:")).then_some(chain)
+    (is_ours && rest.has(" out:")).then_some(chain)
 }
 
 /// `[topics ][prefix ]chain: in:A out:B, connection-state:new src-mac M, proto TCP (SYN), A:P->B:P, len N`
 fn firewall(draft: &mut Draft, text: &str) -> bool {
-    let Some((head, body)) = text.split_once(": in:") else {
+    let Some((head, body)) = text.cut(": in:") else {
         return false;
     };
-    let Some((interfaces, body)) = body.split_once(", ") else {
+    let Some((interfaces, body)) = body.cut(", ") else {
         return false;
     };
-    let Some((_, protocol)) = body.split_once("proto ") else {
+    let Some((_, protocol)) = body.cut("proto ") else {
         return false;
     };
-    let (protocol, rest) = protocol.split_once(", ").unwrap_or((protocol, ""));
-    let flow = rest.split(", ").find(|part| part.contains("->")).unwrap_or("");
-    let Some((from, to)) = flow.split_once("->") else {
+    let (protocol, rest) = protocol.cut(", ").unwrap_or((protocol, ""));
+    let flow = rest.split(", ").find(|part| part.has("->")).unwrap_or("");
+    let Some((from, to)) = flow.cut("->") else {
         return false;
     };
     let ((source, sport), (destination, dport)) = (split_port(from), split_port(to));
@@ -77,17 +78,17 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
     draft.set_text("mikrotik.chain", words.next().unwrap_or(""));
     let prefix = words.next().filter(|word| !word.contains(',')).unwrap_or("");
     draft.set_known("rule.name", prefix);
-    let (inside, outside) = interfaces.split_once(" out:").unwrap_or((interfaces, ""));
+    let (inside, outside) = interfaces.cut(" out:").unwrap_or((interfaces, ""));
     draft.set_text("observer.ingress.interface.name", inside);
     if !outside.starts_with('(') {
         draft.set_text("observer.egress.interface.name", outside);
     }
-    if let Some((_, mac)) = body.split_once("src-mac ") {
+    if let Some((_, mac)) = body.cut("src-mac ") {
         draft.set_text("source.mac", mac.split([',', ' ']).next().unwrap_or(""));
     }
     let name = protocol.split([' ', '(']).next().unwrap_or("");
     draft.set("network.transport", name.to_ascii_lowercase());
-    if let Some((_, length)) = rest.rsplit_once("len ") {
+    if let Some((_, length)) = rest.cut_last("len ") {
         draft.set_int("network.bytes", length);
     }
     draft.set("observer.vendor", "MikroTik");
@@ -107,7 +108,7 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
         "info"
     };
     draft.set_list(ecs::EVENT_TYPE, &["connection", kind]);
-    if lower.contains("scan") {
+    if lower.has("scan") {
         draft.unified("PORT_SCAN", 4);
     }
     true
@@ -115,8 +116,8 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
 
 /// `[topics ]user U logged in from A via ssh` and `login failure for user U from A via ssh`, read from their end.
 fn login(text: &str) -> Option<(bool, bool, &str, &str, &str)> {
-    let (head, via) = text.trim().rsplit_once(" via ")?;
-    let (head, from) = head.rsplit_once(" from ")?;
+    let (head, via) = text.trim().cut_last(" via ")?;
+    let (head, from) = head.cut_last(" from ")?;
     if !is_ip(from) || via.contains(' ') {
         return None;
     }
@@ -125,7 +126,7 @@ fn login(text: &str) -> Option<(bool, bool, &str, &str, &str)> {
         return Some((false, true, user, from, via));
     }
     let rest = head.strip_prefix("user ")?;
-    let (user, verb) = rest.rsplit_once(" logged ")?;
+    let (user, verb) = rest.cut_last(" logged ")?;
     matches!(verb, "in" | "out").then_some((true, verb == "in", user, from, via))
 }
 

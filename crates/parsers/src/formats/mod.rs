@@ -30,6 +30,7 @@ use std::sync::LazyLock;
 use model::Timestamp;
 
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(crate) use access::{set_request, set_status};
 
@@ -127,7 +128,7 @@ impl Format {
         };
         let in_path = |dataset: &&'static str| {
             let name = dataset.split('.').next().unwrap_or("");
-            path.contains(name) || name == "apache" && path.contains("httpd")
+            path.contains(name) || name == "apache" && path.has("httpd")
         };
         let all = || self.datasets.iter().copied();
         all()

@@ -12,6 +12,7 @@ use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "nginx_error",
@@ -32,10 +33,10 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((time, rest)) = take_written(input.text) else {
         return false;
     };
-    let Some((level, rest)) = rest.strip_prefix(" [").and_then(|rest| rest.split_once("] ")) else {
+    let Some((level, rest)) = rest.strip_prefix(" [").and_then(|rest| rest.cut("] ")) else {
         return false;
     };
-    let Some((ids, rest)) = rest.split_once(": ") else {
+    let Some((ids, rest)) = rest.cut(": ") else {
         return false;
     };
     let Some((pid, thread)) = ids.split_once('#') else {
@@ -73,9 +74,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 /// `user "U": password mismatch, client: …` and `user "U" was not found in "FILE", client: …`
 fn refused_user(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("user \"")?;
-    let rest = rest.rsplit_once(", client: ").map_or(rest, |(rest, _)| rest);
+    let rest = rest.cut_last(", client: ").map_or(rest, |(rest, _)| rest);
     rest.strip_suffix("\": password mismatch")
-        .or_else(|| Some(rest.rsplit_once("\" was not found in \"")?.0))
+        .or_else(|| Some(rest.cut_last("\" was not found in \"")?.0))
 }
 
 /// Sets the client and its request; false when there is no telling which client is nginx's.
@@ -86,7 +87,7 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
         draft.warn(Warning::Ambiguous);
         return false;
     }
-    let (client, rest) = first.split_once(", ").unwrap_or((first, ""));
+    let (client, rest) = first.cut(", ").unwrap_or((first, ""));
     if !is_ip(client) && !client.starts_with("unix:") {
         return true;
     }
@@ -94,11 +95,11 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
     let Some(rest) = rest.strip_prefix("server: ") else {
         return true;
     };
-    let (server, rest) = rest.split_once(", ").unwrap_or((rest, ""));
+    let (server, rest) = rest.cut(", ").unwrap_or((rest, ""));
     draft.set_known("server.domain", server);
     if let Some((request, rest)) = rest.strip_prefix("request: \"").and_then(|rest| rest.split_once('"')) {
         set_request(draft, request);
-        if let Some((_, host)) = rest.split_once("host: \"")
+        if let Some((_, host)) = rest.cut("host: \"")
             && let Some((host, _)) = host.split_once('"')
         {
             draft.set_known(ecs::URL_DOMAIN, crate::derive::split_port(host).0);

@@ -8,6 +8,7 @@ use super::{Format, Input};
 use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "iptables",
@@ -35,7 +36,7 @@ fn looks(text: &str) -> bool {
 fn packet(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     // `[12345.678901] ` of the kernel's own clock.
-    let text = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+    let text = match text.strip_prefix('[').and_then(|rest| rest.cut("] ")) {
         Some((clock, rest))
             if clock
                 .bytes()
@@ -48,13 +49,13 @@ fn packet(text: &str) -> Option<(&str, &str)> {
     let at = memchr::memmem::find(text.as_bytes().get(..MAX_PREFIX.min(text.len()))?, b"IN=")?;
     let (prefix, body) = text.split_at_checked(at)?;
     let (_, after) = body.split_once(' ')?;
-    (after.starts_with("OUT=") && after.contains(" SRC=") && after.contains(" DST=")).then_some((prefix.trim(), body))
+    (after.starts_with("OUT=") && after.has(" SRC=") && after.has(" DST=")).then_some((prefix.trim(), body))
 }
 
 /// Whether a prefix is of a form that tells it from somebody's words: none, one word, or one pair of brackets, which
 /// UniFi describes in quotes.
 fn is_label(prefix: &str) -> bool {
-    let label = match prefix.split_once(" DESCR=\"") {
+    let label = match prefix.cut(" DESCR=\"") {
         Some((label, description)) if description.ends_with('"') => label,
         _ => prefix,
     };
@@ -104,7 +105,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     }
     // UniFi describes the rule between its label and the packet.
-    let prefix = match prefix.split_once(" DESCR=\"") {
+    let prefix = match prefix.cut(" DESCR=\"") {
         Some((label, _)) => label,
         None => prefix,
     };

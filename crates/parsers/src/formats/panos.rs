@@ -10,6 +10,7 @@ use crate::clock::take_written;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_host_name;
+use crate::scan::Marks as _;
 use crate::scan::columns;
 
 pub(crate) const FORMAT: Format = Format {
@@ -255,7 +256,7 @@ fn threat(draft: &mut Draft, row: &Row<'_>) {
             let url = row.at(31);
             draft.set_text("url.original", url);
             // Without a scheme: `host/path?query`.
-            let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let bare = url.cut("://").map_or(url, |(_, rest)| rest);
             let end = bare.find(['/', '?']).unwrap_or(bare.len());
             let (host, path) = bare.split_at(end);
             draft.set_text("url.domain", crate::derive::split_port(host).0);
@@ -294,7 +295,7 @@ fn system(draft: &mut Draft, row: &Row<'_>) {
     draft.set_list(ecs::EVENT_TYPE, &["info"]);
     if row.at(4) == "auth" {
         draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
-        let failed = row.at(8).contains("fail");
+        let failed = row.at(8).has("fail");
         draft.outcome(!failed);
         if failed {
             draft.unified("LOGIN_FAIL", 3);
@@ -355,7 +356,7 @@ fn global_protect(draft: &mut Draft, row: &Row<'_>) {
     draft.set_text("observer.hostname", row.at(33));
     draft.set_list(ecs::EVENT_CATEGORY, &["session", "network"]);
     draft.set_list(ecs::EVENT_TYPE, &["info"]);
-    if row.at(28) == "failure" && row.at(8).contains("auth") {
+    if row.at(28) == "failure" && row.at(8).has("auth") {
         draft.unified("LOGIN_FAIL", 3);
     }
 }

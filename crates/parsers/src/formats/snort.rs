@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::clock::take_written;
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "snort",
@@ -13,7 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     datasets: &["snort.log", "suricata.fast"],
     programs: &["snort"],
     looks: |text| {
-        let has_mark = || text.contains("[**] [") || text.contains("[Classification: ");
+        let has_mark = || text.has("[**] [") || text.has("[Classification: ");
         text.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && has_mark()
     },
     take,
@@ -32,7 +33,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         .map_or((text, false), |text| (text, true));
     let (text, dropped) = text;
     let text = text.strip_prefix("[**] ").unwrap_or(text);
-    let Some((ids, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+    let Some((ids, rest)) = text.strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
         return false;
     };
     let mut numbers = ids.split(':');
@@ -46,23 +47,19 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     }
     // The message is the rule's; addresses stand at the very end.
-    let Some((rest, flow)) = rest.rsplit_once(" {") else {
+    let Some((rest, flow)) = rest.cut_last(" {") else {
         return false;
     };
-    let Some((transport, flow)) = flow.split_once("} ") else {
+    let Some((transport, flow)) = flow.cut("} ") else {
         return false;
     };
-    let Some((from, to)) = flow.split_once(" -> ") else {
+    let Some((from, to)) = flow.cut(" -> ") else {
         return false;
     };
     let message = rest.split(" [**]").next().unwrap_or(rest);
     let message = message.split(" [Classification: ").next().unwrap_or(message);
-    let class = rest
-        .split_once("[Classification: ")
-        .and_then(|(_, rest)| rest.split_once(']'));
-    let priority = rest
-        .split_once("[Priority: ")
-        .and_then(|(_, rest)| rest.split_once(']'));
+    let class = rest.cut("[Classification: ").and_then(|(_, rest)| rest.split_once(']'));
+    let priority = rest.cut("[Priority: ").and_then(|(_, rest)| rest.split_once(']'));
     draft.timestamp = time.or(draft.timestamp);
     let (host, port) = split_port(from);
     endpoint(draft, SOURCE, host, port);
@@ -86,7 +83,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         Some("3") => 3,
         _ => 2,
     };
-    let is_scan = message.to_ascii_uppercase().contains("SCAN");
+    let is_scan = message.to_ascii_uppercase().has("SCAN");
     draft.unified(
         if is_scan { "PORT_SCAN" } else { "INTRUSION_ATTEMPT" },
         if is_scan { 4 } else { severity },

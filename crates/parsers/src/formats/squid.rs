@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::clock::{from_number, take_clf};
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 use crate::scan::Scan;
 
 pub(crate) const FORMAT: Format = Format {
@@ -67,7 +68,7 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
     draft.set_int("source.bytes", bytes);
     if let Some(referrer) = scan.quoted() {
         draft.set_known("http.request.referrer", referrer);
-        if let Some((_, rest)) = referrer.split_once("://") {
+        if let Some((_, rest)) = referrer.cut("://") {
             let host = rest.split(['/', '?', '#']).next().unwrap_or("");
             draft.add_to_list("related.hosts", host);
         }
@@ -148,7 +149,7 @@ impl Native<'_> {
         endpoint(draft, SOURCE, client, port);
         draft.set(ecs::EVENT_ACTION, self.result);
         draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
-        let denied = self.result.contains("DENIED");
+        let denied = self.result.has("DENIED");
         draft.set_list(ecs::EVENT_TYPE, &["access", if denied { "denied" } else { "allowed" }]);
         super::access::set_status(draft, self.status);
         draft.set_int("source.bytes", self.bytes);
@@ -166,7 +167,7 @@ impl Native<'_> {
         draft.set("observer.product", "Proxy");
         draft.set("observer.type", "Proxies");
         let path = crate::url::decode(self.url.split(['?', '#']).next().unwrap_or(""));
-        if self.url.contains("://")
+        if self.url.has("://")
             && let Some((_, name)) = path.rsplit_once('/')
             && path.matches('/').count() > 2
         {

@@ -7,6 +7,7 @@ use crate::clock::from_number;
 use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "unbound",
@@ -14,19 +15,19 @@ pub(crate) const FORMAT: Format = Format {
     datasets: &["unbound.query"],
     programs: &["unbound"],
     looks: |text| {
-        let stamp = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        let stamp = text.strip_prefix('[').and_then(|rest| rest.cut("] "));
         let text = match stamp {
             Some((digits, rest)) if digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit()) => rest,
             _ => text,
         };
-        text.starts_with("unbound[") && text.contains(" info: ")
+        text.starts_with("unbound[") && text.has(" info: ")
     },
     take,
 };
 
 /// `[time] unbound[pid:thread] info: [reply: ]client name. TYPE CLASS[ RCODE seconds cached size]`
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((head, body)) = input.text.split_once("info: ") else {
+    let Some((head, body)) = input.text.cut("info: ") else {
         return false;
     };
     let body = body

@@ -4,6 +4,7 @@ use model::{Value, ecs};
 
 use crate::clock::parse_time;
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Most pairs of a message.
 const MAX_PAIRS: usize = 32;
@@ -11,7 +12,7 @@ const MAX_PAIRS: usize = 32;
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let message = message.trim();
-    if !message.starts_with("time=") || !message.contains(" level=") {
+    if !message.starts_with("time=") || !message.has(" level=") {
         return false;
     }
     let mut text = String::new();
@@ -42,9 +43,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         return false;
     }
     if error.is_empty()
-        && let Some((_, found)) = text
-            .split_once("returned error: ")
-            .or_else(|| text.split_once(" after error: "))
+        && let Some((_, found)) = text.cut("returned error: ").or_else(|| text.cut(" after error: "))
     {
         error = found.to_owned();
     }
@@ -68,7 +67,7 @@ fn meaning(text: &str, topic: &str) -> (&'static str, &'static str, &'static str
     let begins = |words: &str| text.starts_with(words);
     if topic == "/tasks/delete" {
         ("process", "end", "container_exited")
-    } else if begins("Container ") && text.contains("failed to exit") {
+    } else if begins("Container ") && text.has("failed to exit") {
         ("process", "end", "container_killed")
     } else if begins("Handler for ") {
         ("web", "error", "docker_api_error")
@@ -80,7 +79,7 @@ fn meaning(text: &str, topic: &str) -> (&'static str, &'static str, &'static str
         ("process", "start", "docker_started")
     } else if begins("Processing signal") || begins("Daemon shutdown complete") {
         ("process", "end", "docker_stopping")
-    } else if text.contains("continuing with pull") || text.contains("endpoint for pull") || begins("pulling image") {
+    } else if text.has("continuing with pull") || text.has("endpoint for pull") || begins("pulling image") {
         ("package", "installation", "image_pull")
     } else if begins("Loading containers") {
         ("process", "info", "containers_loading")

@@ -9,6 +9,7 @@ use super::{between, digits};
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 /// Longest name the kernel gives a process, in bytes.
 const MAX_COMM: usize = 15;
@@ -52,7 +53,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
     ];
     let text = message.strip_prefix("traps: ").unwrap_or(message);
     let found = faults.iter().find_map(|fault| {
-        let at = text.find(fault)?;
+        let at = text.cut(fault)?.0.len();
         let head = text.get(..at)?.trim_end().trim_end_matches(':');
         let (name, pid) = head.strip_suffix(']')?.rsplit_once('[')?;
         (pid.bytes().all(|byte| byte.is_ascii_digit()) && name.len() <= MAX_COMM).then_some((name, pid, at))
@@ -65,7 +66,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
             ecs::EVENT_REASON,
             fault.split(" ip").next().unwrap_or(fault).trim_end_matches(':'),
         );
-        if let Some((_, library)) = fault.rsplit_once(" in ") {
+        if let Some((_, library)) = fault.cut_last(" in ") {
             draft.set_text("file.name", library.split('[').next().unwrap_or(""));
         }
         draft.unified("PROCESS_CRASH", 2);
@@ -73,7 +74,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
     }
     let Some((task, rest)) = message
         .strip_prefix("INFO: task ")
-        .and_then(|rest| rest.rsplit_once(" blocked for more than "))
+        .and_then(|rest| rest.cut_last(" blocked for more than "))
     else {
         return false;
     };
@@ -86,8 +87,8 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
 
 /// `Out of memory: Killed process 12 (app) total-vm:..`, `oom-kill:constraint=..,task=app,pid=12,uid=0`
 fn memory(draft: &mut Draft, message: &str) -> bool {
-    if let Some((head, rest)) = message.split_once("illed process ")
-        && head.to_ascii_lowercase().contains("out of memory")
+    if let Some((head, rest)) = message.cut("illed process ")
+        && head.to_ascii_lowercase().has("out of memory")
         && let Some((pid, rest)) = digits(rest)
         && let Some((name, _)) = rest
             .strip_prefix(" (")
@@ -114,7 +115,7 @@ fn memory(draft: &mut Draft, message: &str) -> bool {
         draft.unified("PROCESS_KILLED", 3);
         return true;
     }
-    let Some((name, _)) = message.split_once(" invoked oom-killer: ") else {
+    let Some((name, _)) = message.cut(" invoked oom-killer: ") else {
         return false;
     };
     draft.classify("process", &["info"], "oom_invoked");
@@ -143,7 +144,7 @@ fn module(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     draft.classify("driver", &["denied"], "kernel_lockdown");
-    if let Some((name, what)) = rest.split_once(": ") {
+    if let Some((name, what)) = rest.cut(": ") {
         draft.set_text(ecs::PROCESS_NAME, name);
         draft.set_text(ecs::EVENT_REASON, what);
     }
@@ -153,7 +154,7 @@ fn module(draft: &mut Draft, message: &str) -> bool {
 
 /// `usb 1-2: New USB device found, idVendor=0781, idProduct=5567, bcdDevice= 1.26`, `usb 1-2: USB disconnect, device number 5`
 fn usb(draft: &mut Draft, message: &str) -> bool {
-    let Some((port, rest)) = message.strip_prefix("usb ").and_then(|rest| rest.split_once(": ")) else {
+    let Some((port, rest)) = message.strip_prefix("usb ").and_then(|rest| rest.cut(": ")) else {
         return false;
     };
     let mut known = true;
@@ -167,11 +168,11 @@ fn usb(draft: &mut Draft, message: &str) -> bool {
             }
         }
         draft.unified("USB_DEVICE", 2);
-    } else if rest.starts_with("new ") && rest.contains(" USB device number ") {
+    } else if rest.starts_with("new ") && rest.has(" USB device number ") {
         draft.classify("host", &["info"], "usb_found");
     } else if rest.starts_with("USB disconnect") {
         draft.classify("host", &["info"], "usb_detached");
-    } else if let Some((name, value)) = rest.split_once(": ") {
+    } else if let Some((name, value)) = rest.cut(": ") {
         match name {
             "Product" => draft.set_text("device.model.name", value),
             "Manufacturer" => draft.set_text("device.manufacturer", value),
@@ -206,7 +207,7 @@ fn network(draft: &mut Draft, message: &str) -> bool {
             return true;
         }
     }
-    if let Some((head, rest)) = message.split_once("Possible SYN flooding on port ")
+    if let Some((head, rest)) = message.cut("Possible SYN flooding on port ")
         && (head.is_empty() || head.starts_with("TCP: "))
     {
         draft.classify("network", &["denied"], "syn_flood");
@@ -225,9 +226,9 @@ fn network(draft: &mut Draft, message: &str) -> bool {
         .strip_prefix("IPv4: ")
         .unwrap_or(message)
         .strip_prefix("martian source ")
-        && let Some((to, rest)) = rest.split_once(" from ")
+        && let Some((to, rest)) = rest.cut(" from ")
     {
-        let (from, device) = rest.split_once(", on dev ").unwrap_or((rest, ""));
+        let (from, device) = rest.cut(", on dev ").unwrap_or((rest, ""));
         if is_ip(to) && is_ip(from) {
             draft.classify("network", &["denied"], "martian_source");
             endpoint(draft, SOURCE, from, "");
@@ -236,7 +237,7 @@ fn network(draft: &mut Draft, message: &str) -> bool {
             return true;
         }
     }
-    if message.starts_with("nf_conntrack: ") && message.contains("table full") {
+    if message.starts_with("nf_conntrack: ") && message.has("table full") {
         draft.classify("network", &["error"], "conntrack_full");
         draft.unified("NETWORK_ERROR", 3);
         return true;
@@ -261,7 +262,7 @@ fn network(draft: &mut Draft, message: &str) -> bool {
 
 /// `EXT4-fs (sda1): mounted filesystem ..`, `EXT4-fs error (device sda1): ..`, `blk_update_request: I/O error, dev sdb, sector 5`
 fn storage(draft: &mut Draft, message: &str) -> bool {
-    if let Some((_, rest)) = message.split_once("I/O error, dev ") {
+    if let Some((_, rest)) = message.cut("I/O error, dev ") {
         draft.classify("host", &["error"], "disk_error");
         draft.set_text("device.id", rest.split([',', ' ']).next().unwrap_or(""));
         draft.unified("DISK_ERROR", 3);
@@ -272,14 +273,14 @@ fn storage(draft: &mut Draft, message: &str) -> bool {
         return false;
     }
     let device = between(message, "(", ")").map_or("", |(device, _)| device);
-    let action = if message.contains(" error") {
+    let action = if message.has(" error") {
         draft.unified("DISK_ERROR", 3);
         "filesystem_error"
-    } else if message.contains("re-mounted") || message.contains("Remounting") {
+    } else if message.has("re-mounted") || message.has("Remounting") {
         "filesystem_remounted"
-    } else if message.contains("mounted filesystem") || message.contains("Mounting") {
+    } else if message.has("mounted filesystem") || message.has("Mounting") {
         "filesystem_mounted"
-    } else if message.contains("nmounting") {
+    } else if message.has("nmounting") {
         "filesystem_unmounted"
     } else {
         return false;

@@ -4,6 +4,7 @@ use model::ecs;
 
 use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -25,7 +26,7 @@ fn success(draft: &mut Draft, message: &str) -> bool {
     };
     let Some(rest) = rest else { return false };
     let (tty, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (who, from) = match rest.split_once("FROM ") {
+    let (who, from) = match rest.cut("FROM ") {
         Some((who, from)) => (who, from),
         None => (rest, ""),
     };
@@ -48,10 +49,10 @@ fn failure(draft: &mut Draft, message: &str) -> bool {
     if !many && !message.starts_with("FAILED LOGIN ") {
         return false;
     }
-    let Some((head, rest)) = message.split_once(" FOR ") else {
+    let Some((head, rest)) = message.cut(" FOR ") else {
         return false;
     };
-    let (user, reason) = rest.rsplit_once(", ").unwrap_or((rest, ""));
+    let (user, reason) = rest.cut_last(", ").unwrap_or((rest, ""));
     let quoted = user.strip_prefix(['\'', '`']).and_then(|user| user.strip_suffix('\''));
     draft.classify(
         "authentication",
@@ -67,11 +68,11 @@ fn failure(draft: &mut Draft, message: &str) -> bool {
     });
     draft.set_text(ecs::EVENT_REASON, reason);
     let place = head
-        .split_once(" on '")
+        .cut(" on '")
         .map(|(_, place)| place.trim_end_matches('\''))
-        .or_else(|| head.split_once(" FROM ").map(|(_, place)| place))
+        .or_else(|| head.cut(" FROM ").map(|(_, place)| place))
         .unwrap_or("");
-    let (tty, from) = match place.split_once("' from '") {
+    let (tty, from) = match place.cut("' from '") {
         Some((tty, from)) => (tty, from),
         None => (place, ""),
     };

@@ -7,6 +7,7 @@ use model::ecs;
 
 use super::digits;
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
@@ -20,21 +21,21 @@ fn operator(draft: &mut Draft, message: &str) -> bool {
     let Some(rest) = message.strip_prefix("Operator of ") else {
         return false;
     };
-    let Some((head, rest)) = rest.split_once(" authorization for action ") else {
+    let Some((head, rest)) = rest.cut(" authorization for action ") else {
         return false;
     };
-    let success = head.contains(" successfully authenticated as ");
-    if !success && !head.contains(" FAILED to authenticate ") {
+    let success = head.has(" successfully authenticated as ");
+    if !success && !head.has(" FAILED to authenticate ") {
         return false;
     }
     draft.classify("authentication", &["start"], "polkit_authorization");
     draft.outcome(success);
-    if let Some((_, who)) = head.split_once("authenticated as unix-user:") {
+    if let Some((_, who)) = head.cut("authenticated as unix-user:") {
         let who = who.split(' ').next().unwrap_or(who);
         draft.set_text(ecs::USER_EFFECTIVE_NAME, who);
         draft.add_to_list(ecs::RELATED_USER, who);
     }
-    let (action, rest) = rest.split_once(" for ").unwrap_or((rest, ""));
+    let (action, rest) = rest.cut(" for ").unwrap_or((rest, ""));
     draft.set_text("polkit.action", action);
     draft.set_text("polkit.session", head.split(' ').next().unwrap_or(""));
     subject(draft, rest);
@@ -47,14 +48,14 @@ fn operator(draft: &mut Draft, message: &str) -> bool {
 
 /// `unix-process:12:34 [COMMAND] (owned by unix-user:ann)`
 fn subject(draft: &mut Draft, text: &str) {
-    let (head, owner) = text.rsplit_once(" (owned by unix-user:").unwrap_or((text, ""));
+    let (head, owner) = text.cut_last(" (owned by unix-user:").unwrap_or((text, ""));
     draft.user(owner.trim_end_matches(')'));
-    if let Some((_, process)) = head.split_once("unix-process:")
+    if let Some((_, process)) = head.cut("unix-process:")
         && let Some((pid, _)) = digits(process)
     {
         draft.set_int(ecs::PROCESS_PID, pid);
     }
-    if let Some((_, command)) = head.split_once(" [") {
+    if let Some((_, command)) = head.cut(" [") {
         draft.set_text(ecs::PROCESS_COMMAND_LINE, command.strip_suffix(']').unwrap_or(command));
     }
 }
@@ -76,7 +77,7 @@ fn agent(draft: &mut Draft, message: &str) -> bool {
     }
     let command = rest
         .split_once('[')
-        .and_then(|(_, rest)| rest.rsplit_once("], object path "));
+        .and_then(|(_, rest)| rest.cut_last("], object path "));
     draft.set_text("process.executable", command.map_or("", |(command, _)| command));
     true
 }
@@ -84,16 +85,16 @@ fn agent(draft: &mut Draft, message: &str) -> bool {
 /// `ann: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/home/ann] [COMMAND=/usr/bin/id]`
 fn pkexec(draft: &mut Draft, message: &str) -> bool {
     let Some((user, rest)) = message
-        .split_once(": ")
+        .cut(": ")
         .filter(|(user, _)| !user.is_empty() && !user.contains(' '))
     else {
         return false;
     };
     let success = rest.starts_with("Executing command [");
-    let suspicious = rest.contains(" variable was not found the /etc/shells file")
+    let suspicious = rest.has(" variable was not found the /etc/shells file")
         // The word is misspelt in pkexec's source.
-        || rest.contains(" contains suscipious content")
-        || rest.contains(" contains suspicious content");
+        || rest.has(" contains suscipious content")
+        || rest.has(" contains suspicious content");
     if !success && !suspicious && !rest.starts_with("Error executing command as another user") {
         return false;
     }
@@ -104,17 +105,14 @@ fn pkexec(draft: &mut Draft, message: &str) -> bool {
     );
     draft.outcome(success);
     draft.user(user);
-    let (head, values) = rest.split_once(" [USER=").unwrap_or((rest, ""));
-    if let Some((effective, values)) = values.split_once("] ") {
+    let (head, values) = rest.cut(" [USER=").unwrap_or((rest, ""));
+    if let Some((effective, values)) = values.cut("] ") {
         draft.set_text(ecs::USER_EFFECTIVE_NAME, effective);
         draft.add_to_list(ecs::RELATED_USER, effective);
-        if let Some((tty, values)) = values.strip_prefix("[TTY=").and_then(|rest| rest.split_once("] ")) {
+        if let Some((tty, values)) = values.strip_prefix("[TTY=").and_then(|rest| rest.cut("] ")) {
             draft.set_text(ecs::PROCESS_TTY, if tty == "unknown" { "" } else { tty });
             // A directory may have brackets, the command comes last.
-            if let Some((cwd, command)) = values
-                .strip_prefix("[CWD=")
-                .and_then(|rest| rest.split_once("] [COMMAND="))
-            {
+            if let Some((cwd, command)) = values.strip_prefix("[CWD=").and_then(|rest| rest.cut("] [COMMAND=")) {
                 draft.set_text("process.working_directory", cwd);
                 draft.set_text(ecs::PROCESS_COMMAND_LINE, command.strip_suffix(']').unwrap_or(command));
             }

@@ -4,6 +4,7 @@ use model::ecs;
 
 use super::digits;
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// What a message about a unit begins with, what happened, and its event type.
 const VERBS: &[(&str, &str, &str)] = &[
@@ -51,7 +52,7 @@ fn unit(draft: &mut Draft, name: &str) {
 /// Reads a message of the manager; false when it is not known.
 pub(crate) fn manager(draft: &mut Draft, message: &str) -> bool {
     let message = message.trim();
-    if let Some((name, rest)) = message.split_once(": ").filter(|(name, _)| is_unit(name)) {
+    if let Some((name, rest)) = message.cut(": ").filter(|(name, _)| is_unit(name)) {
         return of_unit(draft, name, rest);
     }
     if let Some(rest) = message.strip_prefix("Failed to start ") {
@@ -66,7 +67,7 @@ pub(crate) fn manager(draft: &mut Draft, message: &str) -> bool {
     }
     if let Some((name, rest)) = message
         .strip_prefix("Started ")
-        .and_then(|rest| rest.split_once(" - Session "))
+        .and_then(|rest| rest.cut(" - Session "))
         && let Some(found) = session(rest)
     {
         unit(draft, name);
@@ -74,11 +75,11 @@ pub(crate) fn manager(draft: &mut Draft, message: &str) -> bool {
     }
     if message.starts_with("Reloading requested from ") || message.starts_with("Reexecuting requested from ") {
         draft.classify("configuration", &["change"], "manager_reloading");
-        if let Some((_, rest)) = message.split_once("client PID ")
+        if let Some((_, rest)) = message.cut("client PID ")
             && let Some((pid, rest)) = digits(rest)
         {
             draft.set_int("process.parent.pid", pid);
-            if let Some((name, _)) = rest.strip_prefix(" ('").and_then(|rest| rest.split_once("')")) {
+            if let Some((name, _)) = rest.strip_prefix(" ('").and_then(|rest| rest.cut("')")) {
                 draft.set_text("process.parent.name", name);
             }
         }
@@ -115,7 +116,7 @@ pub(crate) fn manager(draft: &mut Draft, message: &str) -> bool {
 /// `cron.service - Regular background program processing daemon...`, or its description alone.
 fn named(draft: &mut Draft, text: &str) {
     let text = text.trim_end_matches('.');
-    match text.split_once(" - ").filter(|(name, _)| is_unit(name)) {
+    match text.cut(" - ").filter(|(name, _)| is_unit(name)) {
         Some((name, description)) => {
             unit(draft, name);
             draft.set_text("service.description", description);
@@ -134,12 +135,12 @@ fn of_unit(draft: &mut Draft, name: &str, rest: &str) -> bool {
             draft.set_text(ecs::EVENT_REASON, result);
         }
         ("service_failed", "error")
-    } else if rest.contains("killed by the OOM killer") {
+    } else if rest.has("killed by the OOM killer") {
         draft.set(ecs::EVENT_REASON, "out of memory");
         draft.unified("PROCESS_KILLED", 3);
         ("oom_killed", "end")
-    } else if let Some((_, how)) = rest.split_once("rocess exited, code=") {
-        let (code, status) = how.split_once(", status=").unwrap_or((how, ""));
+    } else if let Some((_, how)) = rest.cut("rocess exited, code=") {
+        let (code, status) = how.cut(", status=").unwrap_or((how, ""));
         let number = status.split('/').next().unwrap_or("");
         draft.set_int("process.exit_code", number);
         draft.set_text(ecs::EVENT_REASON, code);
@@ -148,12 +149,12 @@ fn of_unit(draft: &mut Draft, name: &str, rest: &str) -> bool {
     } else if rest.starts_with("Deactivated successfully") || rest.starts_with("Succeeded") {
         draft.outcome(true);
         ("service_deactivated", "end")
-    } else if rest.starts_with("Scheduled restart job") || rest.contains("scheduling restart") {
+    } else if rest.starts_with("Scheduled restart job") || rest.has("scheduling restart") {
         ("service_restarting", "start")
     } else if rest.starts_with("Start request repeated too quickly") {
         draft.outcome(false);
         ("service_restart_refused", "error")
-    } else if rest.contains("timed out") {
+    } else if rest.has("timed out") {
         draft.outcome(false);
         ("service_timed_out", "error")
     } else if rest.starts_with("Consumed ") {
@@ -170,7 +171,7 @@ fn of_unit(draft: &mut Draft, name: &str, rest: &str) -> bool {
 
 /// `3 of user ann.`: the session and the user.
 fn session(text: &str) -> Option<(&str, &str)> {
-    let (id, user) = text.split_once(" of ")?;
+    let (id, user) = text.cut(" of ")?;
     let user = user.strip_prefix("user ").or_else(|| user.strip_prefix("User "))?;
     let user = user.split(" with class ").next().unwrap_or(user);
     let bare = |text: &'_ str| text.trim_matches('\'').len() == text.len();
@@ -210,7 +211,7 @@ pub(crate) fn logind(draft: &mut Draft, message: &str) -> bool {
         ("end", "rebooting")
     } else if message.starts_with("System is powering down") || message.starts_with("The system will power off") {
         ("end", "powering_off")
-    } else if message.contains("ower key pressed") {
+    } else if message.has("ower key pressed") {
         ("info", "power_key_pressed")
     } else if message.starts_with("New seat ") {
         ("info", "seat_added")
