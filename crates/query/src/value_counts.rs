@@ -27,8 +27,8 @@ pub struct ValueCounts {
     pub total: u64,
     /// Those of them without the field.
     pub missing: u64,
-    /// Every value that was given up had at most so many.
-    given_up: u64,
+    /// Whether rare values were given up.
+    is_approximate: bool,
 }
 
 impl ValueCounts {
@@ -41,7 +41,7 @@ impl ValueCounts {
             of: count.max(1),
             total: 0,
             missing: 0,
-            given_up: 0,
+            is_approximate: false,
         }
     }
 
@@ -54,22 +54,35 @@ impl ValueCounts {
         self.counts.insert(value.to_owned(), count);
         self.bytes += value.len();
         while self.counts.len() > MAX_DISTINCT / self.of || self.bytes > MAX_TEXT / self.of {
-            self.given_up += 1;
-            let least = self.given_up;
-            let bytes = &mut self.bytes;
-            self.counts.retain(|value, count| {
-                let stays = *count > least;
-                *bytes -= if stays { 0 } else { value.len() };
-                stays
-            });
+            self.give_up_rarest();
         }
+    }
+
+    /// Drops a quarter of the values at once, so that looking through all of them is paid for by many additions.
+    fn give_up_rarest(&mut self) {
+        let mut counts: Vec<u64> = self.counts.values().copied().collect();
+        let surplus = counts.len().div_ceil(4);
+        let Some(last) = surplus.checked_sub(1) else { return };
+        let (rarer, most, _) = counts.select_nth_unstable(last);
+        let most = *most;
+        let mut as_rare = surplus - rarer.iter().filter(|count| **count < most).count();
+        self.is_approximate = true;
+        let bytes = &mut self.bytes;
+        self.counts.retain(|value, count| {
+            let goes = *count < most || (*count == most && as_rare > 0);
+            if goes {
+                as_rare -= usize::from(*count == most);
+                *bytes -= value.len();
+            }
+            !goes
+        });
     }
 
     /// Adds what was counted elsewhere.
     pub fn merge(&mut self, other: Self) {
         self.total += other.total;
         self.missing += other.missing;
-        self.given_up += other.given_up;
+        self.is_approximate |= other.is_approximate;
         if self.counts.is_empty() {
             (self.counts, self.bytes) = (other.counts, other.bytes);
             return;
@@ -130,7 +143,7 @@ impl ValueCounts {
     /// Whether there were so many different values that rare ones are not counted exactly.
     #[must_use]
     pub fn is_approximate(&self) -> bool {
-        self.given_up > 0
+        self.is_approximate
     }
 
     /// The most frequent values, at most `limit`, and how many events have each; most frequent first.
@@ -176,7 +189,21 @@ mod tests {
         }
         assert!(values.counts.len() <= MAX_DISTINCT);
         assert_eq!(values.counts["often"], 3 * (MAX_DISTINCT as u64 + 1000));
-        assert!(values.given_up > 0);
+        assert!(values.is_approximate());
+    }
+
+    #[test]
+    fn one_value_too_many_makes_room_for_a_quarter() {
+        let mut values = ValueCounts::one_of(1);
+        for n in 0..MAX_DISTINCT {
+            values.add(&n.to_string(), if n < 1000 { 10_000 } else { 1000 });
+        }
+        assert!(!values.is_approximate());
+        values.add("rare", 1);
+        assert_eq!(values.counts.len(), MAX_DISTINCT + 1 - (MAX_DISTINCT + 1).div_ceil(4));
+        assert!(!values.counts.contains_key("rare"));
+        assert!((0..1000).all(|n| values.counts.get(&n.to_string()) == Some(&10_000)));
+        assert_eq!(values.bytes, values.counts.keys().map(String::len).sum::<usize>());
     }
 
     #[test]
