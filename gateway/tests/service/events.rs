@@ -1,10 +1,16 @@
 //! Stored events: pages, filters, search, export, sums.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use gateway::SearchConfig;
+use gateway::app::events::{EventFilter, Events};
+use model::Tenant;
+use query::Query;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::frozen::{FIRST_BLOCKS, Frozen, WHOLE_BLOCK};
 use crate::support::{self, Gateway, problem};
 
 fn time(second: u64) -> String {
@@ -305,12 +311,63 @@ async fn a_search_ends_when_its_client_leaves() {
     for _ in 0..20 {
         let search = gateway.request(Method::GET, "/events?q=/(x+x+)+y/&count=exact").send();
         // Most are given up while they wait or run.
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(3), search).await;
+        let _ = tokio::time::timeout(Duration::from_millis(3), search).await;
     }
     let answer = tokio::time::timeout(support::DEADLINE, gateway.get("/events?limit=1"))
         .await
         .unwrap();
     assert_eq!(answer["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_nobody_waits_for_gives_its_place_back() {
+    let gateway = support::start().await;
+    fill_much(&gateway).await;
+    // Its database stops answering in the middle of the search, so that it would not end by itself.
+    let database = Frozen::start(&gateway, FIRST_BLOCKS).await;
+    let config = SearchConfig {
+        max_running: 1,
+        max_seconds: 3600,
+        ..SearchConfig::default()
+    };
+    let events = Events::new(database.store().await, &config);
+    let searching = tokio::spawn({
+        let (events, filter) = (events.clone(), EventFilter::all(Tenant::default()));
+        async move { events.page(filter, None, 1000).await }
+    });
+    let is_running = async || (database.is_frozen() && events.free_turns() == 0).then_some(());
+    testkit::poll_until(support::DEADLINE, "the search runs", is_running).await;
+    searching.abort();
+    let is_over = async || (events.free_turns() == 1).then_some(());
+    testkit::poll_until(support::DEADLINE, "the place is free", is_over).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetching_the_rest_of_a_block_takes_no_longer_than_the_search_may() {
+    let gateway = support::start().await;
+    // No key of a document, so the column comes only with the whole block.
+    let event = json!({ "@timestamp": time(1), "odd name": "x" });
+    assert_eq!(gateway.post("/ingest", json!([event])).await["accepted"], 1);
+    let filter = EventFilter {
+        query: Query::parse("\"odd name\":x").unwrap(),
+        ..EventFilter::all(Tenant::default())
+    };
+    let config = SearchConfig {
+        max_seconds: 1,
+        ..SearchConfig::default()
+    };
+    let events = Events::new(gateway.store.clone(), &config);
+    assert_eq!(events.count(&filter).await.unwrap().total, 1);
+
+    let database = Frozen::start(&gateway, WHOLE_BLOCK).await;
+    let events = Events::new(database.store().await, &config);
+    let counted = tokio::time::timeout(support::DEADLINE, events.count(&filter)).await;
+    let counted = counted.unwrap().unwrap();
+    assert!(database.is_frozen());
+    assert_eq!(counted.total, 0);
+    let partial = counted.partial.unwrap();
+    assert_eq!(partial.reason, "time");
+    assert!(partial.unread_until.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ mod accounts;
 mod alerts;
 mod events;
 mod feeds;
+mod frozen;
 mod grpc;
 mod http;
 mod ingest;

@@ -28,7 +28,7 @@ pub(crate) struct Gateway {
     pub(crate) fakes: Fakes,
     pub(crate) ctx: Context,
     client: reqwest::Client,
-    _database: TestDatabase,
+    database: TestDatabase,
     _dir: tempfile::TempDir,
     _beats: tokio_util::sync::DropGuard,
 }
@@ -91,7 +91,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Gateway {
         fakes,
         ctx,
         client,
-        _database: database,
+        database,
         _dir: dir,
         _beats: stop.drop_guard(),
     }
@@ -115,6 +115,11 @@ pub(crate) async fn register(store: &Store, role: Role, name: &str, addr: Socket
 impl Gateway {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.addr.port())
+    }
+
+    /// Where the database is, and its name.
+    pub(crate) fn database(&self) -> (&str, &str) {
+        (self.database.uri(), self.database.name())
     }
 
     /// A request without credentials.

@@ -89,6 +89,8 @@ pub(super) struct Pass<T> {
     is_over: bool,
     limits: Option<(Instant, u64)>,
     stopped: Option<(&'static str, Option<Timestamp>)>,
+    /// Bytes of blocks that were fetched once more, whole.
+    again: u64,
     unreadable: u64,
 }
 
@@ -123,6 +125,7 @@ impl<T: Send + 'static> Pass<T> {
             is_over: false,
             limits: limits.map(|limits| (Instant::now() + limits.time, limits.bytes)),
             stopped: None,
+            again: 0,
             unreadable: 0,
         }
     }
@@ -149,12 +152,18 @@ impl<T: Send + 'static> Pass<T> {
             match result(&mut first.task, deadline).await? {
                 None => {
                     self.running.push_front(first);
-                    self.give_up();
+                    self.give_up(None);
                     return Ok(None);
                 }
-                // Retention may have removed it meanwhile.
                 Some(Looked::TooLittle(block)) if !first.is_whole => {
-                    if let Some(whole) = whole(&self.store, &block).await? {
+                    let whole = blocks::find(&self.store, block.day, block.id, &Columns::All);
+                    let Some(whole) = within(deadline, whole).await else {
+                        self.give_up(Some(first.max));
+                        return Ok(None);
+                    };
+                    // Retention may have removed it meanwhile.
+                    if let Some(whole) = whole.map_err(from_storage)? {
+                        self.again += whole.body.size() as u64;
                         let again = self.look_at(whole, true);
                         self.running.push_front(again);
                     }
@@ -189,23 +198,19 @@ impl<T: Send + 'static> Pass<T> {
     }
 
     async fn fetch(&mut self) -> Result<(), ServiceError> {
-        let block = match self.limits {
-            None => self.scanner.next().await,
-            Some((_, bytes)) if self.scanner.bytes() >= bytes => {
-                self.stop("bytes");
-                return Ok(());
+        let read = self.scanner.bytes().saturating_add(self.again);
+        if self.limits.is_some_and(|(_, bytes)| read >= bytes) {
+            self.stop("bytes");
+            return Ok(());
+        }
+        let deadline = self.limits.map(|(deadline, _)| deadline);
+        let Some(block) = within(deadline, self.scanner.next()).await else {
+            if self.scanner.unread_until().is_none() {
+                let detail = "the database did not answer in the time a search may take";
+                return Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail));
             }
-            Some((deadline, _)) => match timeout_at(deadline, self.scanner.next()).await {
-                Ok(block) => block,
-                Err(_) if self.scanner.unread_until().is_none() => {
-                    let detail = "the database did not answer in the time a search may take";
-                    return Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail));
-                }
-                Err(_) => {
-                    self.stop("time");
-                    return Ok(());
-                }
-            },
+            self.stop("time");
+            return Ok(());
         };
         match block.map_err(from_storage)? {
             None => self.is_over = true,
@@ -240,8 +245,8 @@ impl<T: Send + 'static> Pass<T> {
         }
     }
 
-    /// Leaves out what is being looked at, too.
-    fn give_up(&mut self) {
+    /// Leaves out what is being looked at, too, and a block whose events are not later than `at_hand`.
+    fn give_up(&mut self, at_hand: Option<Timestamp>) {
         let unfetched = match self.stopped {
             Some((_, unread)) => unread,
             None => self.scanner.unread_until().filter(|_| !self.is_over),
@@ -249,7 +254,7 @@ impl<T: Send + 'static> Pass<T> {
         let running = self.running.iter().map(|running| running.max).max();
         self.is_over = true;
         self.running.drain(..).for_each(|running| running.task.abort());
-        self.cut("time", unfetched.max(running));
+        self.cut("time", unfetched.max(running).max(at_hand));
     }
 
     fn cut(&mut self, reason: &'static str, unread: Option<Timestamp>) {
@@ -263,20 +268,16 @@ async fn result<T>(
     task: &mut JoinHandle<Looked<T>>,
     deadline: Option<Instant>,
 ) -> Result<Option<Looked<T>>, ServiceError> {
-    let joined = match deadline {
-        None => Ok(task.await),
-        Some(deadline) => timeout_at(deadline, task).await,
-    };
-    match joined {
-        Err(_) => Ok(None),
-        Ok(looked) => looked.map(Some).map_err(|error| internal("block reader", &error)),
-    }
+    let joined = within(deadline, task).await.transpose();
+    joined.map_err(|error| internal("block reader", &error))
 }
 
-async fn whole(store: &Store, block: &FoundBlock) -> Result<Option<FoundBlock>, ServiceError> {
-    blocks::find(store, block.day, block.id, &Columns::All)
-        .await
-        .map_err(from_storage)
+/// What comes of it; `None` when it takes longer than the search may.
+async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        None => Some(work.await),
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+    }
 }
 
 fn look<T>(found: FoundBlock, work: &Work<T>) -> Looked<T> {
