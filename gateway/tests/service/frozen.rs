@@ -24,7 +24,12 @@ pub(crate) struct Frozen {
 impl Frozen {
     pub(crate) async fn start(gateway: &Gateway, request: &'static [u8]) -> Self {
         let (uri, name) = gateway.database();
-        let host = uri.trim_start_matches("mongodb://").split(['/', '?']).next().unwrap().to_owned();
+        let host = uri
+            .trim_start_matches("mongodb://")
+            .split(['/', '?'])
+            .next()
+            .unwrap()
+            .to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let frozen = Arc::new(AtomicBool::new(false));
