@@ -84,20 +84,6 @@ impl<'a> Wanted<'a> {
         self.0.map_or(count, <[u32]>::len)
     }
 
-    /// Whether the next position is wanted; it has to be asked for each in order.
-    fn asker(self) -> impl FnMut() -> bool {
-        let mut next = self.0.map(|positions| positions.iter().copied().peekable());
-        let mut position = 0_u32;
-        move || {
-            let here = position;
-            position = position.saturating_add(1);
-            match &mut next {
-                None => true,
-                Some(next) => next.next_if_eq(&here).is_some(),
-            }
-        }
-    }
-
     /// Those of all values that are wanted.
     fn pick<T: Copy>(self, all: Vec<T>) -> Vec<T> {
         match self.0 {
@@ -161,10 +147,10 @@ fn get_indexes(
     budget: &mut Budget,
 ) -> Result<(usize, Vec<u32>, Named), DecodeError> {
     let size = reader.count()?;
-    let mut indexes = wanted.pick(reader.indexes(size, count, budget)?);
-    if wanted.0.is_none() {
-        return Ok((size, indexes, Named(None)));
-    }
+    let Some(positions) = wanted.0 else {
+        return Ok((size, reader.indexes(size, count, budget)?, Named(None)));
+    };
+    let mut indexes = reader.indexes_at(size, count, positions, budget)?;
     let mut named = indexes.clone();
     named.sort_unstable();
     named.dedup();
@@ -184,14 +170,15 @@ fn get_strings(
     let kept = wanted.count(count);
     budget.take_items::<Value>(kept)?;
     let mut texts = Vec::with_capacity(kept);
-    let mut is_wanted = wanted.asker();
-    strings::get(reader, count, |text| {
-        if is_wanted() {
-            budget.take(text.len())?;
-            texts.push(values::text(text, is_shared));
-        }
+    let each = |text: &str| {
+        budget.take(text.len())?;
+        texts.push(values::text(text, is_shared));
         Ok(())
-    })?;
+    };
+    match wanted.0 {
+        None => strings::get(reader, count, each)?,
+        Some(positions) => strings::get_at(reader, count, positions, each)?,
+    }
     Ok(texts)
 }
 
@@ -205,14 +192,22 @@ fn get_values(
     let kept = wanted.count(count);
     budget.take_items::<Value>(kept)?;
     let mut values = Vec::with_capacity(kept);
-    let mut is_wanted = wanted.asker();
-    for _ in 0..count {
-        if is_wanted() {
+    let Some(positions) = wanted.0 else {
+        for _ in 0..count {
             values.push(values::get(reader, is_shared, budget)?);
-        } else {
+        }
+        return Ok(values);
+    };
+    let mut next = 0;
+    for position in positions {
+        for _ in next..*position {
             values::skip(reader)?;
         }
+        values.push(values::get(reader, is_shared, budget)?);
+        next = position.saturating_add(1);
     }
+    // What is behind the last of them is not looked at.
+    reader.rest();
     Ok(values)
 }
 
@@ -232,16 +227,16 @@ pub(crate) fn get_prefixes<'v>(
 ) -> Result<Data, DecodeError> {
     let mut reader = Reader::new(plain, "column");
     reader.len()?;
-    let mut flags = reader.take(count)?.iter();
+    let flags = reader.take(count)?;
     let kept = wanted.count(count);
     budget.take_items::<Value>(kept)?;
     let mut values = Vec::with_capacity(kept);
-    let mut is_wanted = wanted.asker();
-    strings::get(&mut reader, count, |prefix| {
-        let flag = flags.next();
-        if !is_wanted() {
-            return Ok(());
-        }
+    let mut flags: Box<dyn Iterator<Item = Option<&u8>>> = match wanted.0 {
+        None => Box::new(flags.iter().map(Some)),
+        Some(positions) => Box::new(positions.iter().map(|position| flags.get(*position as usize))),
+    };
+    let each = |prefix: &str| {
+        let flag = flags.next().flatten();
         let base = bases.next().flatten().and_then(Value::as_str);
         let text = match (flag, base) {
             (Some(0), _) => {
@@ -256,7 +251,11 @@ pub(crate) fn get_prefixes<'v>(
         };
         values.push(Value::Str(text));
         Ok(())
-    })?;
+    };
+    match wanted.0 {
+        None => strings::get(&mut reader, count, each)?,
+        Some(positions) => strings::get_at(&mut reader, count, positions, each)?,
+    }
     if !reader.is_empty() {
         return Err(DecodeError::Malformed("a column is longer than its values"));
     }

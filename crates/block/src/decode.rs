@@ -3,19 +3,18 @@
 use std::net::IpAddr;
 
 use model::event::FieldName;
-use model::{Epoch, Event, EventId, SourceId, Timestamp, Value};
+use model::{Event, EventId, Fields, Timestamp, Value};
 
 use crate::addresses;
 use crate::budget::Budget;
 use crate::by_column::ByColumn;
 use crate::column::Column;
 use crate::column_decoding::{self, Data, Wanted};
-use crate::encode::NUMBERING_BYTES;
 use crate::error::DecodeError;
 use crate::events::{Events, Feed};
-use crate::frame;
+use crate::frame::{self, Plain};
 use crate::head::{Directory, Head};
-use crate::integers;
+use crate::keys;
 use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, section};
 use crate::piece::Piece;
 use crate::shapes::Shapes;
@@ -58,7 +57,7 @@ impl<'a> Entry<'a> {
 /// A column unpacked.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    plain: Vec<u8>,
+    plain: Plain,
     /// The column whose texts complete those of this one, which is not such a column itself.
     pub(crate) base: Option<usize>,
 }
@@ -232,6 +231,42 @@ impl<'a> Block<'a> {
         self.read_ids(&mut self.budget.clone())
     }
 
+    /// The ids of the events at some rows, which are in order. Rows that are not there are left out.
+    ///
+    /// # Errors
+    /// As of [`Self::ids`].
+    pub fn ids_at(&self, rows: &[usize]) -> Result<Vec<EventId>, DecodeError> {
+        keys::ids_at(self.ids, self.count, rows, &mut self.budget.clone())
+    }
+
+    /// The fields that the events at some rows have, each once; `None` when some may have no column. These columns are
+    /// mostly all that [`Self::events_at`] needs of the block.
+    #[must_use]
+    pub fn fields_at(&self, rows: &[usize]) -> Option<Vec<&str>> {
+        if !self.has_all_columns() {
+            return None;
+        }
+        let mut shapes: Vec<u32> = rows
+            .iter()
+            .filter_map(|row| self.shapes.of_row().get(*row).copied())
+            .collect();
+        shapes.sort_unstable();
+        shapes.dedup();
+        let mut numbers: Vec<u32> = shapes
+            .iter()
+            .flat_map(|shape| self.shapes.shape(*shape as usize))
+            .copied()
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Some(
+            numbers
+                .iter()
+                .filter_map(|number| self.name_of(*number as usize))
+                .collect(),
+        )
+    }
+
     /// The events' times in order.
     ///
     /// # Errors
@@ -369,16 +404,36 @@ impl<'a> Block<'a> {
         self.events_beside(rows, &[], self.budget.clone())
     }
 
-    /// The same, where some columns were read before, by number.
+    /// The fields of the events at some rows, in order of rows: what [`Self::events_at`] gives for whoever knows their
+    /// times and ids. Rows that are not there are left out.
+    ///
+    /// # Errors
+    /// As of [`Self::events`].
+    pub fn fields_of(&self, rows: &[usize]) -> Result<Vec<Fields>, DecodeError> {
+        let wanted = self.in_order(rows);
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = self.with_keys(Vec::new(), Vec::new(), Some(&wanted), &[], self.budget.clone())?;
+        events.fields_at(&wanted)
+    }
+
+    /// Rows that are there, each once.
+    fn in_order(&self, rows: &[usize]) -> Vec<usize> {
+        let mut rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.count).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    /// [`Self::events_at`], where some columns were read before, by number.
     pub(crate) fn events_beside(
         &self,
         rows: &[usize],
         known: &[Option<&Data>],
         budget: Budget,
     ) -> Result<Vec<Event>, DecodeError> {
-        let mut wanted: Vec<usize> = rows.iter().copied().filter(|row| *row < self.count).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let wanted = self.in_order(rows);
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -402,6 +457,18 @@ impl<'a> Block<'a> {
     ) -> Result<Events<'s>, DecodeError> {
         let ids = self.read_ids(&mut budget)?;
         let times = self.read_times(&mut budget)?;
+        self.with_keys(ids, times, wanted, known, budget)
+    }
+
+    /// [`Self::read_events`] with these ids and times, of all events or of none.
+    fn with_keys<'s>(
+        &'s self,
+        ids: Vec<EventId>,
+        times: Vec<Timestamp>,
+        wanted: Option<&'s [usize]>,
+        known: &[Option<&'s Data>],
+        mut budget: Budget,
+    ) -> Result<Events<'s>, DecodeError> {
         let positions = match wanted {
             Some(rows) => Some(self.positions(rows, &mut budget)?),
             None => None,
@@ -432,37 +499,11 @@ impl<'a> Block<'a> {
     }
 
     fn read_ids(&self, budget: &mut Budget) -> Result<Vec<EventId>, DecodeError> {
-        const WRONG: DecodeError = DecodeError::Malformed("the ids do not fit the events");
-        let plain = frame::get(self.ids, budget)?;
-        let mut reader = Reader::new(&plain, "ids");
-        let numberings = reader.count()?;
-        let table = reader.take(numberings.checked_mul(NUMBERING_BYTES).ok_or(WRONG)?)?;
-        budget.take_items::<EventId>(self.count)?;
-        let mut ids = Vec::with_capacity(self.count);
-        for _ in 0..reader.count()? {
-            let number = reader.len()?;
-            let first = reader.varint()?;
-            let len = reader.len()?;
-            let numbering = table.chunks_exact(NUMBERING_BYTES).nth(number).ok_or(WRONG)?;
-            let mut numbering = Reader::new(numbering, "ids");
-            let source = SourceId::from_uuid(uuid::Uuid::from_bytes(numbering.array()?));
-            let epoch = Epoch(u64::from_le_bytes(numbering.array()?));
-            if len == 0 || len > self.count - ids.len() || first.checked_add(len as u64 - 1).is_none() {
-                return Err(WRONG);
-            }
-            ids.extend((0..len as u64).map(|offset| EventId {
-                source,
-                epoch,
-                seq: first + offset,
-            }));
-        }
-        if ids.len() == self.count { Ok(ids) } else { Err(WRONG) }
+        keys::ids(self.ids, self.count, budget)
     }
 
     fn read_times(&self, budget: &mut Budget) -> Result<Vec<Timestamp>, DecodeError> {
-        let plain = frame::get(self.times, budget)?;
-        let times = integers::get(&mut Reader::new(&plain, "times"), self.count, budget)?;
-        Ok(times.into_iter().map(Timestamp).collect())
+        keys::times(self.times, self.count, budget)
     }
 
     /// For each column, at which of its positions the values of these rows are, which are in order.

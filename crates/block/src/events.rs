@@ -88,6 +88,30 @@ impl Events<'_> {
         Ok(events)
     }
 
+    /// The fields of the events at these rows, which are those that are wanted.
+    pub(crate) fn fields_at(mut self, rows: &[usize]) -> Result<Vec<Fields>, DecodeError> {
+        self.budget.take_items::<Fields>(rows.len())?;
+        let shapes = self.shapes;
+        let shape_of = |row: usize| {
+            shapes
+                .of_row()
+                .get(row)
+                .map_or(&[][..], |shape| shapes.shape(*shape as usize))
+        };
+        let mut all = Vec::with_capacity(rows.len());
+        let mut next = 0;
+        for row in rows {
+            if !self.overflow.as_slice().is_empty() {
+                for row in next..*row {
+                    Self::skip(&mut self, shape_of(row));
+                }
+            }
+            next = row.saturating_add(1);
+            all.push(self.fields(shape_of(*row))?);
+        }
+        Ok(all)
+    }
+
     #[inline]
     fn fields(&mut self, shape: &[u32]) -> Result<Fields, DecodeError> {
         self.budget.take(shape.len() * FIELD_BYTES)?;

@@ -21,6 +21,7 @@ mod filter;
 mod frame;
 mod head;
 mod integers;
+mod keys;
 mod layout;
 mod minutes;
 mod piece;

@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::error::{DecodeError, EncodeError};
-use crate::frame;
+use crate::frame::{self, Plain};
 use crate::wire::{Reader, put_len};
 
 /// Bytes of the checksum behind each piece.
@@ -45,7 +45,7 @@ impl<'a> Piece<'a> {
     }
 
     /// The plain bytes.
-    pub(crate) fn unpack(&self, budget: &mut Budget) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn unpack(&self, budget: &mut Budget) -> Result<Plain, DecodeError> {
         frame::get(self.frame, budget)
     }
 }

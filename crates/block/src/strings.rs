@@ -31,3 +31,33 @@ pub(crate) fn get<'t>(
     reader.take(start)?;
     Ok(())
 }
+
+/// Reads some of `count` texts, the last thing in `reader`: those at `positions`, which are in order. What is behind the
+/// last of them is not looked at.
+pub(crate) fn get_at<'t>(
+    reader: &mut Reader<'t>,
+    count: usize,
+    positions: &[u32],
+    mut each: impl FnMut(&'t str) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let lengths_len = reader.len()?;
+    let mut lengths = Reader::new(reader.take(lengths_len)?, "text lengths");
+    let mut all = Reader::new(reader.rest(), "texts");
+    let mut next = 0_usize;
+    for position in positions {
+        let position = *position as usize;
+        if position >= count {
+            return Err(DecodeError::Truncated("texts"));
+        }
+        let mut before = 0_usize;
+        while next < position {
+            before = before.checked_add(lengths.len()?).ok_or(DecodeError::TooLarge)?;
+            next += 1;
+        }
+        all.take(before)?;
+        let len = lengths.len()?;
+        next += 1;
+        each(all.text(len)?)?;
+    }
+    Ok(())
+}

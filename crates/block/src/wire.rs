@@ -145,6 +145,32 @@ impl<'a> Reader<'a> {
         Ok(numbers)
     }
 
+    /// Those of `count` indexes below `size` that are at some positions, as [`Self::indexes`] reads all.
+    pub(crate) fn indexes_at(
+        &mut self,
+        size: usize,
+        count: usize,
+        positions: &[u32],
+        budget: &mut Budget,
+    ) -> Result<Vec<u32>, DecodeError> {
+        const OUT_OF_RANGE: DecodeError = DecodeError::Malformed("an index points outside its dictionary");
+        let largest = size.checked_sub(1).and_then(|largest| u32::try_from(largest).ok());
+        let width = largest.map_or(0, |largest| width_of(u64::from(largest)));
+        let bytes = self.take(width.checked_mul(count).ok_or(DecodeError::TooLarge)?)?;
+        budget.take_items::<u32>(positions.len())?;
+        positions
+            .iter()
+            .map(|position| {
+                let planes = (0..width).map(|plane| bytes.get(plane * count + *position as usize).copied());
+                let index = planes.enumerate().try_fold(0_u32, |index, (plane, byte)| {
+                    Some(index | u32::from(byte?) << (8 * plane))
+                });
+                let index = index.filter(|index| (*position as usize) < count && Some(*index) <= largest);
+                index.ok_or(OUT_OF_RANGE)
+            })
+            .collect()
+    }
+
     /// Indexes below `size` as [`put_planes`] wrote them with the width of `size - 1`.
     pub(crate) fn indexes(&mut self, size: usize, count: usize, budget: &mut Budget) -> Result<Vec<u32>, DecodeError> {
         const OUT_OF_RANGE: DecodeError = DecodeError::Malformed("an index points outside its dictionary");

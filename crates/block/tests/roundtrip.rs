@@ -165,6 +165,18 @@ fn check_split(bytes: &[u8], events: &[Event]) {
     if !parts.columns.is_empty() {
         assert_eq!(head.events(), Err(DecodeError::NotAtHand));
     }
+    for (row, event) in events.iter().enumerate().step_by(events.len() / 8 + 1) {
+        let Some(fields) = head.fields_at(&[row]) else { break };
+        let some = Block::of_parts(parts.head, |name| find(name).filter(|_| fields.contains(&name))).unwrap();
+        match some.events_at(&[row]) {
+            Ok(found) => assert_eq!(found, std::slice::from_ref(event)),
+            // A text is completed by one that only other events have.
+            Err(error) => {
+                assert_eq!(error, DecodeError::NotAtHand);
+                assert!(fields.contains(&"event.original") && !fields.contains(&"message"));
+            }
+        }
+    }
     for (name, _) in parts.columns.iter().take(20) {
         let one = Block::of_parts(parts.head, |other| find(other).filter(|_| *name == *other)).unwrap();
         match one.column(name) {
@@ -216,8 +228,24 @@ fn check_parts(block: &Block<'_>, events: &[Event]) {
         let rows: Vec<usize> = (0..events.len()).skip(step - 1).step_by(step).collect();
         let expected: Vec<_> = rows.iter().map(|row| events[*row].clone()).collect();
         assert_eq!(block.events_at(&rows).unwrap(), expected, "every {step}th");
+        let fields: Vec<_> = expected.iter().map(|event| event.fields.clone()).collect();
+        assert_eq!(block.fields_of(&rows).unwrap(), fields, "every {step}th");
+        let ids: Vec<_> = expected.iter().map(|event| event.id).collect();
+        assert_eq!(block.ids_at(&rows).unwrap(), ids, "every {step}th");
+        if block.has_all_columns() {
+            let mut names: Vec<&str> = expected
+                .iter()
+                .flat_map(|event| event.fields.iter().map(|(name, _)| name))
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            let mut fields = block.fields_at(&rows).unwrap();
+            fields.sort_unstable();
+            assert_eq!(fields, names, "every {step}th");
+        }
     }
     assert_eq!(block.events_at(&[events.len()]).unwrap(), []);
+    assert_eq!(block.ids_at(&[events.len()]).unwrap(), []);
     let columns = block.by_column().unwrap();
     assert_eq!((columns.rows(), columns.decoded()), (events.len(), 0));
     let rows: Vec<usize> = (0..events.len()).step_by(3).collect();
