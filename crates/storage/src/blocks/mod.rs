@@ -232,15 +232,23 @@ pub async fn get(store: &Store, day: Day, id: BlockId) -> Result<Option<StoredBl
 /// # Errors
 /// When the database is away or the record is not readable.
 pub async fn find(store: &Store, day: Day, id: BlockId, columns: &Columns) -> Result<Option<FoundBlock>, Error> {
+    Ok(find_some(store, day, &[id], columns).await?.pop())
+}
+
+/// The same of several blocks of a day, in any order. Those that are not there, or no more, are left out.
+///
+/// # Errors
+/// As of [`find`].
+pub async fn find_some(store: &Store, day: Day, ids: &[BlockId], columns: &Columns) -> Result<Vec<FoundBlock>, Error> {
+    let ids: Vec<ObjectId> = ids.iter().map(|id| id.object_id()).collect();
     let found: Vec<bson::RawDocumentBuf> = store
         .collection::<bson::RawDocumentBuf>(&day.collection())
-        .find(bson::doc! { "_id": id.object_id() })
+        .find(bson::doc! { "_id": { "$in": ids } })
         .projection(document::projection(columns))
-        .limit(1)
         .await?
         .try_collect()
         .await?;
-    // Retention may have left its batches only.
-    let found = found.first().filter(|raw| parts::are_in(raw));
-    found.map(|raw| document::found(raw, day, columns)).transpose()
+    // Retention may have left the batches only.
+    let found = found.iter().filter(|raw| parts::are_in(raw));
+    found.map(|raw| document::found(raw, day, columns)).collect()
 }

@@ -24,6 +24,8 @@ const FETCH: u32 = 8;
 const FETCH_PARTS: u32 = 32;
 /// The same where the first are likely to be enough.
 const FETCH_FEW: u32 = 2;
+/// The same where of each only a few events are likely to match.
+const FETCH_FEW_PARTS: u32 = 8;
 const HOUR_MILLIS: i64 = 3_600_000;
 /// Cursors lost one after the other without a block between them.
 const MAX_LOST: u32 = 5;
@@ -229,6 +231,8 @@ async fn open(
     }
     let collection = store.collection::<RawDocumentBuf>(&day.collection());
     let fetch = match query.columns {
+        // What an agent sends stands together; a word or an address may stand once in a block.
+        Columns::Of(_) if query.few && query.need.is_selective() && query.source.is_none() => FETCH_FEW_PARTS,
         _ if query.few => FETCH_FEW,
         Columns::All => FETCH,
         Columns::Of(_) => FETCH_PARTS,

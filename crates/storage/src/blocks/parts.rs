@@ -24,6 +24,20 @@ pub enum Columns {
 impl Columns {
     /// The head, which has ids, times and where addresses stand.
     pub const NONE: Self = Self::Of(Vec::new());
+
+    /// Adds what another asks for.
+    pub fn add(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Of(fields), Self::Of(more)) => {
+                for field in more {
+                    if !fields.contains(field) {
+                        fields.push(field.clone());
+                    }
+                }
+            }
+            (Self::All, _) | (_, Self::All) => *self = Self::All,
+        }
+    }
 }
 
 /// A stored block's bytes, or some of them.

@@ -34,11 +34,13 @@ pub struct EventFilter {
 pub(super) type Key = (Timestamp, EventId);
 
 /// An event that is found, and not read yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) key: Key,
     pub(super) block: (Day, BlockId),
     pub(super) row: usize,
+    /// What of the block the event is made of.
+    pub(super) columns: Arc<Columns>,
 }
 
 /// A filter made ready: relative times fixed, blocks chosen.
@@ -157,7 +159,7 @@ impl Prepared {
     /// Where the `limit` newest events of a block are that match and come before a place in the order of events.
     pub(super) fn newest(
         &self,
-        found: &FoundBlock,
+        of: &FoundBlock,
         block: &Block<'_>,
         limit: usize,
         is_before: impl Fn(Key) -> bool,
@@ -166,21 +168,25 @@ impl Prepared {
         if matching.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = block.ids()?;
-        let places = matching.times.into_iter().zip(matching.rows).filter_map(|(time, row)| {
-            let key = (time, *ids.get(row)?);
-            is_before(key).then_some(Place {
-                key,
-                block: (found.day, found.id),
-                row,
-            })
-        });
-        let mut places: Vec<Place> = places.collect();
-        if places.len() > limit {
-            places.select_nth_unstable_by(limit, |a, b| b.key.cmp(&a.key));
-            places.truncate(limit);
+        let ids = block.ids_at(&matching.rows)?;
+        let keys = matching.times.into_iter().zip(ids).zip(matching.rows);
+        let mut found: Vec<(Key, usize)> = keys.filter(|(key, _)| is_before(*key)).collect();
+        if found.len() > limit {
+            found.select_nth_unstable_by(limit, |a, b| b.0.cmp(&a.0));
+            found.truncate(limit);
         }
-        Ok(places)
+        let rows: Vec<usize> = found.iter().map(|(_, row)| *row).collect();
+        let columns = Arc::new(match block.fields_at(&rows) {
+            Some(fields) => Columns::Of(fields.into_iter().map(str::to_owned).collect()),
+            None => Columns::All,
+        });
+        let places = found.into_iter().map(|(key, row)| Place {
+            key,
+            block: (of.day, of.id),
+            row,
+            columns: columns.clone(),
+        });
+        Ok(places.collect())
     }
 
     /// The `limit` newest events of a block that match.

@@ -32,6 +32,7 @@ use crate::config::SearchConfig;
 use crate::problem::{from_storage, internal};
 use filter::{Place, Prepared};
 use pass::Pass;
+use read::Reading;
 
 /// Most events on a page.
 pub const MAX_PAGE: usize = 1000;
@@ -143,6 +144,7 @@ impl Events {
         )
         .of_few();
         let mut found: Vec<Place> = Vec::new();
+        let mut reading = Reading::new(&self.store, turn);
         loop {
             let last = found.get(limit).map(|place| place.key.0);
             if last.is_some_and(|last| pass.rest_until().is_some_and(|rest| last > rest)) {
@@ -152,6 +154,14 @@ impl Events {
             found.append(&mut matching);
             found.sort_unstable_by_key(|place| Reverse(place.key));
             found.truncate(limit + 1);
+            // What is later than all that is left stays on the page.
+            let rest = pass.rest_until();
+            let certain = found
+                .iter()
+                .take(limit)
+                .take_while(|place| rest.is_none_or(|rest| place.key.0 > rest));
+            let certain = certain.count();
+            reading.begin(found.get(..certain).unwrap_or_default());
         }
         let mut partial = pass.partial();
         drop(pass);
@@ -170,7 +180,7 @@ impl Events {
         if more && unread.is_some() {
             partial = None;
         }
-        let read = read::events(&self.store, found).await?;
+        let read = reading.finish(&found).await?;
         if read.unreadable > 0 {
             let partial = partial.get_or_insert(Partial::unreadable());
             partial.unreadable_blocks += read.unreadable;
