@@ -12,10 +12,9 @@ mod peer;
 #[cfg(not(feature = "peers"))]
 #[path = "no_peer.rs"]
 mod peer;
+mod threads;
 
-use std::hint::black_box;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -26,6 +25,7 @@ use crate::report::{machine, median, resident_mib};
 use ours::Ours;
 use peer::Peer;
 use sigma::Scratch;
+use threads::Threads;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -153,14 +153,9 @@ fn measure(args: &Args, ours: &Ours, lines: &[Vec<u8>], peer: Option<&Peer>) -> 
             (stored, by_column) == (hits, hits),
             "JSON matched {hits} times, blocks {stored}, columns {by_column}"
         );
-        let portions: Vec<&[Vec<u8>]> = lines.chunks(PORTION).collect();
-        let work = |portion: &&[Vec<u8>], scratch: &mut Scratch| {
+        rates.threads.measure(lines, &mut threads, |portion, scratch| {
             ours.run(portion, scratch);
-        };
-        let (one, two) = speeds(&portions, &mut threads, work);
-        rates.speedup.push(two / one);
-        let (one, two) = speeds(&portions, &mut [(), ()], |_, ()| multiply());
-        rates.ceiling.push(two / one);
+        });
     }
     rates.print();
     Ok(())
@@ -175,10 +170,7 @@ struct Rates {
     stored: Vec<f64>,
     /// Columns decoded before.
     columns: Vec<f64>,
-    /// Of two threads over one, by the clock.
-    speedup: Vec<f64>,
-    /// The same of a task that needs no memory: what the machine gives.
-    ceiling: Vec<f64>,
+    threads: Threads,
     peer: Vec<f64>,
     hits: usize,
 }
@@ -187,9 +179,7 @@ impl Rates {
     fn print(&self) {
         let json = median(&self.json);
         let row = |name: &str, rates: &[f64], beside: &str, by: f64| {
-            let (low, high) = rates.iter().fold((f64::MAX, 0.0_f64), |(low, high), rate| {
-                (low.min(*rate), high.max(*rate))
-            });
+            let (low, high) = threads::range(rates);
             let middle = median(rates);
             println!(
                 "{name:<21} {middle:>9.0} events/s [{low:.0} - {high:.0}], {:.2} us each, {:.2}x {beside}",
@@ -207,11 +197,7 @@ impl Rates {
         row("ours, decoded", &self.decoded, "ours from JSON", json);
         row("ours, blocks", &self.stored, "ours from JSON", json);
         row("ours, columns", &self.columns, "ours from JSON", json);
-        println!(
-            "ours, 2 threads       {:.2}x one thread by the clock, of {:.2}x that multiplying alone gets here",
-            median(&self.speedup),
-            median(&self.ceiling)
-        );
+        self.threads.print();
     }
 }
 
@@ -220,35 +206,6 @@ pub(crate) fn rate(count: usize, work: impl FnOnce()) -> f64 {
     let start = cpu_time();
     work();
     count as f64 / (cpu_time() - start).max(1e-9)
-}
-
-/// Lines a thread takes at a time, when several share them.
-const PORTION: usize = 64;
-
-/// Portions per second by the clock on the wall, of one thread and of two that share them.
-fn speeds<P: Sync, S: Send>(portions: &[P], states: &mut [S; 2], work: impl Fn(&P, &mut S) + Sync) -> (f64, f64) {
-    let speed = |states: &mut [S]| {
-        let (next, start) = (AtomicUsize::new(0), Instant::now());
-        std::thread::scope(|scope| {
-            for state in states {
-                scope.spawn(|| {
-                    while let Some(portion) = portions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        work(portion, state);
-                    }
-                });
-            }
-        });
-        portions.len() as f64 / start.elapsed().as_secs_f64()
-    };
-    let [first, _] = &mut *states;
-    let one = speed(std::slice::from_mut(first));
-    (one, speed(states))
-}
-
-/// Keeps a core busy for about 100 microseconds.
-fn multiply() {
-    let product = (1..100_000_u64).fold(1, |product: u64, factor| black_box(product.wrapping_mul(factor)));
-    black_box(product);
 }
 
 /// CPU seconds of this thread so far.

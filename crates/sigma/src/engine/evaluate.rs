@@ -11,6 +11,7 @@ use crate::engine::scratch::{Bound, Found, ItemInfo, Range, Texts, Work};
 use crate::engine::slots::{ANY, Slot};
 use crate::engine::source::{Item, Source};
 use crate::engine::text::{relates, time_part};
+use crate::pattern::Shape;
 
 /// The evaluation of one event.
 pub(crate) struct Evaluation<'a, S> {
@@ -308,6 +309,8 @@ impl<S: Source> Evaluation<'_, S> {
             return *op == Op::Null;
         };
         match op {
+            // Which need not be looked at.
+            Op::Text(pattern) if matches!(pattern.shape, Shape::Anything) => self.any_folded(item, |_| true),
             Op::Text(pattern) if !pattern.cased => self.any_folded(item, |text| {
                 std::str::from_utf8(text).is_ok_and(|text| pattern.fits(text))
             }),

@@ -152,13 +152,22 @@ impl Layout {
     }
 
     /// Makes room for an event of any size that is evaluated at all.
+    #[inline]
     pub(crate) fn begin(&mut self) {
-        if self.paths.len() > MAX_PATHS / 2 || self.event == u32::MAX {
-            self.reset(self.paths.seed(), self.time);
-        } else if self.lost > MAX_LOST {
-            self.forget_states();
+        if self.paths.len() > MAX_PATHS / 2 || self.event == u32::MAX || self.lost > MAX_LOST {
+            self.make_room();
         }
         self.event += 1;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) {
+        if self.paths.len() > MAX_PATHS / 2 || self.event == u32::MAX {
+            self.reset(self.paths.seed(), self.time);
+        } else {
+            self.forget_states();
+        }
     }
 
     /// The member of `parent` that came next last time, if `rest` starts with its name in quotes and a colon; and how long

@@ -323,6 +323,19 @@ impl RuleSet {
             return Ok(());
         }
         scratch.line = members;
+        self.evaluate_slowly(line, time, scratch, hits)
+    }
+
+    /// The same by way of a document.
+    #[cold]
+    #[inline(never)]
+    fn evaluate_slowly(
+        &self,
+        line: &[u8],
+        time: Timestamp,
+        scratch: &mut Scratch,
+        hits: &mut Vec<usize>,
+    ) -> Result<(), LineError> {
         scratch.items.clear();
         let object: Map<String, Json> = serde_json::from_slice(line)?;
         let mut fields = Fields::new();

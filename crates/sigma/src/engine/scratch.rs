@@ -19,8 +19,10 @@ const KEEP_SPANS: usize = 1 << 14;
 /// Buffers for [`RuleSet::evaluate`](crate::RuleSet::evaluate): one per thread, for any number of events and rule
 /// sets. It remembers what events of a kind have in common for the rule set it was last used with.
 ///
-/// What it remembers of an event carries the event's number, so starting the next event costs nothing.
+/// What it remembers of an event carries the event's number, so starting the next event costs nothing. Those of two threads
+/// share no cache line, also side by side.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Scratch {
     /// The rule set that is remembered.
     pub(crate) owner: u64,
@@ -157,7 +159,7 @@ impl Work {
     pub(crate) fn begin(&mut self, items: usize, bucket: &Bucket) {
         // One bit of a remembered value is the value.
         if self.found.event >= u32::MAX >> 1 {
-            *self = Self::default();
+            self.forget();
         }
         self.found.event += 1;
         self.slots.clear();
@@ -167,6 +169,27 @@ impl Work {
         self.found.candidates.clear();
         self.found.held.clear();
         self.found.matched.clear();
+        let (fields, predicates) = (bucket.fields.len(), bucket.predicates.len());
+        if self.texts.folded.len() < items
+            || self.bound.len() < fields
+            || self.found.matched_of.len() < fields
+            || self.found.memory.len() < predicates
+            || self.found.looks.len() < bucket.patterns()
+            || self.found.marks.len() < bucket.rules.len()
+        {
+            self.grow(items, bucket);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, items: usize, bucket: &Bucket) {
         grow(&mut self.texts.folded, items);
         grow(&mut self.bound, bucket.fields.len());
         grow(&mut self.found.matched_of, bucket.fields.len());

@@ -100,8 +100,15 @@ impl JsonEvent<'_> {
         if let Some(span) = arena.push_escaped(text, |at| marks.escapes_from(start + at)) {
             return span;
         }
+        self.fold_slowly(start, end, arena)
+    }
+
+    /// The same for escapes that are rare, and where there are no wide registers.
+    #[inline(never)]
+    fn fold_slowly(&self, start: usize, end: usize, arena: &mut Arena) -> Span {
+        let marks = &self.members.marks;
         let Some(mut escape) = marks.next_escape(start, end) else {
-            return arena.push(text);
+            return arena.push(self.line.get(start..end).unwrap_or_default());
         };
         let first = arena.used();
         arena.reserve(end - start);

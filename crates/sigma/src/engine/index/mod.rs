@@ -42,7 +42,7 @@ impl Literals {
     pub(crate) fn probe(&self, text: &[u8], span: Span, mut found: impl FnMut(PatternId)) {
         let wide = self.wide.as_ref().filter(|_| !span.ascii);
         for texts in std::iter::once(&self.plain).chain(wide) {
-            texts.probe(text, |pattern, _| {
+            texts.probe(text, &mut |pattern, _| {
                 found(pattern);
                 true
             });

@@ -46,8 +46,8 @@ impl RawFilter {
     /// Calls `found` with each text whose part is in the bytes, and where the part is: at least once, and again at most
     /// until it says true.
     #[inline]
-    pub(crate) fn probe(&self, bytes: &[u8], found: impl FnMut(PatternId, usize) -> bool) {
-        self.texts.probe(bytes, found);
+    pub(crate) fn probe(&self, bytes: &[u8], mut found: impl FnMut(PatternId, usize) -> bool) {
+        self.texts.probe(bytes, &mut found);
     }
 }
 

@@ -135,9 +135,9 @@ impl Sieve {
 
     /// Calls `found` with texts in the value and where they start: with each again and again until it says true.
     #[inline]
-    pub(crate) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize) -> bool) {
+    pub(crate) fn probe(&self, value: &[u8], found: &mut dyn FnMut(PatternId, usize) -> bool) {
         let mut seen = Seen::default();
-        let visit = |at, buckets| self.compare(value, at, buckets, &mut seen, &mut found);
+        let visit = |at, buckets| self.compare(value, at, buckets, &mut seen, found);
         self.look(value, visit);
     }
 
@@ -280,7 +280,7 @@ impl Sieve {
         at: usize,
         mut buckets: u8,
         seen: &mut Seen,
-        found: &mut impl FnMut(PatternId, usize) -> bool,
+        found: &mut dyn FnMut(PatternId, usize) -> bool,
     ) -> u8 {
         let here = word(value, at) | self.blind;
         while buckets != 0 {
@@ -493,7 +493,7 @@ mod tests {
                 }
                 sieve.is_narrow = is_narrow;
                 let (mut fast, mut slow) = (Vec::new(), Vec::new());
-                sieve.probe(value.as_bytes(), |pattern, at| {
+                sieve.probe(value.as_bytes(), &mut |pattern, at| {
                     fast.push((pattern, at));
                     says_true
                 });

@@ -69,11 +69,10 @@ impl Texts {
     }
 
     /// Calls `found` with texts in the value and where they start: with each at least once, and again at most until it
-    /// says true.
-    #[inline]
-    pub(super) fn probe(&self, value: &[u8], mut found: impl FnMut(PatternId, usize) -> bool) {
+    /// says true. Whatever `found` is, this is the same code, of which the processor then holds one copy only.
+    pub(super) fn probe(&self, value: &[u8], found: &mut dyn FnMut(PatternId, usize) -> bool) {
         for sieve in &self.sieves {
-            sieve.probe(value, &mut found);
+            sieve.probe(value, found);
         }
         for grams in [&self.long, &self.middle].into_iter().flatten() {
             grams.probe(value, |pattern, at| {
@@ -137,7 +136,7 @@ mod tests {
             ];
             for index in all {
                 let mut found = Vec::new();
-                index.probe(value.as_bytes(), |pattern, at| {
+                index.probe(value.as_bytes(), &mut |pattern, at| {
                     let text = texts[pattern as usize].as_bytes();
                     assert!(folded.as_bytes()[at..].starts_with(text), "{value}: {pattern} at {at}");
                     found.push(pattern);
