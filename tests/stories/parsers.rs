@@ -166,3 +166,46 @@ async fn a_format_of_ones_own_is_read_changed_and_removed_without_losing_an_even
     );
     system.stop().await
 }
+
+/// The event of an address once it is stored.
+async fn event_of(system: &System, address: &str) -> anyhow::Result<Value> {
+    until("the line is stored", WITHIN, async || {
+        let page = system.get(&format!("/search?q=%22{address}%22&from=9000d")).await?;
+        Ok(page["items"].as_array().and_then(|items| items.first().cloned()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn columns_that_a_file_names_are_read_by_their_names_sent_or_followed() -> anyhow::Result<()> {
+    let system = System::start(Options::default()).await?;
+    // A rotated log of Zeek with a column of one's own, packed.
+    let zeek = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\t\
+                id.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tconn_state\tsite\n#types\ttime\tstring\taddr\tport\taddr\t\
+                port\tenum\tstring\tstring\n1795168800.5\tC1\t198.51.100.71\t51022\t10.0.0.5\t22\ttcp\tREJ\toffice\n";
+    let path = system.scratch().join("conn.log.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, zeek.as_bytes())?;
+    std::fs::write(&path, packed.finish()?)?;
+    let sent = system.picket(&["send", &path.to_string_lossy()])?;
+    ensure!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let event = event_of(&system, "198.51.100.71").await?;
+    ensure!(event["picket"]["log_type"] == "zeek", "{event:#}");
+    ensure!(event["event"]["dataset"] == "zeek.connection", "{event:#}");
+    ensure!(event["source"]["ip"] == "198.51.100.71", "{event:#}");
+    ensure!(event["destination"]["port"] == 22, "{event:#}");
+    ensure!(event["site"] == "office", "{event:#}");
+
+    // A followed file: the header came long before the line.
+    let header =
+        "#Software: Microsoft Internet Information Services 10.0\n#Fields: date time c-ip cs-username sc-status\n";
+    append(&system.try_file(), header.as_bytes())?;
+    append(&system.try_file(), b"2026-11-21 11:00:00 198.51.100.72 ann 200\n")?;
+    event_of(&system, "198.51.100.72").await?;
+    append(&system.try_file(), b"2026-11-21 11:00:01 198.51.100.73 eve 401\n")?;
+    let event = event_of(&system, "198.51.100.73").await?;
+    ensure!(event["picket"]["log_type"] == "iis", "{event:#}");
+    ensure!(event["user"]["name"] == "eve", "{event:#}");
+    ensure!(event["event"]["outcome"] == "failure", "{event:#}");
+    system.stop().await
+}
