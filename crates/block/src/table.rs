@@ -88,8 +88,9 @@ impl<'a> Table<'a> {
     }
 
     fn column_of(&mut self, name: &'a str, guess: u32) -> u32 {
+        // Mostly both are the same text of the program, which need not be compared byte by byte.
         if let Some(column) = self.columns.get(guess as usize)
-            && column.name == name
+            && (std::ptr::eq(column.name, name) || column.name == name)
         {
             return guess;
         }
