@@ -1,3 +1,5 @@
+//! What lines become by formats of servers.
+
 use proptest::prelude::*;
 
 use super::*;
