@@ -217,9 +217,9 @@ impl Host {
         let process = Arc::new(process);
         let keys = [process.entity.clone().map(Key::Entity), process.pid.map(Key::Pid)];
         for key in keys.into_iter().flatten() {
-            // One that is replaced is counted until its generation ends.
-            self.young.insert(key, Arc::clone(&process));
-            self.young_bytes += cost;
+            let replaced = self.young.insert(key, Arc::clone(&process));
+            let gone = replaced.map_or(0, |replaced| replaced.cost());
+            self.young_bytes = (self.young_bytes + cost).saturating_sub(gone);
         }
     }
 
@@ -436,6 +436,16 @@ mod tests {
         );
         let fields = [(ecs::PROCESS_PID, Value::Int(200)), (ecs::PROCESS_NAME, "nginx".into())];
         assert_eq!(text(&read(&processes, event(14, &fields)), "process.parent.pid"), "");
+    }
+
+    #[test]
+    fn a_process_id_that_is_given_again_and_again_takes_the_place_of_one() {
+        let processes = Processes::default();
+        for round in 0..5_000 {
+            read(&processes, start(round, 100 + round % 3, 1, "/usr/bin/true"));
+        }
+        let table = processes.0.lock().unwrap();
+        assert!(table.bytes <= 3 * (OVERHEAD + 3 * MAX_TEXT), "{}", table.bytes);
     }
 
     #[test]
