@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tests::system::{Options, System};
 
 const WITHIN: Duration = Duration::from_secs(120);
-/// Who sends: each is a source of its own, so that both detectors have some of them.
-const SENDERS: usize = 8;
+/// Who sends: each is a source of its own, and so many that both detectors have some of them.
+const SENDERS: usize = 32;
 /// Lines of each sender at least, and in all.
-const LINES: usize = 40;
+const LINES: usize = 10;
 /// Addresses that are counted; lines of several senders are about one.
 const ADDRESSES: usize = 4;
 
