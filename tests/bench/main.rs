@@ -21,10 +21,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-// What is measured in this process uses memory as the services do.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about = "Measure Picket on this machine")]
 struct Cli {
