@@ -152,6 +152,9 @@ impl Table {
     fn event(&mut self, source: SourceId, event: &mut Event) -> usize {
         let told = Told::of(event);
         let begins = told.begins();
+        if !begins && self.hosts.is_empty() {
+            return 0;
+        }
         if told.key().is_none() && told.parent_key().is_none() || told.host.is_empty() || told.host.len() > MAX_TEXT {
             return 0;
         }
@@ -165,17 +168,13 @@ impl Table {
         host.used = clock;
         let additions = host.additions(&told, event.timestamp);
         let process = begins.then(|| Process::new(&told, event.timestamp));
-        let before = if additions.is_empty() { 0 } else { block::weight(event) };
-        for (name, value) in &additions {
-            if event.fields.get(name).is_none() {
-                event.fields.insert(*name, value.clone());
+        let mut heavier = 0;
+        for (name, value) in additions {
+            let weight = block::weight_of_field(name, &value);
+            if event.fields.get(name).is_none() && event.fields.insert(name, value) {
+                heavier += weight;
             }
         }
-        let heavier = if additions.is_empty() {
-            0
-        } else {
-            block::weight(event).saturating_sub(before)
-        };
         if let Some(process) = process {
             let before = host.bytes();
             host.remember(process);

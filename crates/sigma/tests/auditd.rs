@@ -7,12 +7,12 @@
     reason = "a test helper fails by panicking and tells what it skips"
 )]
 
+mod parsed;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use model::id::{Epoch, SourceId};
-use model::{Event, EventId, Timestamp};
 use sigma::{Rule, RuleSet, Scratch, parse_rules};
 
 const SHAPES: [(&str, &str); 6] = [
@@ -72,30 +72,13 @@ fn public_rules() -> Vec<(String, String)> {
     files
 }
 
-fn event(text: &str) -> Event {
-    let parsed = parsers::parse(&parsers::RawRecord {
-        body: parsers::Body::Line(text.as_bytes()),
-        origin_kind: "file",
-        origin_name: "/var/log/audit/audit.log",
-        log_type: None,
-        observed: Timestamp(0),
-        truncated_bytes: 0,
-        header: None,
-    });
-    Event {
-        id: EventId {
-            source: SourceId::named("rules", "test"),
-            epoch: Epoch(1),
-            seq: 0,
-        },
-        timestamp: Timestamp(0),
-        fields: parsed.fields,
-    }
-}
-
 fn titles(set: &RuleSet, text: &str) -> BTreeSet<String> {
     let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
-    set.evaluate(&event(text), &mut scratch, &mut hits);
+    set.evaluate(
+        &parsed::event(text, "/var/log/audit/audit.log"),
+        &mut scratch,
+        &mut hits,
+    );
     hits.iter().map(|hit| set.rules()[*hit].title.clone()).collect()
 }
 

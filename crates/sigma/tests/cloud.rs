@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
-use model::id::{Epoch, SourceId};
-use model::{Event, EventId, Timestamp};
+mod parsed;
+
 use sigma::{RuleSet, Scratch, parse_rules};
 
 const CLOUDTRAIL: &str = r#"{"eventVersion":"1.09","userIdentity":{"type":"AssumedRole","principalId":"AROA:eve","arn":"arn:aws:sts::111122223333:assumed-role/Admin/eve","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::111122223333:role/Admin","userName":"Admin"}}},"eventTime":"2026-11-02T08:14:00Z","eventSource":"rds.amazonaws.com","eventName":"ModifyDBInstance","awsRegion":"eu-central-1","sourceIPAddress":"198.51.100.7","userAgent":"S3 Browser/9.5.5","errorCode":"AccessDenied","errorMessage":"not authorized","requestParameters":{"attribute":"userData","containerDefinitions":[{"command":["sh","-c","curl $AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]}],"layers":["arn:aws:lambda:eu-central-1:111122223333:layer:x:1"]},"responseElements":{"publiclyAccessible":true,"pendingModifiedValues":{"masterUserPassword":"****"},"ConsoleLogin":"Failure"},"additionalEventData":{"MFAUsed":"No"},"requestID":"1","eventID":"2","eventType":"AwsConsoleSignIn","recipientAccountId":"111122223333"}"#;
@@ -320,27 +320,6 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-fn event(line: &str) -> Event {
-    let parsed = parsers::parse(&parsers::RawRecord {
-        body: parsers::Body::Line(line.as_bytes()),
-        origin_kind: "file",
-        origin_name: "/var/log/cloud.json",
-        log_type: None,
-        observed: Timestamp(0),
-        truncated_bytes: 0,
-        header: None,
-    });
-    Event {
-        id: EventId {
-            source: SourceId::named("rules", "test"),
-            epoch: Epoch(1),
-            seq: 0,
-        },
-        timestamp: Timestamp(0),
-        fields: parsed.fields,
-    }
-}
-
 fn rule(number: usize, logsource: &str, selection: &str) -> String {
     format!("title: T\nid: cloud-{number}\nlogsource: {logsource}\ndetection: {{s: {selection}, condition: s}}\n")
 }
@@ -361,7 +340,7 @@ fn rules_in_the_names_of_cloud_services_hold_for_their_records() {
     let (mut missed, mut strange) = (Vec::new(), Vec::new());
     for (number, (logsource, selection, record)) in CASES.iter().enumerate() {
         hits.clear();
-        let event = event(record);
+        let event = parsed::event(record, "/var/log/cloud.json");
         set.evaluate(&event, &mut scratch, &mut hits);
         if !hits.contains(&number) {
             missed.push(format!("{logsource} {selection}"));
