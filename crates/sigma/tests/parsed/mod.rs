@@ -4,7 +4,7 @@ use model::id::{Epoch, SourceId};
 use model::{Event, EventId, Timestamp};
 
 /// The event of a line of a file.
-pub fn event(text: &str, file: &str) -> Event {
+pub(crate) fn event(text: &str, file: &str) -> Event {
     let parsed = parsers::parse(&parsers::RawRecord {
         body: parsers::Body::Line(text.as_bytes()),
         origin_kind: "file",
