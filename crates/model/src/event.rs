@@ -188,6 +188,13 @@ impl Fields {
         self.0.push((name, value));
     }
 
+    /// The same with a field that is made in its place: room is there before the field is, which is then not moved from
+    /// one place of the stack to the next. Processors wait for what is written in small parts and moved at once.
+    #[inline(always)]
+    pub fn push_with(&mut self, field: impl FnOnce() -> (FieldName, Value)) {
+        self.0.extend(std::iter::once_with(field));
+    }
+
     /// The value of a field.
     #[must_use]
     #[inline]
@@ -240,6 +247,13 @@ impl Fields {
     #[inline]
     pub fn at(&self, index: usize) -> Option<(&str, &Value)> {
         self.0.get(index).map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The name of the field at a position of [`Fields::iter`].
+    #[must_use]
+    #[inline]
+    pub fn name_at(&self, index: usize) -> Option<&FieldName> {
+        self.0.get(index).map(|(name, _)| name)
     }
 
     /// The value at a position of [`Fields::iter`], to be changed.

@@ -30,6 +30,7 @@ impl Text {
 
     /// A text that is part of the program.
     #[must_use]
+    #[inline]
     pub const fn of_static(text: &'static str) -> Self {
         Self(Repr::Static(text))
     }
@@ -199,6 +200,7 @@ pub struct FieldName(Text);
 impl FieldName {
     /// A name that is part of the program.
     #[must_use]
+    #[inline]
     pub const fn of_static(name: &'static str) -> Self {
         Self(Text::of_static(name))
     }
@@ -214,6 +216,14 @@ impl FieldName {
     #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Whether it is this name. Fast where both are the same place of the program.
+    #[must_use]
+    #[inline]
+    pub fn is(&self, name: &str) -> bool {
+        let own = self.as_str();
+        std::ptr::eq(own, name) || own == name
     }
 
     /// The name, when it is part of the program.

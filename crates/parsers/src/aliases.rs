@@ -1,6 +1,6 @@
 //! The names that programs commonly give what ECS has a name for. Their own stay beside it.
 
-use model::{Value, ecs};
+use model::{Text, Value, ecs};
 
 use crate::draft::Draft;
 use crate::network::{is_ip, port};
@@ -52,7 +52,7 @@ pub(crate) fn relate(draft: &mut Draft) {
         (ecs::DESTINATION_IP, ecs::RELATED_IP),
         (ecs::USER_NAME, ecs::RELATED_USER),
     ] {
-        if let Some(text) = draft.str(name).map(str::to_owned) {
+        if let Some(text) = draft.str(name).map(Text::from) {
             draft.add_to_list(list, &text);
         }
     }
@@ -60,7 +60,7 @@ pub(crate) fn relate(draft: &mut Draft) {
 
 /// Whether a text says more than that nothing is known.
 pub(crate) fn is_known(text: &str) -> bool {
-    !matches!(text, "" | "-" | "N/A" | "n/a" | "None" | "null" | "unknown" | "UNKNOWN")
+    text.len() > 7 || !matches!(text, "" | "-" | "N/A" | "n/a" | "None" | "null" | "unknown" | "UNKNOWN")
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -74,7 +74,7 @@ fn text(draft: &mut Draft, name: &'static str, aliases: &[&str], fits: impl Fn(&
     let found = aliases
         .iter()
         .find_map(|alias| draft.str(alias).filter(|text| fits(text)));
-    if let Some(found) = found.map(str::to_owned) {
+    if let Some(found) = found.map(Text::from) {
         draft.set(name, found);
     }
 }

@@ -1,12 +1,13 @@
 //! What follows from the fields a format set: addresses from endpoints, the parts of an URL, what a user agent is, the
 //! registered domain, the flow's community id, `related.*`, and Heimdall's unified view.
 
-use model::{Value, ecs};
+use model::{Text, Value, ecs};
 
 use crate::community;
 use crate::domain;
 use crate::draft::Draft;
 use crate::network::{is_host_name, is_ip};
+use crate::slots::{Key, keys};
 use crate::unified;
 use crate::url;
 use crate::useragent;
@@ -78,9 +79,10 @@ pub(crate) fn split_port(text: &str) -> (&str, &str) {
 
 /// Adds all that follows from what is set.
 pub(crate) fn derive(draft: &mut Draft) {
-    for side in [SOURCE, DESTINATION, CLIENT, SERVER] {
-        resolve(draft, side);
-    }
+    resolve(draft, SOURCE);
+    resolve(draft, DESTINATION);
+    resolve(draft, CLIENT);
+    resolve(draft, SERVER);
     url::derive(draft);
     useragent::derive(draft);
     domain::derive(draft);
@@ -102,7 +104,7 @@ fn resolve(draft: &mut Draft, side: Side) {
     if let Some(ip) = draft.str(side.ip) {
         let fits = is_ip(ip);
         if !fits || draft.get(side.address).is_none() {
-            let ip = ip.to_owned();
+            let ip = Text::from(ip);
             if !fits {
                 // A name where an address belongs; kept as the name it is.
                 draft.take(side.ip);
@@ -121,7 +123,7 @@ fn resolve(draft: &mut Draft, side: Side) {
     } else {
         return;
     };
-    let address = address.to_owned();
+    let address = Text::from(address);
     draft.set(name, address);
 }
 
@@ -144,8 +146,9 @@ fn file(draft: &mut Draft) {
         if let Some(path) = draft.str(path)
             && draft.get(name).is_none()
         {
-            let base = path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+            let base = path.rsplit(['/', '\\']).next().unwrap_or(path);
             if !base.is_empty() {
+                let base = Text::from(base);
                 draft.set(name, base);
             }
         }
@@ -157,12 +160,12 @@ fn file(draft: &mut Draft) {
         && !extension.is_empty()
         && extension.len() <= 16
     {
-        let extension = extension.to_owned();
+        let extension = Text::from(extension);
         draft.set("file.extension", extension);
     }
 }
 
-const RELATED_IP: &[&str] = &[
+const RELATED_IP: [Key; 8] = keys([
     "source.ip",
     "destination.ip",
     "client.ip",
@@ -171,8 +174,8 @@ const RELATED_IP: &[&str] = &[
     "destination.nat.ip",
     "host.ip",
     "dns.resolved_ip",
-];
-const RELATED_USER: &[&str] = &[
+]);
+const RELATED_USER: [Key; 7] = keys([
     "user.name",
     "user.effective.name",
     "user.target.name",
@@ -180,15 +183,15 @@ const RELATED_USER: &[&str] = &[
     "source.user.name",
     "destination.user.name",
     "client.user.name",
-];
-const RELATED_HOSTS: &[&str] = &[
+]);
+const RELATED_HOSTS: [Key; 5] = keys([
     "host.hostname",
     "url.domain",
     "source.domain",
     "destination.domain",
     "observer.hostname",
-];
-const RELATED_HASH: &[&str] = &[
+]);
+const RELATED_HASH: [Key; 8] = keys([
     "file.hash.md5",
     "file.hash.sha1",
     "file.hash.sha256",
@@ -197,23 +200,13 @@ const RELATED_HASH: &[&str] = &[
     "process.hash.sha256",
     "process.pe.imphash",
     "tls.server.hash.sha1",
-];
+]);
 
 fn relate(draft: &mut Draft) {
-    for (list, names) in [
-        (ecs::RELATED_IP, RELATED_IP),
-        (ecs::RELATED_USER, RELATED_USER),
-        ("related.hosts", RELATED_HOSTS),
-        ("related.hash", RELATED_HASH),
-    ] {
-        draft.gather(list, |draft, add| {
-            for name in names {
-                match draft.get(name) {
-                    Some(Value::Str(text)) => add(text),
-                    Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(&mut *add),
-                    _ => {}
-                }
-            }
-        });
-    }
+    let any = |_: &str| true;
+    draft.gather(Key::of(ecs::RELATED_IP), &RELATED_IP, any);
+    draft.gather(Key::of(ecs::RELATED_USER), &RELATED_USER, any);
+    // What an URL or a peer names is an address often enough.
+    draft.gather(Key::of("related.hosts"), &RELATED_HOSTS, |text| !is_ip(text));
+    draft.gather(Key::of("related.hash"), &RELATED_HASH, any);
 }

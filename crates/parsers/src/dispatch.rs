@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use model::ecs;
+use model::{Text, ecs};
 
 use crate::derive::derive;
 use crate::draft::Draft;
@@ -53,7 +53,7 @@ pub(crate) fn finish(mut draft: Draft, text: &str, record: &RawRecord<'_>) -> Pa
     if let Some(module) = draft
         .str(ecs::EVENT_DATASET)
         .and_then(|dataset| dataset.split('.').next())
-        .map(str::to_owned)
+        .map(Text::from)
     {
         draft.set_default(ecs::EVENT_MODULE, module);
     }
@@ -225,7 +225,7 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
 
 /// The host an envelope names goes by both of its names.
 fn host_of(draft: &mut Draft) {
-    if let Some(host) = draft.str(ecs::HOST_NAME).map(str::to_owned) {
+    if let Some(host) = draft.str(ecs::HOST_NAME).map(Text::from) {
         draft.set_default(ecs::HOST_HOSTNAME, host);
     }
 }

@@ -1,6 +1,6 @@
 //! Names of the Domain Name System: what somebody registered, by the public suffix list.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use crate::draft::Draft;
 use crate::network::is_ip;
@@ -30,9 +30,9 @@ fn split(draft: &mut Draft, name: &str, registered: &'static str, sub: &'static 
     }
     let Some(domain) = psl::domain_str(full) else { return };
     let rest = full.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
-    let rest = rest.filter(|rest| !rest.is_empty()).map(str::to_owned);
-    let suffix = domain.split_once('.').map(|(_, suffix)| suffix.to_owned());
-    let domain = domain.to_owned();
+    let rest = rest.filter(|rest| !rest.is_empty()).map(Text::from);
+    let suffix = domain.split_once('.').map(|(_, suffix)| Text::from(suffix));
+    let domain = Text::from(domain);
     draft.set_default(registered, domain);
     if let Some(suffix) = suffix {
         draft.set_default(top, suffix);

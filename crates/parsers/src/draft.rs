@@ -1,16 +1,14 @@
 //! The event while parsers add to it.
 
 use model::event::{FieldName, MAX_FIELDS};
-use model::{Fields, List, Timestamp, Value, ecs};
+use model::{Fields, List, Text, Timestamp, Value, ecs};
 
 use crate::record::Warning;
+use crate::slots::{Free, Hash, INDEXED, Key, Slots};
 
 /// How many of an event's fields are kept free of the source's own, for those the parsers set.
 const RESERVED: usize = 64;
 
-/// How many fields are found by their name's hash; those of events with more are looked for one by one.
-const INDEXED: usize = 160;
-const SLOTS: usize = 256;
 /// Most texts that are looked at for one of the lists of related values.
 const GATHERED: usize = 64;
 
@@ -18,10 +16,7 @@ const GATHERED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Draft {
     fields: Fields,
-    /// Positions of fields, counted from 1, by the hash of their names; what is taken lies in the next that is free.
-    slots: [u8; SLOTS],
-    /// Bits of how names begin: a clear bit proves that there is none of that beginning.
-    families: u64,
+    slots: Slots,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) warnings: Vec<Warning>,
     refused: usize,
@@ -31,8 +26,7 @@ impl Draft {
     pub(crate) fn new() -> Self {
         Self {
             fields: Fields::with_capacity(36),
-            slots: [0; SLOTS],
-            families: 0,
+            slots: Slots::new(),
             timestamp: None,
             warnings: Vec::new(),
             refused: 0,
@@ -40,58 +34,65 @@ impl Draft {
     }
 
     /// Sets a field, replacing an earlier value.
+    #[inline(always)]
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.put(FieldName::of_static(name), value.into());
+        self.set_key(Key::of(name), value);
+    }
+
+    #[inline(never)]
+    fn set_key(&mut self, key: Key, value: impl Into<Value>) {
+        match self.find(key.hash, key.name) {
+            Ok(index) => self.replace(index, value.into()),
+            Err(free) => self.push(free, || (FieldName::of_static(key.name), value.into())),
+        }
     }
 
     /// Sets a field whose name comes from a table, replacing an earlier value.
-    pub(crate) fn put(&mut self, name: FieldName, value: Value) {
-        match self.find(&name) {
-            Ok(index) => {
-                if let Some(slot) = self.fields.value_mut(index) {
-                    *slot = value;
-                }
-            }
-            Err(free) => self.push(free, name, value),
+    pub(crate) fn put(&mut self, name: &FieldName, value: Value) {
+        match self.find(Hash::of(name), name) {
+            Ok(index) => self.replace(index, value),
+            Err(free) => self.push(free, || (name.clone(), value)),
+        }
+    }
+
+    #[inline(never)]
+    fn replace(&mut self, index: usize, value: Value) {
+        if let Some(slot) = self.fields.value_mut(index) {
+            *slot = value;
         }
     }
 
     /// Appends a field that is not there, at the slot that [`Self::find`] found free for it.
-    fn push(&mut self, free: usize, name: FieldName, value: Value) {
+    #[inline(always)]
+    fn push(&mut self, free: Free, field: impl FnOnce() -> (FieldName, Value)) {
         let count = self.fields.len();
         if count >= MAX_FIELDS {
             self.refused += 1;
             return;
         }
-        if count < INDEXED
-            && let (Some(slot), Ok(position)) = (self.slots.get_mut(free), u8::try_from(count + 1))
-        {
-            *slot = position;
-        }
-        self.families |= family(&name);
-        self.fields.push_unchecked(name, value);
+        self.slots.take(free, count);
+        self.fields.push_with(field);
     }
 
     /// Where a field is, or else the slot where it belongs.
-    fn find(&self, name: &str) -> Result<usize, usize> {
-        let mut at = slot_of(name);
-        // Ends: never more than `INDEXED` of the slots are taken.
-        while let Some(position) = self.slots.get(at).filter(|position| **position > 0) {
-            let index = usize::from(*position) - 1;
-            if self.fields.at(index).is_some_and(|(existing, _)| existing == name) {
-                return Ok(index);
-            }
-            at = (at + 1) % SLOTS;
+    #[inline]
+    fn find(&self, hash: Hash, name: &str) -> Result<usize, Free> {
+        let is_it = |index| self.fields.name_at(index).is_some_and(|existing| existing.is(name));
+        self.slots.find(hash, is_it).or_else(|free| self.find_late(name, free))
+    }
+
+    /// The same among the fields that no slot leads to.
+    fn find_late(&self, name: &str, free: Free) -> Result<usize, Free> {
+        if self.fields.len() <= INDEXED {
+            return Err(free);
         }
-        if self.fields.len() > INDEXED {
-            let rest = self.fields.iter().skip(INDEXED);
-            let found = rest.enumerate().find(|(_, (existing, _))| *existing == name);
-            return found.map(|(index, _)| INDEXED + index).ok_or(at);
-        }
-        Err(at)
+        let rest = self.fields.iter().skip(INDEXED);
+        let found = rest.enumerate().find(|(_, (existing, _))| *existing == name);
+        found.map(|(index, _)| INDEXED + index).ok_or(free)
     }
 
     /// Sets a field to the whole number a text is; leaves it when the text is none.
+    #[inline(always)]
     pub(crate) fn set_int(&mut self, name: &'static str, text: &str) {
         if let Ok(number) = text.trim().parse::<i64>() {
             self.set(name, number);
@@ -99,6 +100,7 @@ impl Draft {
     }
 
     /// Sets a field unless the text is empty or one of the marks for nothing.
+    #[inline(always)]
     pub(crate) fn set_known(&mut self, name: &'static str, text: &str) {
         if crate::aliases::is_known(text) {
             self.set(name, text);
@@ -108,55 +110,77 @@ impl Draft {
     /// Takes a field out.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         let value = self.fields.remove(name)?;
-        self.slots = [0; SLOTS];
+        self.slots = Slots::new();
         for index in 0..self.fields.len().min(INDEXED) {
-            let free = self.fields.at(index).and_then(|(name, _)| self.find(name).err());
-            if let (Some(slot), Ok(position)) =
-                (free.and_then(|free| self.slots.get_mut(free)), u8::try_from(index + 1))
-            {
-                *slot = position;
+            let name = self.fields.name_at(index);
+            if let Some(Err(free)) = name.map(|name| self.find(Hash::of(name), name)) {
+                self.slots.take(free, index);
             }
         }
         Some(value)
     }
 
     /// Sets a field unless the text is empty.
+    #[inline(always)]
     pub(crate) fn set_text(&mut self, name: &'static str, text: &str) {
         if !text.is_empty() {
             self.set(name, text);
         }
     }
 
-    /// Sets a field unless it is set or the text is empty.
+    /// Sets a field unless it is set.
+    #[inline(always)]
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Into<Value>) {
-        if let Err(free) = self.find(name) {
-            self.push(free, FieldName::of_static(name), value.into());
+        self.set_key_default(Key::of(name), value);
+    }
+
+    #[inline(never)]
+    fn set_key_default(&mut self, key: Key, value: impl Into<Value>) {
+        if let Err(free) = self.find(key.hash, key.name) {
+            self.push(free, || (FieldName::of_static(key.name), value.into()));
         }
     }
 
     /// Sets a field to a text unless it is set or the text is empty.
+    #[inline(always)]
     pub(crate) fn set_default_text(&mut self, name: &'static str, text: &str) {
-        if !text.is_empty()
-            && let Err(free) = self.find(name)
-        {
-            self.push(free, FieldName::of_static(name), text.into());
+        if !text.is_empty() {
+            self.set_default(name, text);
         }
     }
 
     /// Sets a field to a list of texts.
+    #[inline(always)]
     pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&str]) {
-        self.set(name, texts.iter().map(|text| Value::from(*text)).collect::<Value>());
+        self.set_key_list(Key::of(name), texts);
+    }
+
+    #[inline(never)]
+    fn set_key_list(&mut self, key: Key, texts: &[&str]) {
+        let list = || texts.iter().map(|text| Value::from(*text)).collect();
+        match self.find(key.hash, key.name) {
+            Ok(index) => self.replace(index, list()),
+            Err(free) => self.push(free, || (FieldName::of_static(key.name), list())),
+        }
     }
 
     /// Adds a text to a list once.
+    #[inline(always)]
     pub(crate) fn add_to_list(&mut self, name: &'static str, text: &str) {
-        if text.is_empty() {
-            return;
+        if !text.is_empty() {
+            self.add_to_key(Key::of(name), text);
         }
-        let index = match self.find(name) {
+    }
+
+    #[inline(never)]
+    fn add_to_key(&mut self, key: Key, text: &str) {
+        let index = match self.find(key.hash, key.name) {
             Ok(index) => index,
             Err(free) => {
-                self.push(free, FieldName::of_static(name), Value::List(List::one(text)));
+                self.push(free, || {
+                    let list = Value::List(List::one(text));
+                    (FieldName::of_static(key.name), list)
+                });
                 return;
             }
         };
@@ -171,32 +195,45 @@ impl Draft {
         }
     }
 
-    /// Adds what is known among the texts that `find` gives to a list, once each and at most [`GATHERED`]. Names in
-    /// `related.hosts` are not addresses.
-    pub(crate) fn gather(&mut self, name: &'static str, find: impl Fn(&Self, &mut dyn FnMut(&str))) {
-        let (mut list, was_there) = match self.find(name).ok().and_then(|index| self.fields.value_mut(index)) {
-            None => (List::new(), false),
+    /// Adds what is known among the texts of some fields to a list, once each and at most [`GATHERED`], if it `fits`.
+    pub(crate) fn gather(&mut self, into: Key, from: &[Key], fits: fn(&str) -> bool) {
+        let found = self.find(into.hash, into.name);
+        let mut list = match found.ok().and_then(|index| self.fields.value_mut(index)) {
+            None => List::new(),
             Some(value) => match std::mem::replace(value, Value::Null) {
-                Value::List(list) => (list, true),
+                Value::List(list) => list,
                 one @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)) => {
-                    (List::one(one), true)
+                    List::one(one)
                 }
             },
         };
         let mut left = GATHERED;
-        find(self, &mut |text| {
+        let mut add = |text: &str| {
             let new = left > 0
                 && crate::aliases::is_known(text)
                 && !list.iter().any(|item| item.as_str() == Some(text))
-                // The same as an URL's or a peer's name is an address often enough.
-                && (name != "related.hosts" || !crate::network::is_ip(text));
+                && fits(text);
             left = left.saturating_sub(1);
             if new {
                 list.push(text.into());
             }
-        });
-        if was_there || !list.is_empty() {
-            self.set(name, Value::List(list));
+        };
+        for key in from {
+            match self.get_key(*key) {
+                Some(Value::Str(text)) => add(text),
+                Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
+                Some(Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => {}
+            }
+        }
+        match found {
+            Ok(index) => {
+                if let Some(value) = self.fields.value_mut(index) {
+                    *value = Value::List(list);
+                }
+            }
+            Err(_) if list.is_empty() => {}
+            // Nothing was added to the draft meanwhile.
+            Err(free) => self.push(free, || (FieldName::of_static(into.name), Value::List(list))),
         }
     }
 
@@ -211,25 +248,38 @@ impl Draft {
         };
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
-        } else if let Err(free) = self.find(name) {
-            self.push(free, FieldName::from(name.to_owned()), value);
+        } else if let Err(free) = self.find(Hash::of(name), name) {
+            self.push(free, || (FieldName::from(Text::from(name)), value));
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        if self.families & family(name) == 0 {
+        self.look_up(Hash::of(name), name)
+    }
+
+    /// The same by a name whose hash is at hand.
+    #[inline(always)]
+    pub(crate) fn get_key(&self, key: Key) -> Option<&Value> {
+        self.look_up(key.hash, key.name)
+    }
+
+    #[inline(always)]
+    fn look_up(&self, hash: Hash, name: &str) -> Option<&Value> {
+        // Most that is asked for is not there.
+        if self.slots.lacks(hash) && self.fields.len() <= INDEXED {
             return None;
         }
-        self.look_up(name)
+        self.found(hash, name)
     }
 
-    fn look_up(&self, name: &str) -> Option<&Value> {
-        let index = self.find(name).ok()?;
+    #[inline(never)]
+    fn found(&self, hash: Hash, name: &str) -> Option<&Value> {
+        let index = self.find(hash, name).ok()?;
         self.fields.at(index).map(|(_, value)| value)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
@@ -279,31 +329,6 @@ impl Draft {
         }
         (self.fields, self.timestamp, self.warnings)
     }
-}
-
-/// The bit of a name's first two letters.
-#[inline]
-fn family(name: &str) -> u64 {
-    match name.as_bytes() {
-        [first, second, ..] => 1 << ((first ^ second << 1) & 63),
-        _ => 1,
-    }
-}
-
-/// The slot where a name is looked for first: its last eight bytes, four in its middle and its length tell most apart.
-fn slot_of(name: &str) -> usize {
-    let bytes = name.as_bytes();
-    let last = match bytes.last_chunk::<8>() {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-    };
-    let middle = match bytes.get(bytes.len() / 2..).and_then(|tail| tail.first_chunk::<4>()) {
-        Some(chunk) => u64::from(u32::from_le_bytes(*chunk)),
-        None => 0,
-    };
-    let length = u64::try_from(bytes.len()).unwrap_or(0);
-    let mixed = (last ^ middle.rotate_left(29) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(mixed >> 56).unwrap_or(0)
 }
 
 /// Whether a name is only ours to set, and so goes elsewhere when a source uses it.

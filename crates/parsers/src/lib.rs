@@ -27,6 +27,7 @@ mod program;
 mod programs;
 mod record;
 mod scan;
+mod slots;
 mod sshd;
 mod su;
 mod sudo;

@@ -91,7 +91,7 @@ impl Mapping {
                 continue;
             }
             for (name, value) in &step.constants {
-                draft.put(name.clone(), value.clone());
+                draft.put(name, value.clone());
             }
             for (name, text) in &step.additions {
                 draft.add_to_list(name, text);
@@ -107,7 +107,7 @@ impl Mapping {
                 let key = key.as_ref().map(Value::to_text);
                 if let Some(row) = key.and_then(|key| lookup.row(&key)) {
                     for (name, value) in row {
-                        draft.put(name.clone(), value.clone());
+                        draft.put(name, value.clone());
                     }
                 }
             }

@@ -262,7 +262,7 @@ pub(crate) fn place(draft: &mut Draft, name: &FieldName, value: Value) {
         ecs::RELATED_IP | ecs::RELATED_USER | "related.hosts" | "related.hash" | ecs::TAGS
     );
     if !gathers {
-        draft.put(name.clone(), value);
+        draft.put(name, value);
         return;
     }
     let Some(name) = name.as_static() else { return };
