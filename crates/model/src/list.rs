@@ -15,8 +15,12 @@ pub struct List(Repr);
 #[derive(Clone)]
 enum Repr {
     Own(ThinVec<Value>),
-    Shared(Arc<[Value]>),
+    // Thin, so that there is room to say which of the three it is.
+    Shared(Arc<Vec<Value>>),
+    Static(&'static Vec<Value>),
 }
+
+const _: () = assert!(size_of::<List>() == 16, "a list is shorter than a text");
 
 impl List {
     /// None.
@@ -27,6 +31,7 @@ impl List {
 
     /// One value.
     #[must_use]
+    #[inline]
     pub fn one(value: impl Into<Value>) -> Self {
         let mut values = ThinVec::with_capacity(1);
         values.push(value.into());
@@ -36,13 +41,21 @@ impl List {
     /// Values of which many copies will be made: none of them takes room elsewhere.
     #[must_use]
     pub fn shared(values: Vec<Value>) -> Self {
-        Self(Repr::Shared(values.into()))
+        Self(Repr::Shared(Arc::new(values)))
+    }
+
+    /// Values that are there as long as the program. Copies cost nothing.
+    #[must_use]
+    #[inline]
+    pub const fn of_static(values: &'static Vec<Value>) -> Self {
+        Self(Repr::Static(values))
     }
 
     /// Appends a value.
+    #[inline]
     pub fn push(&mut self, value: Value) {
-        if let Repr::Shared(values) = &self.0 {
-            self.0 = Repr::Own(values.iter().cloned().collect());
+        if !matches!(self.0, Repr::Own(_)) {
+            self.0 = Repr::Own(self.iter().cloned().collect());
         }
         if let Repr::Own(values) = &mut self.0 {
             values.push(value);
@@ -58,6 +71,7 @@ impl Deref for List {
         match &self.0 {
             Repr::Own(values) => values,
             Repr::Shared(values) => values,
+            Repr::Static(values) => values,
         }
     }
 }
@@ -94,6 +108,7 @@ impl IntoIterator for List {
         match self.0 {
             Repr::Own(values) => values.into_iter(),
             Repr::Shared(values) => values.iter().cloned().collect::<ThinVec<Value>>().into_iter(),
+            Repr::Static(values) => values.iter().cloned().collect::<ThinVec<Value>>().into_iter(),
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         || failed(draft, message)
 }
 
-fn iam(draft: &mut Draft, kind: &[&str], action: &'static str, unified: &str, severity: i64) {
+fn iam(draft: &mut Draft, kind: &[&'static str], action: &'static str, unified: &'static str, severity: i64) {
     draft.classify("iam", kind, action);
     draft.outcome(true);
     draft.unified(unified, severity);
@@ -91,7 +91,7 @@ fn failed(draft: &mut Draft, message: &str) -> bool {
 /// The text between the first pair of quotes, `'..'` or `` `..' ``, and what follows it.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let start = text.find(['\'', '`'])?;
-    text.get(start + 1..)?.split_once('\'')
+    text.get(start + 1..)?.cut_at(b'\'')
 }
 
 /// `new user: name=NAME, UID=N, GID=N, home=DIR, shell=FILE[, from=TTY]`, `new group: name=NAME, GID=N`
@@ -228,7 +228,7 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
     }
     if let Some(account) = message.strip_prefix("changed password expiry for ") {
         iam(draft, &["user", "change"], "user_modified", "ACCOUNT_MODIFY", 2);
-        draft.set(ecs::EVENT_REASON, "password_expiry");
+        draft.set_fixed(ecs::EVENT_REASON, "password_expiry");
         target(draft, account, "");
         return true;
     }
@@ -246,7 +246,7 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
     {
         iam(draft, &["group", "change"], "group_modified", "GROUP_MODIFY", 3);
         draft.set_text(ecs::GROUP_NAME, group);
-        draft.user(rest.split(' ').next().unwrap_or(rest));
+        draft.user(rest.parts(b' ').next().unwrap_or(rest));
         return true;
     }
     false

@@ -58,7 +58,7 @@ pub(crate) fn derive(draft: &mut Draft) {
         _ => (one, other),
     });
     let other = community_id(outside.0, outside.1, protocol, nat_ports);
-    draft.set_list("network.community_id", &[&id, &other]);
+    draft.set_texts("network.community_id", &[&id, &other]);
 }
 
 fn nat_port(draft: &Draft, name: &str) -> Option<u16> {
@@ -120,11 +120,7 @@ fn icmp_pair(protocol: u8, kind: u16) -> Option<u16> {
 }
 
 fn community_id(source: IpAddr, destination: IpAddr, protocol: u8, ports: Option<(u16, u16)>) -> String {
-    let bytes = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    let (mut first, mut second) = (bytes(source), bytes(destination));
+    let (mut first, mut second) = (source, destination);
     let mut one_way = false;
     let mut ports = ports;
     if matches!(protocol, 1 | 58)
@@ -149,14 +145,21 @@ fn community_id(source: IpAddr, destination: IpAddr, protocol: u8, ports: Option
     }
     let mut hash = Sha1::new();
     hash.update([0, 0]);
-    hash.update(&first);
-    hash.update(&second);
+    for ip in [first, second] {
+        match ip {
+            IpAddr::V4(ip) => hash.update(ip.octets()),
+            IpAddr::V6(ip) => hash.update(ip.octets()),
+        }
+    }
     hash.update([protocol, 0]);
     if let Some((one, other)) = ports {
         hash.update(one.to_be_bytes());
         hash.update(other.to_be_bytes());
     }
-    format!("1:{}", STANDARD.encode(hash.finalize()))
+    let mut id = String::with_capacity(30);
+    id.push_str("1:");
+    STANDARD.encode_string(hash.finalize(), &mut id);
+    id
 }
 
 #[cfg(test)]

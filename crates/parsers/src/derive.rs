@@ -7,6 +7,7 @@ use crate::community;
 use crate::domain;
 use crate::draft::Draft;
 use crate::network::{is_host_name, is_ip};
+use crate::scan::Marks as _;
 use crate::slots::{Key, keys};
 use crate::unified;
 use crate::url;
@@ -51,7 +52,7 @@ pub(crate) fn endpoint(draft: &mut Draft, side: Side, host: &str, port: &str) {
     }
     let plain = host
         .strip_prefix("::ffff:")
-        .filter(|v4| v4.contains('.'))
+        .filter(|v4| v4.has_byte(b'.'))
         .unwrap_or(host);
     draft.set(side.address, plain);
     if is_ip(plain) {
@@ -66,11 +67,11 @@ pub(crate) fn endpoint(draft: &mut Draft, side: Side, host: &str, port: &str) {
 
 /// Splits `1.2.3.4:80`, `[::1]:80` or an address alone into address and port.
 pub(crate) fn split_port(text: &str) -> (&str, &str) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.cut_at(b']')) {
         return (host, rest.strip_prefix(':').unwrap_or(""));
     }
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => (host, port),
+    match text.cut_last_at(b':') {
+        Some((host, port)) if !host.has_byte(b':') => (host, port),
         // An IPv6 address and a port without brackets, where the whole is no address.
         Some((host, port)) if is_ip(host) && !is_ip(text) => (host, port),
         _ => (text, ""),
@@ -92,8 +93,8 @@ pub(crate) fn derive(draft: &mut Draft) {
     if draft.get("network.type").is_none()
         && let Some(ip) = draft.str(ecs::SOURCE_IP).or_else(|| draft.str("client.ip"))
     {
-        let kind = if ip.contains(':') { "ipv6" } else { "ipv4" };
-        draft.set("network.type", kind);
+        let kind = if ip.has_byte(b':') { "ipv6" } else { "ipv4" };
+        draft.set_fixed("network.type", kind);
     }
     file(draft);
     relate(draft);
@@ -155,7 +156,7 @@ fn file(draft: &mut Draft) {
     }
     if let Some(name) = draft.str("file.name")
         && draft.get("file.extension").is_none()
-        && let Some((stem, extension)) = name.rsplit_once('.')
+        && let Some((stem, extension)) = name.cut_last_at(b'.')
         && !stem.is_empty()
         && !extension.is_empty()
         && extension.len() <= 16

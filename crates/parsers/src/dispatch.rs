@@ -9,6 +9,7 @@ use crate::draft::Draft;
 use crate::formats::{self, Format, Input};
 use crate::network::is_host_name;
 use crate::record::{Body, Parsed, RawRecord, Warning};
+use crate::scan::Marks as _;
 use crate::{json, keyvalue, program, syslog};
 
 /// Turns a record into an event. Never fails and never panics.
@@ -39,7 +40,7 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
 /// The event before anything is read.
 pub(crate) fn begin(record: &RawRecord<'_>, spoiled: bool) -> Draft {
     let mut draft = Draft::new();
-    draft.set(ecs::PICKET_LOG_TYPE, "raw");
+    draft.set_fixed(ecs::PICKET_LOG_TYPE, "raw");
     origin(&mut draft, record);
     if spoiled {
         draft.warn(Warning::InvalidUtf8);
@@ -49,10 +50,10 @@ pub(crate) fn begin(record: &RawRecord<'_>, spoiled: bool) -> Draft {
 
 /// The event with all that follows from what was read.
 pub(crate) fn finish(mut draft: Draft, text: &str, record: &RawRecord<'_>) -> Parsed {
-    draft.set_default(ecs::EVENT_KIND, "event");
+    draft.set_default_fixed(ecs::EVENT_KIND, "event");
     if let Some(module) = draft
         .str(ecs::EVENT_DATASET)
-        .and_then(|dataset| dataset.split('.').next())
+        .and_then(|dataset| dataset.parts(b'.').next())
         .map(Text::from)
     {
         draft.set_default(ecs::EVENT_MODULE, module);
@@ -142,7 +143,7 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
         return;
     }
     if keyvalue::take(draft, text) {
-        draft.set(ecs::PICKET_LOG_TYPE, "keyvalue");
+        draft.set_fixed(ecs::PICKET_LOG_TYPE, "keyvalue");
     }
 }
 
@@ -158,13 +159,13 @@ fn behind<'a>(envelope: &syslog::Envelope<'a>) -> [&'a str; 2] {
 
 /// Names the format that took a line.
 fn settle(draft: &mut Draft, format: &Format, record: &RawRecord<'_>) {
-    draft.set(ecs::PICKET_LOG_TYPE, format.name);
+    draft.set_fixed(ecs::PICKET_LOG_TYPE, format.name);
     let path = if record.origin_kind == "file" {
         record.origin_name
     } else {
         ""
     };
-    draft.set_default(ecs::EVENT_DATASET, format.dataset(record.log_type, path));
+    draft.set_default_fixed(ecs::EVENT_DATASET, format.dataset(record.log_type, path));
 }
 
 fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRecord<'_>) {
@@ -206,8 +207,8 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     }
     host_of(draft);
     if envelope.program.is_empty() {
-        draft.set(ecs::PICKET_LOG_TYPE, "syslog");
-        draft.set(ecs::EVENT_DATASET, "system.syslog");
+        draft.set_fixed(ecs::PICKET_LOG_TYPE, "syslog");
+        draft.set_fixed(ecs::EVENT_DATASET, "system.syslog");
         return;
     }
     program::take(draft, envelope.program, envelope.message, "syslog");

@@ -1,5 +1,7 @@
 //! Texts with fixed words between free parts: `Deny {transport} src {_}:{source.ip}/{source.port}`.
 
+use crate::scan::Marks as _;
+
 /// What the parts are named; `_` is dropped.
 pub(crate) type Parts<'p, 't> = Vec<(&'p str, &'t str)>;
 
@@ -10,20 +12,20 @@ const MAX_PARTS: usize = 32;
 /// the words that end the pattern. Each word is looked for once, from left to right, so the time is linear.
 pub(crate) fn dissect<'p, 't>(pattern: &'p str, text: &'t str) -> Option<Parts<'p, 't>> {
     let mut parts = Vec::new();
-    let (head, mut pattern) = pattern.split_once('{').unwrap_or((pattern, ""));
+    let (head, mut pattern) = pattern.cut_at(b'{').unwrap_or((pattern, ""));
     let mut text = text.strip_prefix(head)?;
     if pattern.is_empty() {
         return text.is_empty().then_some(parts);
     }
     while parts.len() < MAX_PARTS {
-        let (name, after) = pattern.split_once('}')?;
-        let (words, next) = after.split_once('{').unwrap_or((after, ""));
+        let (name, after) = pattern.cut_at(b'}')?;
+        let (words, next) = after.cut_at(b'{').unwrap_or((after, ""));
         let value = if words.is_empty() {
             std::mem::take(&mut text)
         } else if next.is_empty() {
             std::mem::take(&mut text).strip_suffix(words)?
         } else {
-            let (value, rest) = text.split_once(words)?;
+            let (value, rest) = text.cut(words)?;
             text = rest;
             value
         };

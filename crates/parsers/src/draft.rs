@@ -3,6 +3,7 @@
 use model::event::{FieldName, MAX_FIELDS};
 use model::{Fields, List, Text, Timestamp, Value, ecs};
 
+use crate::constant;
 use crate::record::Warning;
 use crate::slots::{Free, Hash, INDEXED, Key, Slots};
 
@@ -36,14 +37,28 @@ impl Draft {
     /// Sets a field, replacing an earlier value.
     #[inline(always)]
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.set_key(Key::of(name), value);
+        self.set_hashed(Hash::of(name), name, value);
     }
 
     #[inline(never)]
-    fn set_key(&mut self, key: Key, value: impl Into<Value>) {
-        match self.find(key.hash, key.name) {
+    fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Into<Value>) {
+        match self.find(hash, name) {
             Ok(index) => self.replace(index, value.into()),
-            Err(free) => self.push(free, || (FieldName::of_static(key.name), value.into())),
+            Err(free) => self.push(free, || (FieldName::of_static(name), value.into())),
+        }
+    }
+
+    /// Sets a field to a text that is part of the program, of which no copy is made.
+    #[inline(always)]
+    pub(crate) fn set_fixed(&mut self, name: &'static str, text: &'static str) {
+        self.set_hashed_fixed(Hash::of(name), name, text);
+    }
+
+    #[inline(never)]
+    fn set_hashed_fixed(&mut self, hash: Hash, name: &'static str, text: &'static str) {
+        match self.find(hash, name) {
+            Ok(index) => self.replace(index, Text::of_static(text).into()),
+            Err(free) => self.push(free, || (FieldName::of_static(name), Text::of_static(text).into())),
         }
     }
 
@@ -131,13 +146,26 @@ impl Draft {
     /// Sets a field unless it is set.
     #[inline(always)]
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.set_key_default(Key::of(name), value);
+        self.set_hashed_default(Hash::of(name), name, value);
     }
 
     #[inline(never)]
-    fn set_key_default(&mut self, key: Key, value: impl Into<Value>) {
-        if let Err(free) = self.find(key.hash, key.name) {
-            self.push(free, || (FieldName::of_static(key.name), value.into()));
+    fn set_hashed_default(&mut self, hash: Hash, name: &'static str, value: impl Into<Value>) {
+        if let Err(free) = self.find(hash, name) {
+            self.push(free, || (FieldName::of_static(name), value.into()));
+        }
+    }
+
+    /// Sets a field to a text that is part of the program unless it is set.
+    #[inline(always)]
+    pub(crate) fn set_default_fixed(&mut self, name: &'static str, text: &'static str) {
+        self.set_hashed_default_fixed(Hash::of(name), name, text);
+    }
+
+    #[inline(never)]
+    fn set_hashed_default_fixed(&mut self, hash: Hash, name: &'static str, text: &'static str) {
+        if let Err(free) = self.find(hash, name) {
+            self.push(free, || (FieldName::of_static(name), Text::of_static(text).into()));
         }
     }
 
@@ -149,37 +177,42 @@ impl Draft {
         }
     }
 
-    /// Sets a field to a list of texts.
+    /// Sets a field to a list of texts that are part of the program.
     #[inline(always)]
-    pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&str]) {
-        self.set_key_list(Key::of(name), texts);
+    pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&'static str]) {
+        self.set_hashed_list(Hash::of(name), name, texts);
     }
 
     #[inline(never)]
-    fn set_key_list(&mut self, key: Key, texts: &[&str]) {
-        let list = || texts.iter().map(|text| Value::from(*text)).collect();
-        match self.find(key.hash, key.name) {
-            Ok(index) => self.replace(index, list()),
-            Err(free) => self.push(free, || (FieldName::of_static(key.name), list())),
+    fn set_hashed_list(&mut self, hash: Hash, name: &'static str, texts: &[&'static str]) {
+        let list = constant::list(texts);
+        match self.find(hash, name) {
+            Ok(index) => self.replace(index, Value::List(list)),
+            Err(free) => self.push(free, || (FieldName::of_static(name), Value::List(list))),
         }
+    }
+
+    /// Sets a field to a list of texts.
+    pub(crate) fn set_texts(&mut self, name: &'static str, texts: &[&str]) {
+        self.set(name, texts.iter().map(|text| Value::from(*text)).collect::<Value>());
     }
 
     /// Adds a text to a list once.
     #[inline(always)]
     pub(crate) fn add_to_list(&mut self, name: &'static str, text: &str) {
         if !text.is_empty() {
-            self.add_to_key(Key::of(name), text);
+            self.add_to_hashed(Hash::of(name), name, text);
         }
     }
 
     #[inline(never)]
-    fn add_to_key(&mut self, key: Key, text: &str) {
-        let index = match self.find(key.hash, key.name) {
+    fn add_to_hashed(&mut self, hash: Hash, name: &'static str, text: &str) {
+        let index = match self.find(hash, name) {
             Ok(index) => index,
             Err(free) => {
                 self.push(free, || {
                     let list = Value::List(List::one(text));
-                    (FieldName::of_static(key.name), list)
+                    (FieldName::of_static(name), list)
                 });
                 return;
             }
@@ -296,20 +329,20 @@ impl Draft {
     }
 
     /// What kind of event it is.
-    pub(crate) fn classify(&mut self, category: &str, kind: &[&str], action: &'static str) {
+    pub(crate) fn classify(&mut self, category: &'static str, kind: &[&'static str], action: &'static str) {
         self.set_list(ecs::EVENT_CATEGORY, &[category]);
         self.set_list(ecs::EVENT_TYPE, kind);
-        self.set(ecs::EVENT_ACTION, action);
+        self.set_fixed(ecs::EVENT_ACTION, action);
     }
 
     /// Heimdall's unified view: its type and severity, 1 (info) to 5 (critical).
-    pub(crate) fn unified(&mut self, event_type: &str, severity: i64) {
-        self.set(ecs::PICKET_EVENT_TYPE, event_type);
+    pub(crate) fn unified(&mut self, event_type: &'static str, severity: i64) {
+        self.set_fixed(ecs::PICKET_EVENT_TYPE, event_type);
         self.set(ecs::EVENT_SEVERITY, severity);
     }
 
     pub(crate) fn outcome(&mut self, success: bool) {
-        self.set(ecs::EVENT_OUTCOME, if success { "success" } else { "failure" });
+        self.set_fixed(ecs::EVENT_OUTCOME, if success { "success" } else { "failure" });
     }
 
     /// The user the event is about.

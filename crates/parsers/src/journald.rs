@@ -75,8 +75,8 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> 
         Some(format) => {
             draft.set(ecs::PICKET_LOG_TYPE, format.name);
             draft.set_default(ecs::EVENT_DATASET, format.dataset(None, ""));
-            draft.set(ecs::PROCESS_NAME, "kernel");
-            draft.set_default(ecs::HOST_OS_TYPE, "linux");
+            draft.set_fixed(ecs::PROCESS_NAME, "kernel");
+            draft.set_default_fixed(ecs::HOST_OS_TYPE, "linux");
         }
         None => program::take(draft, program, &message, "journald"),
     }

@@ -249,7 +249,7 @@ fn scalar(value: &Json<'_>, depth: usize) -> Value {
 }
 
 fn take_object(draft: &mut Draft, object: Map<'_>, text: &str, record: &RawRecord<'_>) {
-    draft.set(ecs::PICKET_LOG_TYPE, "json");
+    draft.set_fixed(ecs::PICKET_LOG_TYPE, "json");
     if let Some(flat) = event_log::flat(&object) {
         take_flat(draft, flat, text, record);
         return;
@@ -403,7 +403,7 @@ fn unified(draft: &mut Draft, object: &Map<'_>) {
     let os = object.get("os_type").and_then(Json::as_str).unwrap_or("");
     match os.to_ascii_lowercase().as_str() {
         system @ ("linux" | "windows" | "macos") => draft.set(ecs::HOST_OS_TYPE, system),
-        "pihole" => draft.set(ecs::HOST_OS_TYPE, "linux"),
+        "pihole" => draft.set_fixed(ecs::HOST_OS_TYPE, "linux"),
         _ => {}
     }
 }

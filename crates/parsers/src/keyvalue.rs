@@ -8,6 +8,7 @@ use crate::aliases;
 use crate::clock::parse_time;
 use crate::draft::Draft;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 use crate::syslog::take_quoted;
 use crate::tree::{Json, Map};
 
@@ -20,7 +21,7 @@ const MAX_PAIRS: usize = 256;
 /// Reads a line that consists of pairs; false when it has less than two or more words than pairs.
 pub(crate) fn take(draft: &mut Draft, text: &str) -> bool {
     // Most lines that are no pairs show it in their first words.
-    if !text.split(' ').take(4).any(|word| word.contains('=')) {
+    if !text.parts(b' ').take(4).any(|word| word.has_byte(b'=')) {
         return false;
     }
     let Some(pairs) = split(text, 2) else {
@@ -56,7 +57,7 @@ fn own(draft: &mut Draft, pairs: Pairs<'_>) {
         draft.warn(Warning::Ambiguous);
     }
     for (key, value) in pairs.known {
-        if pairs.come_first || !key.contains('.') {
+        if pairs.come_first || !key.has_byte(b'.') {
             draft.set_own(key, Value::from(value.into_owned()));
         }
     }
@@ -157,7 +158,7 @@ fn take_value(text: &str) -> (Cow<'_, str>, &str) {
     {
         return (value.into(), rest);
     }
-    if let Some((value, rest)) = text.strip_prefix('\'').and_then(|quoted| quoted.split_once('\'')) {
+    if let Some((value, rest)) = text.strip_prefix('\'').and_then(|quoted| quoted.cut_at(b'\'')) {
         return (value.into(), rest);
     }
     let end = text.find([' ', '\t']).unwrap_or(text.len());

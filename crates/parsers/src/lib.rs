@@ -8,6 +8,7 @@ mod accounts;
 mod aliases;
 mod clock;
 mod community;
+mod constant;
 mod cron;
 pub mod custom;
 mod derive;

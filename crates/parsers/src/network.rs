@@ -34,7 +34,7 @@ pub(crate) fn is_ip(text: &str) -> bool {
     if !text.as_bytes().iter().take(5).any(|byte| *byte == b':') {
         return false;
     }
-    let bare = text.split_once('%').map_or(text, |(address, _)| address);
+    let bare = text.cut_at(b'%').map_or(text, |(address, _)| address);
     bare.len() <= 45 && bare.parse::<Ipv6Addr>().is_ok()
 }
 
@@ -83,13 +83,13 @@ pub(crate) fn split_from_port(text: &str) -> Option<(&str, &str, i64)> {
         .cut_last(" from ")
         .or_else(|| Some(("", head.strip_prefix("from ")?)))?;
     let port = port(port_text)?;
-    (!host.contains(' ')).then_some((head, host, port))
+    (!host.has_byte(b' ')).then_some((head, host, port))
 }
 
 /// Splits `HEAD HOST port PORT` at its right end.
 pub(crate) fn split_host_port(text: &str) -> Option<(&str, &str, i64)> {
     let (head, port_text) = text.cut_last(" port ")?;
-    let (head, host) = head.rsplit_once(' ').unwrap_or(("", head));
+    let (head, host) = head.cut_last_at(b' ').unwrap_or(("", head));
     Some((head, host, port(port_text)?))
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let Some((module, text)) = message.cut(": ") else {
         return false;
     };
-    let Some((name, scope)) = module.split_once('(') else {
+    let Some((name, scope)) = module.cut_at(b'(') else {
         return false;
     };
     if !name.starts_with("pam_") || !scope.ends_with(')') {
@@ -39,11 +39,11 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         draft.set_text(ecs::USER_TARGET_NAME, user);
     } else if text.starts_with("check pass; user unknown") {
         auth_failure(draft);
-        draft.set(ecs::EVENT_REASON, "invalid_user");
+        draft.set_fixed(ecs::EVENT_REASON, "invalid_user");
     } else if let Some(rest) = text.strip_prefix("Consecutive login failures for user ") {
         auth_failure(draft);
-        draft.set(ecs::EVENT_REASON, "account_locked");
-        draft.user(rest.split(' ').next().unwrap_or(rest));
+        draft.set_fixed(ecs::EVENT_REASON, "account_locked");
+        draft.user(rest.parts(b' ').next().unwrap_or(rest));
     } else if let Some(user) =
         bracketed(text, "auth could not identify password for [").or_else(|| bracketed(text, "bad username ["))
     {
@@ -51,7 +51,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         draft.user(user);
     } else if let Some(rest) = text.strip_prefix("account ").and_then(|rest| rest.cut(" has expired")) {
         auth_failure(draft);
-        draft.set(ecs::EVENT_REASON, "account_expired");
+        draft.set_fixed(ecs::EVENT_REASON, "account_expired");
         draft.user(rest.0);
     } else if name == "pam_succeed_if" && text.starts_with("requirement ") {
         draft.classify("authentication", &["info"], "pam_requirement");
@@ -103,7 +103,7 @@ fn without_id(text: &str) -> (&str, &str) {
 
 /// `PAM 2 more authentication failures; logname= uid=0 ... rhost=192.0.2.1  user=root`
 pub(crate) fn more_failures(draft: &mut Draft, message: &str) -> bool {
-    let count = message.strip_prefix("PAM ").and_then(|rest| rest.split(' ').next());
+    let count = message.strip_prefix("PAM ").and_then(|rest| rest.parts(b' ').next());
     let Some(count) = count.and_then(|count| count.parse::<i64>().ok()) else {
         return false;
     };
@@ -119,7 +119,7 @@ pub(crate) fn more_failures(draft: &mut Draft, message: &str) -> bool {
 fn failure_details(draft: &mut Draft, text: &str) {
     let value = |key: &str| {
         let (_, rest) = text.split_once(key)?;
-        Some(rest.split(' ').next().unwrap_or(rest))
+        Some(rest.parts(b' ').next().unwrap_or(rest))
     };
     let after_ruser = text.cut(" ruser=").map_or("", |(_, rest)| rest);
     let is_named = !after_ruser.is_empty() && !after_ruser.starts_with(' ');

@@ -145,22 +145,22 @@ pub(crate) fn pam_speaks(message: &str) -> bool {
 
 /// Reads what a program of a Linux host said. `fallback` is the log type when no family knows it.
 pub(crate) fn take(draft: &mut Draft, program: &str, message: &str, fallback: &'static str) {
-    let (directory, name) = match program.rsplit_once('/') {
+    let (directory, name) = match program.cut_last_at(b'/') {
         Some((_, name)) if program.starts_with('/') => (program, name),
         _ => ("", program),
     };
     let family = Family::of(name);
     draft.set_text(ecs::PROCESS_NAME, family.process_name(name));
     draft.set_text(ecs::PROCESS_EXECUTABLE, directory);
-    draft.set_default(ecs::HOST_OS_TYPE, "linux");
+    draft.set_default_fixed(ecs::HOST_OS_TYPE, "linux");
     let taken = family.take(draft, message);
     let log_type = match taken {
         Some(log_type) => log_type,
         None if family == Family::Other => fallback,
         None => family.log_type(),
     };
-    draft.set(ecs::PICKET_LOG_TYPE, log_type);
-    draft.set(
+    draft.set_fixed(ecs::PICKET_LOG_TYPE, log_type);
+    draft.set_fixed(
         ecs::EVENT_DATASET,
         if log_type == "pam" {
             "system.auth"
@@ -213,14 +213,14 @@ pub(crate) fn take_by_content(draft: &mut Draft, message: &str) -> bool {
 
 fn settle(draft: &mut Draft, family: Family, log_type: &'static str) {
     if matches!(family, Family::Sshd | Family::Sudo | Family::Su) {
-        draft.set_default(ecs::PROCESS_NAME, log_type);
+        draft.set_default_fixed(ecs::PROCESS_NAME, log_type);
     }
-    draft.set_default(ecs::HOST_OS_TYPE, "linux");
-    draft.set(ecs::PICKET_LOG_TYPE, log_type);
+    draft.set_default_fixed(ecs::HOST_OS_TYPE, "linux");
+    draft.set_fixed(ecs::PICKET_LOG_TYPE, log_type);
     let dataset = if log_type == "pam" {
         "system.auth"
     } else {
         family.dataset()
     };
-    draft.set(ecs::EVENT_DATASET, dataset);
+    draft.set_fixed(ecs::EVENT_DATASET, dataset);
 }

@@ -1,6 +1,6 @@
 //! Taking a line apart from the left.
 
-use memchr::{memchr_iter, memrchr_iter};
+use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
 
 /// What is left of a text.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,14 @@ pub(crate) trait Marks {
     fn cut_last(&self, mark: &str) -> Option<(&str, &str)>;
     /// Whether the mark is there.
     fn has(&self, mark: &str) -> bool;
+    /// What stands before and behind the first of an ASCII character.
+    fn cut_at(&self, mark: u8) -> Option<(&str, &str)>;
+    /// What stands before and behind the last of an ASCII character.
+    fn cut_last_at(&self, mark: u8) -> Option<(&str, &str)>;
+    /// Whether an ASCII character is there.
+    fn has_byte(&self, mark: u8) -> bool;
+    /// What stands between all of an ASCII character.
+    fn parts(&self, mark: u8) -> Parts<'_>;
 }
 
 impl Marks for str {
@@ -75,6 +83,65 @@ impl Marks for str {
     #[inline]
     fn has(&self, mark: &str) -> bool {
         first(self.as_bytes(), mark.as_bytes()).is_some()
+    }
+
+    #[inline]
+    fn cut_at(&self, mark: u8) -> Option<(&str, &str)> {
+        let at = memchr(mark, self.as_bytes())?;
+        Some((self.get(..at)?, self.get(at + 1..)?))
+    }
+
+    #[inline]
+    fn cut_last_at(&self, mark: u8) -> Option<(&str, &str)> {
+        let at = memrchr(mark, self.as_bytes())?;
+        Some((self.get(..at)?, self.get(at + 1..)?))
+    }
+
+    #[inline]
+    fn has_byte(&self, mark: u8) -> bool {
+        memchr(mark, self.as_bytes()).is_some()
+    }
+
+    #[inline]
+    fn parts(&self, mark: u8) -> Parts<'_> {
+        Parts { rest: Some(self), mark }
+    }
+}
+
+/// What stands between marks, an empty text where nothing does.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts<'a> {
+    rest: Option<&'a str>,
+    mark: u8,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest?;
+        match memchr(self.mark, text.as_bytes()) {
+            Some(at) => {
+                self.rest = text.get(at + 1..);
+                text.get(..at)
+            }
+            None => self.rest.take(),
+        }
+    }
+}
+
+impl DoubleEndedIterator for Parts<'_> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let text = self.rest?;
+        match memrchr(self.mark, text.as_bytes()) {
+            Some(at) => {
+                self.rest = text.get(..at);
+                text.get(at + 1..)
+            }
+            None => self.rest.take(),
+        }
     }
 }
 
@@ -228,6 +295,14 @@ mod tests {
             prop_assert_eq!(text.cut(&mark), text.split_once(mark.as_str()));
             prop_assert_eq!(text.cut_last(&mark), text.rsplit_once(mark.as_str()));
             prop_assert_eq!(text.has(&mark), text.contains(mark.as_str()));
+            if let [byte] = mark.as_bytes() {
+                let mark = char::from(*byte);
+                prop_assert_eq!(text.cut_at(*byte), text.split_once(mark));
+                prop_assert_eq!(text.cut_last_at(*byte), text.rsplit_once(mark));
+                prop_assert_eq!(text.has_byte(*byte), text.contains(mark));
+                prop_assert!(text.parts(*byte).eq(text.split(mark)));
+                prop_assert!(text.parts(*byte).rev().eq(text.rsplit(mark)));
+            }
         }
     }
 }

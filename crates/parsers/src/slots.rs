@@ -7,10 +7,7 @@ const SLOTS: usize = 256;
 /// What a name is found by: its slot, and a byte that tells it from most others there. The compiler works it out where the
 /// name stands in the program, for which all that leads here has to be inlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hash {
-    slot: u8,
-    tag: u8,
-}
+pub(crate) struct Hash(u16);
 
 impl Hash {
     /// The last eight bytes of a name, four in its middle and its length tell most apart.
@@ -32,10 +29,19 @@ impl Hash {
         };
         let length = bytes.len() as u64;
         let mixed = (last ^ middle.rotate_left(29) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self {
-            slot: (mixed >> 56) as u8,
-            tag: (mixed >> 48) as u8,
-        }
+        Self((mixed >> 48) as u16)
+    }
+
+    #[inline(always)]
+    const fn slot(self) -> u8 {
+        let [slot, _] = self.0.to_be_bytes();
+        slot
+    }
+
+    #[inline(always)]
+    const fn tag(self) -> u8 {
+        let [_, tag] = self.0.to_be_bytes();
+        tag
     }
 }
 
@@ -102,20 +108,20 @@ impl Slots {
     /// Whether there is surely nothing of a hash.
     #[inline(always)]
     pub(crate) fn lacks(&self, hash: Hash) -> bool {
-        self.at(hash.slot).position == 0
+        self.at(hash.slot()).position == 0
     }
 
     /// Where a field is that `is_it` knows by its position, or else the slot where it belongs.
     #[inline]
     pub(crate) fn find(&self, hash: Hash, is_it: impl Fn(usize) -> bool) -> Result<usize, Free> {
-        let mut at = hash.slot;
+        let mut at = hash.slot();
         // Ends: never more than `INDEXED` of the slots are taken.
         loop {
             let slot = self.at(at);
             let Some(index) = usize::from(slot.position).checked_sub(1) else {
-                return Err(Free { at, tag: hash.tag });
+                return Err(Free { at, tag: hash.tag() });
             };
-            if slot.tag == hash.tag && is_it(index) {
+            if slot.tag == hash.tag() && is_it(index) {
                 return Ok(index);
             }
             at = at.wrapping_add(1);

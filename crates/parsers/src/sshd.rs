@@ -17,7 +17,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let message = message.strip_suffix(" [preauth]").unwrap_or(message);
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let message = message.strip_prefix("fatal: ").unwrap_or(message);
-    let Some(first) = message.split(' ').next() else {
+    let Some(first) = message.parts(b' ').next() else {
         return false;
     };
     match first {
@@ -58,7 +58,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
 fn login_event(draft: &mut Draft, success: bool) {
     draft.classify("authentication", &["start"], "ssh_login");
     draft.outcome(success);
-    draft.set(ecs::NETWORK_PROTOCOL, "ssh");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "ssh");
     if success {
         draft.unified("LOGIN_SUCCESS", 1);
     } else {
@@ -66,28 +66,28 @@ fn login_event(draft: &mut Draft, success: bool) {
     }
 }
 
-fn notice(draft: &mut Draft, category: &str, kind: &str, action: &'static str) {
+fn notice(draft: &mut Draft, category: &'static str, kind: &'static str, action: &'static str) {
     draft.classify(category, &[kind], action);
-    draft.set(ecs::NETWORK_PROTOCOL, "ssh");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "ssh");
 }
 
 fn unknown_user(draft: &mut Draft, user: &str) {
     notice(draft, "authentication", "info", "ssh_invalid_user");
     draft.outcome(false);
-    draft.set(ecs::EVENT_REASON, "invalid_user");
+    draft.set_fixed(ecs::EVENT_REASON, "invalid_user");
     draft.unified("LOGIN_FAIL", 3);
     draft.user(user);
 }
 
 /// `VERB METHOD for [invalid user ]USER from HOST port PORT[ ssh2][: KEY]`
 fn login(draft: &mut Draft, message: &str) -> bool {
-    let Some((verb, rest)) = message.split_once(' ') else {
+    let Some((verb, rest)) = message.cut_at(b' ') else {
         return false;
     };
     let Some((method, rest)) = rest.cut(" for ") else {
         return false;
     };
-    if method.is_empty() || method.contains(' ') {
+    if method.is_empty() || method.has_byte(b' ') {
         return false;
     }
     match verb {
@@ -104,7 +104,7 @@ fn login(draft: &mut Draft, message: &str) -> bool {
         None => (rest, false),
     };
     if invalid {
-        draft.set(ecs::EVENT_REASON, "invalid_user");
+        draft.set_fixed(ecs::EVENT_REASON, "invalid_user");
     }
     match login_peer(rest) {
         Some(peer) => {
@@ -185,7 +185,7 @@ fn invalid_user(draft: &mut Draft, message: &str) -> bool {
             .cut_last(" from ")
             .or_else(|| Some(("", rest.strip_prefix("from ")?)))
         {
-            Some((user, host)) if !host.contains(' ') => (user, host, None),
+            Some((user, host)) if !host.has_byte(b' ') => (user, host, None),
             _ => return false,
         },
     };
@@ -199,13 +199,13 @@ fn user_and_peer(draft: &mut Draft, rest: &str) {
     let (head, host, port) = match split_host_port(rest) {
         Some((head, host, port)) => (head, host, Some(port)),
         None => {
-            let (head, host) = rest.rsplit_once(' ').unwrap_or(("", rest));
+            let (head, host) = rest.cut_last_at(b' ').unwrap_or(("", rest));
             (head, host, None)
         }
     };
     set_source(draft, host, port);
     if head.starts_with("invalid user") {
-        draft.set(ecs::EVENT_REASON, "invalid_user");
+        draft.set_fixed(ecs::EVENT_REASON, "invalid_user");
     }
     let user = ["invalid user ", "authenticating user ", "user "]
         .iter()
@@ -277,7 +277,7 @@ fn peer_and_reason<'a>(draft: &mut Draft, text: &'a str) -> &'a str {
         return "";
     };
     // sshd puts a word before every name, so what begins with an address has none.
-    let is_first = peer.split(' ').next().is_some_and(is_ip);
+    let is_first = peer.parts(b' ').next().is_some_and(is_ip);
     if !is_first && readings.next().is_some() {
         draft.warn(Warning::Ambiguous);
         return "";
@@ -288,7 +288,7 @@ fn peer_and_reason<'a>(draft: &mut Draft, text: &'a str) -> &'a str {
 
 fn attempts_exceeded(draft: &mut Draft) {
     draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
-    draft.set(ecs::EVENT_REASON, "max_auth_attempts");
+    draft.set_fixed(ecs::EVENT_REASON, "max_auth_attempts");
     draft.outcome(false);
     draft.unified("LOGIN_FAIL", 3);
 }
@@ -305,7 +305,7 @@ fn received_disconnect(draft: &mut Draft, message: &str) -> bool {
     // The peer's own reason comes last, so here the address is at the left end.
     let (host, rest) = rest.split_once([' ', ':']).unwrap_or((rest, ""));
     if is_ip(host) {
-        let port_text = rest.strip_prefix("port ").and_then(|rest| rest.split(':').next());
+        let port_text = rest.strip_prefix("port ").and_then(|rest| rest.parts(b':').next());
         set_source(draft, host, port_text.and_then(port));
     } else if let Some((address, _)) = message["Received disconnect from ".len()..].cut(": ") {
         set_source(draft, address, None);
@@ -393,7 +393,7 @@ fn peer_notice(draft: &mut Draft, message: &str) -> bool {
         notice(draft, "network", "denied", "ssh_connection_dropped");
         let peer = rest.cut(" from [").and_then(|(_, peer)| peer.cut("]:"));
         if let Some((host, rest)) = peer {
-            set_source(draft, host, rest.split(' ').next().and_then(port));
+            set_source(draft, host, rest.parts(b' ').next().and_then(port));
         }
         return true;
     }
@@ -413,7 +413,7 @@ fn root_refused(draft: &mut Draft, message: &str) -> bool {
     draft.outcome(false);
     draft.unified("LOGIN_FAIL", 3);
     draft.user("root");
-    let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (host, rest) = rest.cut_at(b' ').unwrap_or((rest, ""));
     set_source(draft, host, rest.strip_prefix("port ").and_then(port));
     true
 }
@@ -421,9 +421,11 @@ fn root_refused(draft: &mut Draft, message: &str) -> bool {
 fn break_in_attempt(draft: &mut Draft, message: &str) -> bool {
     let host = if let Some(rest) = message.strip_prefix("reverse mapping checking getaddrinfo for ") {
         // The name is the peer's to choose, the address in brackets is not.
-        rest.rsplit_once('[').and_then(|(_, rest)| rest.split(']').next())
+        rest.cut_last_at(b'[').and_then(|(_, rest)| rest.parts(b']').next())
     } else {
-        message.strip_prefix("Address ").and_then(|rest| rest.split(' ').next())
+        message
+            .strip_prefix("Address ")
+            .and_then(|rest| rest.parts(b' ').next())
     };
     let Some(host) = host.filter(|host| is_ip(host)) else {
         return false;
@@ -530,7 +532,7 @@ fn pam_failure(draft: &mut Draft, message: &str) -> bool {
         .iter()
         .find_map(|prefix| user.strip_prefix(prefix));
     draft.user(invalid.unwrap_or(user));
-    if !host.contains(' ') {
+    if !host.has_byte(b' ') {
         set_source(draft, host, None);
     }
     true

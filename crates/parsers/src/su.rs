@@ -57,8 +57,8 @@ fn attempt(message: &str) -> Option<(bool, &str, &str, &str)> {
         (None, Some(rest)) => (false, rest),
         (None, None) => return None,
     };
-    let (tty, users) = rest.split_once(' ')?;
+    let (tty, users) = rest.cut_at(b' ')?;
     // Names hold hyphens; some old versions separate with one.
-    let (user, target) = users.split_once(':').or_else(|| users.split_once('-'))?;
+    let (user, target) = users.cut_at(b':').or_else(|| users.cut_at(b'-'))?;
     Some((success, target, user, tty))
 }

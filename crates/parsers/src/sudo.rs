@@ -16,7 +16,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     let user = user.trim();
-    if user.is_empty() || user.contains(' ') {
+    if user.is_empty() || user.has_byte(b' ') {
         return false;
     }
     // What did not fit in a line before is the user's text, whatever it looks like.
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         let mut begun = false;
         for part in text.split(" ; ").map(|part| part.trim().trim_end_matches(" ;")) {
             let named = part
-                .split_once('=')
+                .cut_at(b'=')
                 .filter(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase()));
             match named {
                 Some(("TTY", terminal)) if fields.terminal.is_empty() => fields.terminal = terminal,
@@ -139,7 +139,7 @@ fn refused(draft: &mut Draft, reason: &str) {
     draft.set(ecs::EVENT_REASON, known);
     let severity = if known.starts_with("not_") { 4 } else { 3 };
     draft.unified("SUDO_FAIL", severity);
-    let times = reason.split(' ').next().and_then(|count| count.parse::<i64>().ok());
+    let times = reason.parts(b' ').next().and_then(|count| count.parse::<i64>().ok());
     if let Some(times) = times.filter(|times| *times > 1) {
         draft.set(ecs::PICKET_REPEATED, times);
     }

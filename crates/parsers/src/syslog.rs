@@ -80,7 +80,7 @@ pub(crate) fn open(line: &str, observed: Timestamp) -> Option<Envelope<'_>> {
 
 /// `<13>` in front.
 fn take_priority(line: &str) -> Option<(u8, &str)> {
-    let (digits, rest) = line.strip_prefix('<')?.split_once('>')?;
+    let (digits, rest) = line.strip_prefix('<')?.cut_at(b'>')?;
     if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -143,8 +143,8 @@ fn with_tag<'a>(mut envelope: Envelope<'a>, rest: &'a str, host_expected: bool) 
     envelope.tail = rest;
     let rest = rest.trim_start_matches(' ');
     let mut after_host = rest;
-    if host_expected && let Some((host, after)) = rest.split_once(' ') {
-        let is_tag = host.ends_with(':') || host.contains('[');
+    if host_expected && let Some((host, after)) = rest.cut_at(b' ') {
+        let is_tag = host.ends_with(':') || host.has_byte(b'[');
         if !is_tag && host.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
             envelope.hostname = host;
             after_host = after;
@@ -180,7 +180,7 @@ fn take_tag(rest: &str) -> Option<(&str, &str, &str)> {
         let tag_ends = message.is_empty() || message.starts_with([' ', '\t']);
         return (!spaced && tag_ends).then(|| (program, "", message.trim_start_matches(' ')));
     }
-    let (pid, after) = after.strip_prefix('[')?.split_once(']')?;
+    let (pid, after) = after.strip_prefix('[')?.cut_at(b']')?;
     if pid.is_empty() || pid.len() > 20 || pid.bytes().any(|byte| byte == b' ') {
         return None;
     }
@@ -232,7 +232,7 @@ pub(crate) fn severity(draft: &mut Draft, severity: i64) {
     let name = usize::try_from(severity).ok().and_then(|index| LEVELS.get(index));
     if let Some(name) = name {
         draft.set(ecs::LOG_SYSLOG_SEVERITY, severity);
-        draft.set(ecs::LOG_LEVEL, *name);
+        draft.set_fixed(ecs::LOG_LEVEL, name);
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn derive(draft: &mut Draft) {
     if draft.get(ecs::PICKET_EVENT_TYPE).is_none()
         && let Some((kind, severity)) = classify(draft)
     {
-        draft.set(ecs::PICKET_EVENT_TYPE, kind);
+        draft.set_fixed(ecs::PICKET_EVENT_TYPE, kind);
         if !has_severity(draft) {
             draft.set(ecs::EVENT_SEVERITY, severity);
         }

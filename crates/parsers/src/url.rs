@@ -1,8 +1,11 @@
 //! The parts of an URL.
 
-use model::Value;
+use std::borrow::Cow;
+
+use model::Text;
 
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 use crate::scan::hex;
 
 /// Sets the parts of `url.original` or `url.full` that are not set.
@@ -13,31 +16,26 @@ pub(crate) fn derive(draft: &mut Draft) {
     let Some(url) = draft
         .str("url.original")
         .or_else(|| draft.str("url.full"))
-        .map(str::to_owned)
+        .map(Text::from)
     else {
         return;
     };
     if url.len() > 1 << 16 {
         return;
     }
-    let (scheme, rest) = match url.split_once("://") {
+    let (scheme, rest) = match url.cut("://") {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
         _ => ("", url.as_str()),
     };
-    let mut set = |name: &'static str, text: &str| {
-        if !text.is_empty() {
-            draft.set_default(name, text);
-        }
-    };
     let mut path = rest;
     if !scheme.is_empty() {
-        set("url.scheme", scheme);
+        draft.set_default_text("url.scheme", scheme);
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, after) = rest.split_at(end);
         path = after;
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = authority.cut_last_at(b'@').map_or(authority, |(_, host)| host);
         let (host, port) = crate::derive::split_port(host);
-        set("url.domain", host);
+        draft.set_default_text("url.domain", host);
         if let Some(port) = crate::network::port(port) {
             draft.set_default("url.port", port);
         }
@@ -45,26 +43,21 @@ pub(crate) fn derive(draft: &mut Draft) {
         // `host:443` as a proxy's CONNECT has it.
         let (host, port) = crate::derive::split_port(rest);
         if let Some(port) = crate::network::port(port) {
-            set("url.domain", host);
+            draft.set_default_text("url.domain", host);
             draft.set_default("url.port", port);
         }
         return;
     }
-    let (path, fragment) = path.split_once('#').unwrap_or((path, ""));
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (path, fragment) = path.cut_at(b'#').unwrap_or((path, ""));
+    let (path, query) = path.cut_at(b'?').unwrap_or((path, ""));
     let decoded = decode(path);
-    let last = decoded.rsplit('/').next().unwrap_or("");
-    let extension = last.rsplit_once('.').map_or("", |(_, extension)| extension).to_owned();
-    for (name, text) in [
-        ("url.path", decoded),
-        ("url.query", decode(query)),
-        ("url.fragment", decode(fragment)),
-        ("url.extension", extension),
-    ] {
-        if !text.is_empty() && (name != "url.extension" || text.len() <= 16) {
-            draft.set_default(name, Value::from(text));
-        }
-    }
+    let last = decoded.cut_last_at(b'/').map_or(&*decoded, |(_, last)| last);
+    let extension = last.cut_last_at(b'.').map_or("", |(_, extension)| extension);
+    let extension = if extension.len() <= 16 { extension } else { "" };
+    draft.set_default_text("url.path", &decoded);
+    draft.set_default_text("url.query", &decode(query));
+    draft.set_default_text("url.fragment", &decode(fragment));
+    draft.set_default_text("url.extension", extension);
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -72,9 +65,9 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// Without `%XX`; as it is when that would be no UTF-8.
-pub(crate) fn decode(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
+    if !text.has_byte(b'%') {
+        return text.into();
     }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -90,5 +83,5 @@ pub(crate) fn decode(text: &str) -> String {
         }
         bytes.push(byte);
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }

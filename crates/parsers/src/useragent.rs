@@ -3,19 +3,20 @@
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use model::Value;
+use model::Text;
 
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Longest user agent that is looked into.
 const MAX_LEN: usize = 2048;
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Agent {
-    name: String,
-    version: String,
+    name: &'static str,
+    version: Text,
     os: &'static str,
-    device: String,
+    device: Text,
 }
 
 /// Sets what `user_agent.original` says.
@@ -27,13 +28,13 @@ pub(crate) fn derive(draft: &mut Draft) {
         return;
     };
     let agent = read(text);
-    draft.set("user_agent.name", Value::from(agent.name));
-    draft.set("user_agent.device.name", Value::from(agent.device));
+    draft.set_fixed("user_agent.name", agent.name);
+    draft.set("user_agent.device.name", agent.device);
     if !agent.version.is_empty() {
-        draft.set("user_agent.version", Value::from(agent.version));
+        draft.set("user_agent.version", agent.version);
     }
     if !agent.os.is_empty() {
-        draft.set("user_agent.os.name", agent.os);
+        draft.set_fixed("user_agent.os.name", agent.os);
     }
 }
 
@@ -216,14 +217,14 @@ pub(crate) fn read(text: &str) -> Agent {
     let mut device = device(&found, os);
     if let Some(((mark, name), _)) = found.first(SPIDERS, 0) {
         let (_, version) = text.split_once(&format!("{mark}/")).unwrap_or_default();
-        return agent(name, version_at(version, 0), os, "Spider");
+        return agent(name, version_at(version, 0), os, Text::of_static("Spider"));
     }
     if let Some((mark, name)) = PROGRAMS.iter().find(|(mark, _)| text.starts_with(mark)) {
         // Amazon's own tools with their library count as spiders there.
         if name.starts_with("aws-cli") && found.has("botocore/") || name.starts_with("Boto") {
-            "Spider".clone_into(&mut device);
+            device = Text::of_static("Spider");
         }
-        return agent(name, version_at(text, mark.len()), os, &device);
+        return agent(name, version_at(text, mark.len()), os, device);
     }
     if let Some(((mark, name), version)) = found.first(BROWSERS, BROWSERS_AT) {
         let version = match *name {
@@ -235,7 +236,7 @@ pub(crate) fn read(text: &str) -> Agent {
         } else {
             name
         };
-        return agent(name, version, os, &device);
+        return agent(name, version, os, device);
     }
     let mobile = found.has("Mobile");
     if found.has("Firefox/") {
@@ -246,7 +247,7 @@ pub(crate) fn read(text: &str) -> Agent {
             _ if os == "Android" || mobile => "Firefox Mobile",
             _ => "Firefox",
         };
-        return agent(name, version, os, &device);
+        return agent(name, version, os, device);
     }
     if found.has("Chrome/") {
         let name = match (os, mobile) {
@@ -254,7 +255,7 @@ pub(crate) fn read(text: &str) -> Agent {
             (_, true) => "Chrome Mobile",
             _ => "Chrome",
         };
-        return agent(name, found.after("Chrome/"), os, &device);
+        return agent(name, found.after("Chrome/"), os, device);
     }
     if found.has("Safari/") && found.has("Mozilla/") {
         let name = match os {
@@ -263,26 +264,26 @@ pub(crate) fn read(text: &str) -> Agent {
             _ if found.has("Version/") => "Safari",
             _ => "Other",
         };
-        return agent(name, found.after("Version/"), os, &device);
+        return agent(name, found.after("Version/"), os, device);
     }
     if os == "iOS" && found.has("AppleWebKit/") {
-        return agent("Mobile Safari UI/WKWebView", "", os, &device);
+        return agent("Mobile Safari UI/WKWebView", "", os, device);
     }
     let crawls = ["bot/", "crawler", "spider", "monitoring"]
         .iter()
         .any(|word| found.has(word));
     if crawls {
-        "Spider".clone_into(&mut device);
+        device = Text::of_static("Spider");
     }
-    agent("Other", "", os, &device)
+    agent("Other", "", os, device)
 }
 
-fn agent(name: &str, version: &str, os: &'static str, device: &str) -> Agent {
+fn agent(name: &'static str, version: &str, os: &'static str, device: impl Into<Text>) -> Agent {
     Agent {
-        name: name.to_owned(),
-        version: version.to_owned(),
+        name,
+        version: Text::from(version),
         os,
-        device: device.to_owned(),
+        device: device.into(),
     }
 }
 
@@ -295,23 +296,23 @@ fn version_at(text: &str, at: usize) -> &str {
     rest.get(..end).unwrap_or("")
 }
 
-fn device(found: &Found<'_>, os: &str) -> String {
-    match os {
-        "Mac OS X" => "Mac".to_owned(),
+fn device(found: &Found<'_>, os: &str) -> Text {
+    Text::of_static(match os {
+        "Mac OS X" => "Mac",
         "iOS" => ["iPad", "iPod", "iPhone"]
-            .iter()
+            .into_iter()
             .find(|name| found.has(name))
-            .map_or_else(|| "iOS-Device".to_owned(), |name| (*name).to_owned()),
-        "Android" => model_of(found.text),
-        _ => "Other".to_owned(),
-    }
+            .unwrap_or("iOS-Device"),
+        "Android" => return model_of(found.text),
+        _ => "Other",
+    })
 }
 
 /// `Mozilla/5.0 (Linux; [U; ]Android 9; [en-us; ]MODEL[ Build/X][; wv])`
-fn model_of(text: &str) -> String {
+fn model_of(text: &str) -> Text {
     let inner = text
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'))
+        .cut_at(b'(')
+        .and_then(|(_, rest)| rest.cut_at(b')'))
         .map_or("", |(inner, _)| inner);
     let mut parts = inner
         .split("; ")
@@ -324,15 +325,15 @@ fn model_of(text: &str) -> String {
     }
     let model = model.split("Build/").next().unwrap_or("").trim();
     if model.is_empty() || matches!(model, "Mobile" | "K") {
-        return "Generic Smartphone".to_owned();
+        return Text::of_static("Generic Smartphone");
     }
     if model.starts_with("KF") || model.starts_with("Kindle") {
-        return "Kindle".to_owned();
+        return Text::of_static("Kindle");
     }
     match model {
-        _ if model.starts_with("SM-") || model.starts_with("GT-") => format!("Samsung {model}"),
-        _ if model.starts_with("Redmi") || model.starts_with("Mi ") => format!("XiaoMi {model}"),
-        _ => model.to_owned(),
+        _ if model.starts_with("SM-") || model.starts_with("GT-") => Text::joined("Samsung ", model),
+        _ if model.starts_with("Redmi") || model.starts_with("Mi ") => Text::joined("XiaoMi ", model),
+        _ => Text::from(model),
     }
 }
 

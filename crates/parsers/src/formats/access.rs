@@ -54,11 +54,11 @@ fn begins_with_client(head: &str, any_name: bool) -> bool {
         let word = word.trim_matches(['"', ',']);
         is_ip(word) || is_ip(split_port(word).0)
     };
-    let mut words = head.split(' ').filter(|word| !word.is_empty());
+    let mut words = head.parts(b' ').filter(|word| !word.is_empty());
     let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
     let (host, port) = split_port(first.trim_end_matches(','));
-    let is_name =
-        is_host_name(host) && (any_name || host.contains('.') || !port.is_empty() || matches!(host, "localhost" | "_"));
+    let is_name = is_host_name(host)
+        && (any_name || host.has_byte(b'.') || !port.is_empty() || matches!(host, "localhost" | "_"));
     let is_list = first.ends_with(',') && head.has(" - ");
     first.is_empty()
         || is_address(first)
@@ -105,7 +105,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.set_known("tls.cipher", cipher);
         if let Some(version) = protocol.strip_prefix("TLSv") {
             draft.set("tls.version", version);
-            draft.set("tls.version_protocol", "tls");
+            draft.set_fixed("tls.version_protocol", "tls");
         }
     }
     let Some(request) = scan.quoted() else { return false };
@@ -144,7 +144,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 /// `METHOD url HTTP/version`, of which only the first is sure.
 pub(crate) fn set_request(draft: &mut Draft, request: &str) {
     let request = unescape(request);
-    let Some((method, rest)) = request.split_once(' ') else {
+    let Some((method, rest)) = request.cut_at(b' ') else {
         return;
     };
     if method.is_empty()
@@ -242,7 +242,7 @@ fn tail(draft: &mut Draft, mut scan: Scan<'_>) {
         draft.set_known("nginx.ingress_controller.upstream.response.length", bytes);
         draft.set_known("nginx.ingress_controller.upstream.response.time", seconds);
         draft.set_known("nginx.ingress_controller.upstream.response.status_code", status);
-        draft.set(ecs::EVENT_DATASET, "nginx.ingress_controller");
+        draft.set_fixed(ecs::EVENT_DATASET, "nginx.ingress_controller");
         return;
     }
     // `count "frontend" "backend" 12ms`
@@ -261,6 +261,6 @@ fn tail(draft: &mut Draft, mut scan: Scan<'_>) {
         draft.set_known("traefik.access.frontend_name", frontend);
         draft.set_known("traefik.access.backend_url", backend);
         draft.set("event.duration", millis.saturating_mul(1_000_000));
-        draft.set(ecs::EVENT_DATASET, "traefik.access");
+        draft.set_fixed(ecs::EVENT_DATASET, "traefik.access");
     }
 }

@@ -39,15 +39,15 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     draft.timestamp = Some(time);
-    let (module, level) = level.split_once(':').unwrap_or(("", level));
+    let (module, level) = level.cut_at(b':').unwrap_or(("", level));
     draft.set_text("apache.error.module", module);
     draft.set_text(ecs::LOG_LEVEL, level);
     scan.spaces();
     if scan.rest.starts_with("[pid ")
         && let Some(ids) = scan.enclosed('[', ']')
     {
-        for id in ids.split(':') {
-            match id.split_once(' ') {
+        for id in ids.parts(b':') {
+            match id.cut_at(b' ') {
                 Some(("pid", pid)) => draft.set_int(ecs::PROCESS_PID, pid),
                 Some(("tid", thread)) => draft.set_int("process.thread.id", thread),
                 _ => {}

@@ -47,7 +47,7 @@ fn looks(text: &str) -> bool {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    if input.text.contains('\n') && event::take(draft, input.text) {
+    if input.text.has_byte(b'\n') && event::take(draft, input.text) {
         return true;
     }
     let Some(record) = Record::read(input.text) else {
@@ -74,12 +74,12 @@ impl<'a> Record<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix("audit: ").unwrap_or(text);
         let (head, rest) = text.cut("audit(").filter(|(head, _)| head.len() < 512)?;
-        let (stamp, body) = rest.split_once(')')?;
-        let (time, serial) = stamp.split_once(':')?;
+        let (stamp, body) = rest.cut_at(b')')?;
+        let (time, serial) = stamp.cut_at(b':')?;
         let time = seconds(time)?;
         let (mut kind, mut node) = ("", "");
-        for word in head.split(' ') {
-            match word.split_once('=') {
+        for word in head.parts(b' ') {
+            match word.cut_at(b'=') {
                 Some(("type", value)) => kind = value,
                 Some(("node", value)) => node = value,
                 _ => {}
@@ -106,7 +106,7 @@ impl<'a> Record<'a> {
         draft.set_text("auditd.log.node", self.node);
         draft.timestamp = Some(self.time);
         draft.set_int("auditd.log.sequence", self.serial);
-        draft.set(ecs::HOST_OS_TYPE, "linux");
+        draft.set_fixed(ecs::HOST_OS_TYPE, "linux");
     }
 
     fn written(&self, key: &str) -> Option<Written<'a>> {
@@ -123,7 +123,7 @@ impl<'a> Record<'a> {
 
 /// `1594053514.707`
 fn seconds(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let (whole, fraction) = text.cut_at(b'.').unwrap_or((text, "0"));
     let millis: i64 = fraction.parse().ok().filter(|_| fraction.len() <= 3)?;
     Some(Timestamp(
         whole.parse::<i64>().ok()?.checked_mul(1_000_000)? + millis * 1000,
@@ -162,7 +162,7 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
             continue;
         };
         let (value, next) = match after.as_bytes().first() {
-            Some(b'"') => match after.get(1..).and_then(|inner| inner.split_once('"')) {
+            Some(b'"') => match after.get(1..).and_then(|inner| inner.cut_at(b'"')) {
                 Some((text, next)) => (Written { text, is_quoted: true }, next),
                 None => (Written::bare(after), ""),
             },
@@ -293,7 +293,7 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     let value = |key: &str| written(key).map(|value| value.text);
     let (action, categories, types) = meaning(kind);
     if kind == "AVC" && value("apparmor").is_some() {
-        draft.set(ecs::EVENT_ACTION, "violated-apparmor-policy");
+        draft.set_fixed(ecs::EVENT_ACTION, "violated-apparmor-policy");
     } else if action.is_empty() {
         draft.set(ecs::EVENT_ACTION, kind.to_ascii_lowercase());
     } else {
@@ -321,8 +321,10 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
         // Of x86-64: connect, sendto, sendmsg and sendmmsg go out; accept, recvfrom, recvmsg, bind, listen and accept4 come in.
         if value("arch") == Some("c000003e") {
             match value("syscall") {
-                Some("42" | "44" | "46" | "307") => draft.set("network.direction", "egress"),
-                Some("43" | "45" | "47" | "49" | "50" | "288" | "299") => draft.set("network.direction", "ingress"),
+                Some("42" | "44" | "46" | "307") => draft.set_fixed("network.direction", "egress"),
+                Some("43" | "45" | "47" | "49" | "50" | "288" | "299") => {
+                    draft.set_fixed("network.direction", "ingress")
+                }
                 _ => {}
             }
         }
@@ -447,7 +449,7 @@ fn arguments(draft: &mut Draft, fields: &[(&str, Written<'_>)]) {
             continue;
         }
         let part = decoded(*value);
-        match index.split_once('[') {
+        match index.cut_at(b'[') {
             Some((_, piece)) if !piece.starts_with('0') => {
                 if let Some(last) = arguments.last_mut() {
                     last.push_str(&part);

@@ -32,10 +32,10 @@ fn client(text: &str) -> Option<&str> {
     }
     let rest = rest.strip_prefix("client ")?;
     let rest = match rest.strip_prefix('@') {
-        Some(after) => after.split_once(' ')?.1,
+        Some(after) => after.cut_at(b' ')?.1,
         None => rest,
     };
-    let (address, _) = rest.split_once('#')?;
+    let (address, _) = rest.cut_at(b'#')?;
     crate::network::is_ip(address).then_some(rest)
 }
 
@@ -44,7 +44,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((peer, message)) = rest.cut(": ") else {
         return false;
     };
-    let Some((address, port)) = peer.split_once('#') else {
+    let Some((address, port)) = peer.cut_at(b'#') else {
         return false;
     };
     let port = port.split([' ', '/']).next().unwrap_or("");
@@ -57,12 +57,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.timestamp = Some(time);
     }
     endpoint(draft, SOURCE, address, port);
-    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     let denied = message.ends_with(" denied") || message.has(" denied (");
     if let Some(query) = message.strip_prefix("query: ") {
         // `NAME CLASS TYPE FLAGS (SERVER)`
-        let mut words = query.split(' ');
+        let mut words = query.parts(b' ');
         question(
             draft,
             words.next().unwrap_or(""),
@@ -71,20 +71,20 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         );
         let flags = words.next().unwrap_or("");
         draft.set_known("bind.query.flags", flags);
-        if flags.contains('T') {
-            draft.set("network.transport", "tcp");
+        if flags.has_byte(b'T') {
+            draft.set_fixed("network.transport", "tcp");
         } else {
-            draft.set("network.transport", "udp");
+            draft.set_fixed("network.transport", "udp");
         }
         if let Some(server) = words.next() {
             endpoint(draft, DESTINATION, server.trim_matches(['(', ')']), "");
         }
-        draft.set(ecs::EVENT_ACTION, "dns_query");
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_query");
         draft.set_list(ecs::EVENT_TYPE, &["protocol", "info"]);
     } else {
         // `query (cache) 'NAME/TYPE/CLASS' denied`
-        if let Some((_, rest)) = message.split_once('\'')
-            && let Some((name, _)) = rest.split_once('\'')
+        if let Some((_, rest)) = message.cut_at(b'\'')
+            && let Some((name, _)) = rest.cut_at(b'\'')
         {
             let mut parts = name.rsplitn(3, '/');
             let (class, kind) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));

@@ -10,6 +10,7 @@ use crate::clock::parse_time;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 
 pub(crate) const CEF: Format = Format {
     name: "cef",
@@ -60,7 +61,7 @@ fn is_bare(text: &str) -> bool {
         || ["unknown", "low", "medium", "high", "very-high"]
             .iter()
             .any(|name| severity.eq_ignore_ascii_case(name));
-    is_severity && (extension.trim().is_empty() || extension.contains('='))
+    is_severity && (extension.trim().is_empty() || extension.has_byte(b'='))
 }
 
 /// Splits header fields at unescaped bars; the rest is the extension.
@@ -125,7 +126,7 @@ fn pairs(text: &str) -> Vec<(&str, String)> {
 }
 
 fn unescape(text: &str) -> String {
-    if !text.contains('\\') {
+    if !text.has_byte(b'\\') {
         return text.to_owned();
     }
     let mut value = String::with_capacity(text.len());
@@ -195,7 +196,7 @@ fn take_leef(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     let mut separator = '\t';
-    if is_second && let Some((named, rest)) = extension.split_once('|').filter(|(named, _)| named.len() <= 6) {
+    if is_second && let Some((named, rest)) = extension.cut_at(b'|').filter(|(named, _)| named.len() <= 6) {
         let number = named.trim_start_matches(['x', '0']);
         separator = match named.chars().next() {
             Some(one) if named.chars().count() == 1 => one,
@@ -204,14 +205,14 @@ fn take_leef(draft: &mut Draft, input: &Input<'_>) -> bool {
         extension = rest;
     }
     device(draft, "leef", [version, vendor, product, device_version, id]);
-    let separator = if extension.contains(separator) || !extension.contains(' ') {
+    let separator = if extension.contains(separator) || !extension.has_byte(b' ') {
         separator
     } else {
         '\t'
     };
     let pairs = extension
         .split(separator)
-        .filter_map(|pair| pair.split_once('='))
+        .filter_map(|pair| pair.cut_at(b'='))
         .take(MAX_PAIRS)
         .map(|(key, value)| (key.trim(), value.to_owned()))
         .collect();

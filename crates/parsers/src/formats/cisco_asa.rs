@@ -91,9 +91,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     }
     draft.set("event.code", id);
     draft.set(ecs::LOG_LEVEL, *name);
-    draft.set("observer.vendor", "Cisco");
-    draft.set("observer.product", "asa");
-    draft.set("observer.type", "firewall");
+    draft.set_fixed("observer.vendor", "Cisco");
+    draft.set_fixed("observer.product", "asa");
+    draft.set_fixed("observer.type", "firewall");
     draft.set(ecs::MESSAGE, message);
     read(draft, id, message.trim());
     true
@@ -420,7 +420,7 @@ fn read(draft: &mut Draft, id: &str, message: &str) {
     // name which spoils the rest hides nothing.
     let begins = || {
         let mut shapes = SHAPES.iter().filter(|(shape, _)| *shape == id);
-        shapes.any(|(_, shape)| shape.split('{').next().is_some_and(|words| message.starts_with(words)))
+        shapes.any(|(_, shape)| shape.parts(b'{').next().is_some_and(|words| message.starts_with(words)))
     };
     match id {
         "109005" | "113004" | "113012" | "605005" | "611101" | "113039" if parts.is_some() => login(draft, true),
@@ -520,7 +520,7 @@ fn fill(draft: &mut Draft, parts: &[(&str, &str)]) {
     if matches!(direction.as_str(), "inbound" | "outbound") {
         draft.set("network.direction", direction);
     }
-    draft.set_int("network.bytes", get("b").split(' ').next().unwrap_or(""));
+    draft.set_int("network.bytes", get("b").parts(b' ').next().unwrap_or(""));
     draft.set_int("icmp.type", get("it"));
     draft.set_int("icmp.code", get("ic"));
     match get("outcome").trim().to_ascii_lowercase().as_str() {

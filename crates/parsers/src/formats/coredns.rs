@@ -16,7 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     programs: &["coredns"],
     looks: |text| {
         let begins = text.starts_with("[INFO] ") || text.starts_with(|c: char| c.is_ascii_digit());
-        begins && text.has("[INFO] ") && text.has(" - ") && text.contains('"')
+        begins && text.has("[INFO] ") && text.has(" - ") && text.has_byte(b'"')
     },
     take,
 };
@@ -42,7 +42,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     let (head, tail) = question.split_at(question.floor_char_boundary(question.len().min(4096)));
-    let words: Vec<&str> = head.split(' ').collect();
+    let words: Vec<&str> = head.parts(b' ').collect();
     let [kind, class, name @ .., transport, _, _, _] = words.as_slice() else {
         return false;
     };
@@ -61,14 +61,14 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_known("dns.question.class", class);
     draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
     draft.set_known("network.transport", transport);
-    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["protocol"]);
-    let mut words = answer.split(' ');
+    let mut words = answer.parts(b' ');
     let rcode = words.next().unwrap_or("");
     draft.set_known("dns.response_code", rcode);
     draft.outcome(rcode == "NOERROR");
-    for flag in words.next().unwrap_or("").split(',') {
+    for flag in words.next().unwrap_or("").parts(b',') {
         // Whether it is an answer at all is not a flag of it.
         if !flag.is_empty() && flag.len() <= 4 {
             draft.add_to_list("dns.header_flags", &flag.to_ascii_uppercase());

@@ -98,7 +98,7 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((jail, rest)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
         return false;
     };
-    let mut words = rest.split(' ');
+    let mut words = rest.parts(b' ');
     let verb = words.next().unwrap_or("");
     let (action, kind) = match verb {
         "Ban" | "Increase" | "Restore" => ("ban", "denied"),
@@ -142,8 +142,8 @@ fn infected(text: &str) -> Option<(Option<model::Timestamp>, &str, &str)> {
         .and_then(|(head, rest)| Some((take_written(head).filter(|(_, end)| end.is_empty())?.0, rest)));
     let (time, text) = dated.map_or((None, text), |(time, rest)| (Some(time), rest));
     let (path, signature) = text.trim_end().strip_suffix(" FOUND")?.cut_last(": ")?;
-    let signature = signature.split('(').next().unwrap_or(signature);
-    (!signature.is_empty() && !signature.contains(' ')).then_some((time, path, signature))
+    let signature = signature.parts(b'(').next().unwrap_or(signature);
+    (!signature.is_empty() && !signature.has_byte(b' ')).then_some((time, path, signature))
 }
 
 /// Files have a whole path, and signatures are names of several parts: `/srv/a: NOT FOUND` is somebody's error.
@@ -161,7 +161,7 @@ fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     draft.timestamp = time.or(draft.timestamp);
-    draft.set(ecs::EVENT_KIND, "alert");
+    draft.set_fixed(ecs::EVENT_KIND, "alert");
     draft.classify("malware", &["info"], "malware_found");
     draft.set("file.path", path);
     draft.set("rule.name", signature);
@@ -175,7 +175,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     // A user's or a file's name may hold the mark too; there is no telling which is vsftpd's then.
     if input.text.matches("Client \"").nth(1).is_some() {
         draft.warn(Warning::Ambiguous);
-        draft.set(ecs::NETWORK_PROTOCOL, "ftp");
+        draft.set_fixed(ecs::NETWORK_PROTOCOL, "ftp");
         return true;
     }
     let Some((head, rest)) = input.text.cut("Client \"") else {
@@ -185,7 +185,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     if !(begin.starts_with('[') || begin.starts_with("CONNECT")) {
         return false;
     }
-    let Some((address, rest)) = rest.split_once('"') else {
+    let Some((address, rest)) = rest.cut_at(b'"') else {
         return false;
     };
     let plain = address.strip_prefix("::ffff:").unwrap_or(address);
@@ -198,7 +198,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     let head = head.trim_end().trim_end_matches(':');
     let head = match head.cut("[pid ") {
         Some((_, rest)) => {
-            let (pid, rest) = rest.split_once(']').unwrap_or((rest, ""));
+            let (pid, rest) = rest.cut_at(b']').unwrap_or((rest, ""));
             draft.set_int(ecs::PROCESS_PID, pid);
             rest.trim_start()
         }
@@ -210,7 +210,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
     };
     endpoint(draft, SOURCE, plain, "");
     draft.user(user);
-    draft.set(ecs::NETWORK_PROTOCOL, "ftp");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "ftp");
     match verb {
         "OK LOGIN" | "FAIL LOGIN" => {
             let success = verb.starts_with("OK");
@@ -234,8 +234,8 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.classify("file", &[kind], "ftp_transfer");
             draft.outcome(success);
             draft.set_text("vsftpd.command", verb);
-            if let Some((_, path)) = rest.split_once('"')
-                && let Some((path, _)) = path.rsplit_once('"')
+            if let Some((_, path)) = rest.cut_at(b'"')
+                && let Some((path, _)) = path.cut_last_at(b'"')
             {
                 draft.set_text("file.path", path);
             }
@@ -258,9 +258,9 @@ fn openvpn(text: &str) -> Option<Tunnel<'_>> {
         Some((time, rest)) => (Some(time), rest.trim_start()),
         None => (None, text),
     };
-    let (peer, message) = text.split_once(' ')?;
-    let (user, address) = peer.rsplit_once('/').unwrap_or(("", peer));
-    let address = address.rsplit_once(']').map_or(address, |(_, address)| address);
+    let (peer, message) = text.cut_at(b' ')?;
+    let (user, address) = peer.cut_last_at(b'/').unwrap_or(("", peer));
+    let address = address.cut_last_at(b']').map_or(address, |(_, address)| address);
     let (host, port) = split_port(address);
     is_ip(host).then_some(Tunnel {
         time,
@@ -284,7 +284,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     } = tunnel;
     draft.timestamp = time.or(draft.timestamp);
     endpoint(draft, SOURCE, host, port);
-    draft.set(ecs::NETWORK_PROTOCOL, "openvpn");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "openvpn");
     draft.set(ecs::MESSAGE, message);
     if let Some(name) = message
         .strip_prefix('[')
@@ -349,9 +349,9 @@ fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
     };
     draft.set("observer.ingress.interface.name", interface);
     draft.set(ecs::MESSAGE, message);
-    draft.set(ecs::NETWORK_PROTOCOL, "wireguard");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "wireguard");
     if let Some((head, rest)) = message.cut(" (")
-        && let Some((peer, _)) = rest.split_once(')')
+        && let Some((peer, _)) = rest.cut_at(b')')
     {
         let (host, port) = split_port(peer);
         if is_ip(host) {
@@ -378,8 +378,8 @@ fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
 fn mongodb(text: &str) -> Option<(model::Timestamp, &str, &str, &str, &str)> {
     let (time, rest) = crate::clock::take_iso(text)?;
     let rest = rest.strip_prefix(' ')?;
-    let (level, rest) = rest.split_once(' ')?;
-    let (component, rest) = rest.split_once(' ')?;
+    let (level, rest) = rest.cut_at(b' ')?;
+    let (component, rest) = rest.cut_at(b' ')?;
     let (context, message) = rest.trim_start().strip_prefix('[')?.cut("] ")?;
     let fits = matches!(level, "F" | "E" | "W" | "I" | "D" | "D1" | "D2" | "D3" | "D4" | "D5")
         && component
@@ -403,7 +403,7 @@ fn take_mongodb(draft: &mut Draft, input: &Input<'_>) -> bool {
         &[if matches!(level, "F" | "E") { "error" } else { "info" }],
     );
     if let Some(rest) = message.strip_prefix("connection accepted from ") {
-        let (host, port) = split_port(rest.split(' ').next().unwrap_or(""));
+        let (host, port) = split_port(rest.parts(b' ').next().unwrap_or(""));
         endpoint(draft, SOURCE, host, port);
     }
     true

@@ -45,8 +45,8 @@ pub(crate) const MICROSOFT: Format = Format {
 /// Sets what a message of the protocol says. Names are the client's own.
 pub(super) fn lease(draft: &mut Draft, verb: &str, address: &str, mac: &str, name: &str, interface: &str) {
     draft.set(ecs::EVENT_ACTION, verb.to_ascii_lowercase());
-    draft.set(ecs::NETWORK_PROTOCOL, "dhcp");
-    draft.set("network.transport", "udp");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dhcp");
+    draft.set_fixed("network.transport", "udp");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(
         ecs::EVENT_TYPE,
@@ -98,7 +98,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let parts = SHAPES.iter().filter_map(|shape| dissect(shape, message)).find(|parts| {
         parts.iter().all(|(name, value)| match *name {
             "ip" => is_ip(value),
-            "mac" => value.len() <= 60 && !value.contains(' '),
+            "mac" => value.len() <= 60 && !value.has_byte(b' '),
             _ => true,
         })
     });
@@ -109,7 +109,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             .find(|(name, _)| *name == wanted)
             .map_or("", |(_, value)| *value)
     };
-    let verb = message.split(' ').next().unwrap_or("");
+    let verb = message.parts(b' ').next().unwrap_or("");
     lease(draft, verb, get("ip"), get("mac"), get("name"), get("if"));
     draft.set_text(ecs::EVENT_REASON, reason.trim_start_matches(": "));
     true
@@ -117,13 +117,13 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `time LEVEL [logger/pid.thread] MESSAGE_ID [hwtype=1 mac], …: lease IP has been allocated`
 fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((head, rest)) = input.text.split_once('[') else {
+    let Some((head, rest)) = input.text.cut_at(b'[') else {
         return false;
     };
     let Some((logger, message)) = rest.cut("] ") else {
         return false;
     };
-    let (id, text) = message.split_once(' ').unwrap_or((message, ""));
+    let (id, text) = message.cut_at(b' ').unwrap_or((message, ""));
     if !logger.starts_with("kea-")
         || !id
             .bytes()
@@ -134,7 +134,7 @@ fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
     if let Some((time, _)) = take_iso_spaced(head) {
         draft.timestamp = Some(time);
     }
-    let level = head.split(' ').rfind(|word| !word.is_empty()).unwrap_or("");
+    let level = head.parts(b' ').rfind(|word| !word.is_empty()).unwrap_or("");
     draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
     let mac = text
         .cut("hwtype=1 ")
@@ -154,7 +154,7 @@ const MICROSOFT_COLUMNS: usize = 19;
 
 /// `id,date,time,description,ip,host,mac,user,…`
 fn microsoft(text: &str) -> Option<Vec<&str>> {
-    let columns: Vec<&str> = text.split(',').take(24).collect();
+    let columns: Vec<&str> = text.parts(b',').take(24).collect();
     let id = columns.first()?;
     let fits = columns.len() >= 7
         && id.len() <= 5
@@ -182,8 +182,8 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
         [host, mac, rest @ ..] => (*host, *mac, rest),
         _ => return false,
     };
-    let padded: Vec<String> = date.split('/').map(|part| format!("{part:0>2}")).collect();
-    let clock: Vec<String> = time.split(':').map(|part| format!("{part:0>2}")).collect();
+    let padded: Vec<String> = date.parts(b'/').map(|part| format!("{part:0>2}")).collect();
+    let clock: Vec<String> = time.parts(b':').map(|part| format!("{part:0>2}")).collect();
     if let Some((time, _)) = take_written(&format!("{} {}", padded.join("/"), clock.join(":"))) {
         draft.timestamp = Some(time);
     }
@@ -193,7 +193,7 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
         ecs::EVENT_TYPE,
         &["protocol", if matches!(*id, "15" | "16") { "denied" } else { "info" }],
     );
-    draft.set(ecs::NETWORK_PROTOCOL, "dhcp");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dhcp");
     let action = match *id {
         "10" => "dhcp-new",
         "11" => "dhcp-renew",
@@ -232,8 +232,8 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
     if let Some(user) = rest.first().filter(|_| rest.len() > 3) {
         draft.user(user);
     }
-    draft.set("observer.vendor", "Microsoft");
-    draft.set("observer.product", "DHCP");
-    draft.set("observer.type", "Application");
+    draft.set_fixed("observer.vendor", "Microsoft");
+    draft.set_fixed("observer.product", "DHCP");
+    draft.set_fixed("observer.type", "Application");
     true
 }

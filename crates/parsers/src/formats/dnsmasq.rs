@@ -25,16 +25,16 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let mut text = input.text.trim();
     let mut client = ("", "");
     if text.starts_with(|c: char| c.is_ascii_digit())
-        && let Some((serial, rest)) = text.split_once(' ')
-        && let Some((peer, rest)) = rest.split_once(' ')
+        && let Some((serial, rest)) = text.cut_at(b' ')
+        && let Some((peer, rest)) = rest.cut_at(b' ')
         && serial.bytes().all(|byte| byte.is_ascii_digit())
-        && let Some((address, port)) = peer.split_once('/')
+        && let Some((address, port)) = peer.cut_at(b'/')
         && is_ip(address)
     {
         client = (address, port);
         text = rest;
     }
-    let words: Vec<&str> = text.split(' ').take(8).collect();
+    let words: Vec<&str> = text.parts(b' ').take(8).collect();
     let read = match words.as_slice() {
         [verb, name, "from", peer] if verb.starts_with("query[") => {
             let kind = verb.trim_start_matches("query[").trim_end_matches(']');
@@ -68,14 +68,14 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     endpoint(draft, SOURCE, client.0, client.1);
-    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set(ecs::EVENT_ACTION, action);
     draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
     if is_ip(answer) {
         draft.add_to_list("dns.resolved_ip", answer);
     }
     if !answer.is_empty() {
-        draft.set_list("dns.answers.data", &[answer]);
+        draft.set_texts("dns.answers.data", &[answer]);
     }
     if matches!(answer, "NXDOMAIN" | "NODATA" | "SERVFAIL" | "REFUSED") {
         draft.set("dns.response_code", answer);
@@ -92,13 +92,13 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `DHCPACK(eth0) 192.168.1.5 aa:bb:cc:dd:ee:ff name`, the name being the client's.
 fn lease(draft: &mut Draft, text: &str) -> bool {
-    let Some((verb, rest)) = text.split_once('(') else {
+    let Some((verb, rest)) = text.cut_at(b'(') else {
         return false;
     };
     let Some((interface, rest)) = rest.cut(") ") else {
         return false;
     };
-    let words: Vec<&str> = rest.split(' ').take(4).collect();
+    let words: Vec<&str> = rest.parts(b' ').take(4).collect();
     let (address, mac, name) = match words.as_slice() {
         [first, second, rest @ ..] if is_ip(first) => (*first, *second, rest.first().copied().unwrap_or("")),
         [mac, rest @ ..] => ("", *mac, rest.first().copied().unwrap_or("")),

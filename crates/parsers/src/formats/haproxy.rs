@@ -66,14 +66,14 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
     let Some(rest) = rest.strip_prefix("] ") else {
         return false;
     };
-    let mut words = rest.split(' ');
+    let mut words = rest.parts(b' ');
     let (Some(frontend), Some(second)) = (words.next(), words.next()) else {
         return false;
     };
     draft.timestamp = Some(time);
     endpoint(draft, SOURCE, host, port);
     draft.set_text("haproxy.frontend_name", frontend.trim_end_matches('~'));
-    let Some((backend, server)) = second.split_once('/') else {
+    let Some((backend, server)) = second.cut_at(b'/') else {
         draft.set(ecs::MESSAGE, rest);
         draft.set(ecs::EVENT_REASON, rest.cut(": ").map_or(rest, |(_, reason)| reason));
         draft.set_list(ecs::EVENT_CATEGORY, &["network", "web"]);
@@ -104,7 +104,7 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
         words.next().unwrap_or("").trim_start_matches('+'),
     );
     draft.set_text("haproxy.termination_state", words.nth(2).unwrap_or(""));
-    if let Some((_, request)) = rest.split_once('"') {
+    if let Some((_, request)) = rest.cut_at(b'"') {
         set_request(draft, request.trim_end().trim_end_matches('"'));
     }
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);

@@ -129,7 +129,7 @@ fn looks(text: &str) -> bool {
 
 /// Which columns a line has. IIS writes a plus for every space, so that no column holds one.
 fn layout(text: &str) -> Option<(&'static [&'static str], Vec<&str>)> {
-    let words: Vec<&str> = text.split(' ').take(32).collect();
+    let words: Vec<&str> = text.parts(b' ').take(32).collect();
     [DEFAULT, OLD, OLD_TIMED, FULL, SITE].into_iter().find_map(|names| {
         let at = |name: &str| {
             let index = names.iter().position(|known| *known == name)?;
@@ -167,7 +167,7 @@ pub(super) fn take_named(draft: &mut Draft, input: &Input<'_>, header: &str) -> 
         return false;
     };
     let names: Vec<&str> = names.split_ascii_whitespace().take(MAX_COLUMNS).collect();
-    let separator = if input.text.contains('\t') { '\t' } else { ' ' };
+    let separator = if input.text.has_byte(b'\t') { '\t' } else { ' ' };
     let words: Vec<&str> = input.text.split(separator).take(MAX_COLUMNS + 1).collect();
     if names.len() < 3 || words.len() != names.len() || input.text.starts_with('#') {
         return false;
@@ -213,7 +213,7 @@ fn filtered(draft: &mut Draft, action: &str) {
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["connection", kind]);
     draft.set(ecs::EVENT_ACTION, action.to_ascii_lowercase());
-    draft.set(ecs::EVENT_DATASET, "windows.firewall");
+    draft.set_fixed(ecs::EVENT_DATASET, "windows.firewall");
     match kind {
         "denied" => {
             draft.unified("FIREWALL_BLOCK", 2);
@@ -238,7 +238,7 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
         }
         let spaced = || word.replace('+', " ");
         // Names with a dot would be those of ECS.
-        if !name.contains('.') {
+        if !name.has_byte(b'.') {
             draft.set_own(name, Value::from(word));
         }
         match *name {
@@ -251,8 +251,8 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
             "action" if is_firewall => action = Some(word),
             "protocol" if is_firewall => draft.set("network.transport", word.to_ascii_lowercase()),
             "path" if is_firewall => match word {
-                "SEND" => draft.set("network.direction", "outbound"),
-                "RECEIVE" => draft.set("network.direction", "inbound"),
+                "SEND" => draft.set_fixed("network.direction", "outbound"),
+                "RECEIVE" => draft.set_fixed("network.direction", "inbound"),
                 _ => {}
             },
             "size" if is_firewall => draft.set_int("network.bytes", word),
@@ -260,7 +260,7 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
             "cs-uri-stem" => stem = word,
             "cs-uri-query" => query = word,
             "cs-username" => {
-                let (domain, user) = word.split_once('\\').unwrap_or(("", word));
+                let (domain, user) = word.cut_at(b'\\').unwrap_or(("", word));
                 draft.set_text("user.domain", domain);
                 draft.user(user);
             }
@@ -277,7 +277,7 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
             "sc-bytes" => draft.set_int("http.response.body.bytes", word),
             "cs-bytes" => draft.set_int("http.request.body.bytes", word),
             "cs(X-Forwarded-For)" | "X-Forwarded-For" | "x-forwarded-for" => {
-                let first = word.split(',').next().unwrap_or("").trim_matches(['+', ' ']);
+                let first = word.parts(b',').next().unwrap_or("").trim_matches(['+', ' ']);
                 if is_ip(first) {
                     draft.set("network.forwarded_ip", first);
                 }

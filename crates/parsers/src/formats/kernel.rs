@@ -21,8 +21,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         None if input.is_certain || input.program == "kernel" => input.text,
         None => return false,
     };
-    draft.set(ecs::PROCESS_NAME, "kernel");
-    draft.set_default(ecs::HOST_OS_TYPE, "linux");
+    draft.set_fixed(ecs::PROCESS_NAME, "kernel");
+    draft.set_default_fixed(ecs::HOST_OS_TYPE, "linux");
     draft.set_text(ecs::MESSAGE, message);
     kernel::take(draft, message);
     true

@@ -186,7 +186,10 @@ fn vpc(text: &str) -> Option<Map<'_>> {
         "action",
         "log-status",
     ];
-    let words: Vec<&str> = text.split(' ').take(32).collect();
+    if !text.starts_with("2 ") {
+        return None;
+    }
+    let words: Vec<&str> = text.parts(b' ').take(32).collect();
     let fits = words.len() == NAMES.len()
         && words.first() == Some(&"2")
         && words.get(2).is_some_and(|interface| interface.starts_with("eni-"))
@@ -242,7 +245,7 @@ fn alb(text: &str) -> Option<Map<'_>> {
             let mut parts = request.splitn(2, ' ');
             let method = parts.next().unwrap_or("");
             let rest = parts.next().unwrap_or("");
-            let url = rest.rsplit_once(' ').map_or(rest, |(url, _)| url);
+            let url = rest.cut_last_at(b' ').map_or(rest, |(url, _)| url);
             object.insert("method", Json::from(method));
             object.insert("url", Json::from(url));
         }
@@ -450,10 +453,10 @@ const ZEEK_LOGS: &[(&str, &[&str])] = &[
 
 /// A line of tab-separated columns whose count and content fit one log.
 fn zeek(text: &str) -> Option<Map<'_>> {
-    if !text.contains('\t') || !text.starts_with(|c: char| c.is_ascii_digit()) {
+    if !text.has_byte(b'\t') || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let values: Vec<&str> = text.split('\t').take(64).collect();
+    let values: Vec<&str> = text.parts(b'\t').take(64).collect();
     values.first()?.parse::<f64>().ok()?;
     let at = |names: &[&str], name: &str| {
         let index = names.iter().position(|known| *known == name)?;
@@ -485,7 +488,7 @@ fn zeek(text: &str) -> Option<Map<'_>> {
             "T" => Json::Bool(true),
             "F" => Json::Bool(false),
             list if matches!(*name, "answers" | "TTLs" | "actions") => {
-                Json::Array(list.split(',').map(Json::from).collect())
+                Json::Array(list.parts(b',').map(Json::from).collect())
             }
             text => Json::from(text),
         };
@@ -579,7 +582,7 @@ fn named_vpc<'a>(text: &'a str, header: &'a str) -> Option<Map<'a>> {
     if header.contains(['#', '\n']) {
         return None;
     }
-    let plain = |name: &'a str| match name.contains('_') {
+    let plain = |name: &'a str| match name.has_byte(b'_') {
         true => Cow::Owned(name.replace('_', "-")),
         false => Cow::Borrowed(name),
     };

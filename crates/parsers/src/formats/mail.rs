@@ -49,9 +49,9 @@ pub(crate) const DOVECOT: Format = Format {
 
 /// `name[1.2.3.4]` and what follows it.
 fn peer(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, rest) = text.split_once('[')?;
-    let (address, rest) = rest.split_once(']')?;
-    (is_ip(address) && !name.contains(' ')).then_some((name, address, rest))
+    let (name, rest) = text.cut_at(b'[')?;
+    let (address, rest) = rest.cut_at(b']')?;
+    (is_ip(address) && !name.has_byte(b' ')).then_some((name, address, rest))
 }
 
 fn set_peer(draft: &mut Draft, name: &str, address: &str) {
@@ -165,7 +165,7 @@ fn queued(text: &str) -> Option<(&str, &str)> {
 
 /// `COMMAND from NAME[A]: reason`, or `header TEXT from NAME[A]; from=<…` where the text is the sender's.
 fn rejected<'a>(draft: &mut Draft, text: &'a str) -> Option<(&'a str, &'a str, &'a str, &'a str)> {
-    let (command, rest) = text.split_once(' ')?;
+    let (command, rest) = text.cut_at(b' ')?;
     if command
         .bytes()
         .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
@@ -206,7 +206,7 @@ fn delivery(text: &str) -> Option<(&str, &str)> {
 }
 
 fn network(draft: &mut Draft) -> bool {
-    draft.set(ecs::NETWORK_PROTOCOL, "smtp");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "smtp");
     true
 }
 
@@ -214,7 +214,7 @@ fn network(draft: &mut Draft) -> bool {
 fn envelope(draft: &mut Draft, text: &str) {
     for (mark, name) in [("from=<", "email.from.address"), ("to=<", "email.to.address")] {
         if let Some((_, rest)) = text.split_once(mark)
-            && let Some((address, _)) = rest.split_once('>')
+            && let Some((address, _)) = rest.cut_at(b'>')
             && address.len() <= 320
         {
             draft.set_text(name, address);
@@ -243,7 +243,7 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
         // The name is the client's; `>, method=` and `>, rip=` are Dovecot's, and the last of them the real one.
         let end = fields.rfind(">, method=").or_else(|| fields.rfind(">, rip="));
         let (user, tail) = end.map_or(("", fields), |end| fields.split_at(end));
-        if user.contains('>') {
+        if user.has_byte(b'>') {
             draft.warn(Warning::Ambiguous);
         } else {
             draft.user(user);
@@ -275,7 +275,7 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
     // `auth: passwd-file(U,A,<id>): unknown user`
     if service.starts_with("auth")
         && let Some((head, reason)) = rest.cut_last("): ")
-        && let Some((_, inner)) = head.split_once('(')
+        && let Some((_, inner)) = head.cut_at(b'(')
     {
         let mut parts = inner.rsplitn(3, ',');
         let last = parts.next().unwrap_or("");

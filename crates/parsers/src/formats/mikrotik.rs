@@ -24,9 +24,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// Splits off the topics that RouterOS writes first, `system,error,critical `.
 fn after_topics(text: &str) -> (&str, &str) {
-    match text.split_once(' ') {
+    match text.cut_at(b' ') {
         Some((topics, rest))
-            if topics.contains(',')
+            if topics.has_byte(b',')
                 && topics
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b',' | b'-' | b'!')) =>
@@ -43,12 +43,12 @@ fn chain(text: &str) -> Option<&str> {
     let (head, rest) = rest
         .get(..rest.floor_char_boundary(160))
         .and_then(|head| head.cut(": in:"))?;
-    let (prefix, chain) = head.rsplit_once(' ').unwrap_or(("", head));
+    let (prefix, chain) = head.cut_last_at(b' ').unwrap_or(("", head));
     let is_known = matches!(
         chain,
         "input" | "forward" | "output" | "prerouting" | "postrouting" | "srcnat" | "dstnat"
     );
-    let is_ours = topics.split(',').any(|topic| topic == "firewall") || is_known && !prefix.contains(' ');
+    let is_ours = topics.parts(b',').any(|topic| topic == "firewall") || is_known && !prefix.has_byte(b' ');
     (is_ours && rest.has(" out:")).then_some(chain)
 }
 
@@ -74,9 +74,9 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
     }
     endpoint(draft, SOURCE, source, sport);
     endpoint(draft, DESTINATION, destination, dport);
-    let mut words = head.split(' ').rev();
+    let mut words = head.parts(b' ').rev();
     draft.set_text("mikrotik.chain", words.next().unwrap_or(""));
-    let prefix = words.next().filter(|word| !word.contains(',')).unwrap_or("");
+    let prefix = words.next().filter(|word| !word.has_byte(b',')).unwrap_or("");
     draft.set_known("rule.name", prefix);
     let (inside, outside) = interfaces.cut(" out:").unwrap_or((interfaces, ""));
     draft.set_text("observer.ingress.interface.name", inside);
@@ -91,8 +91,8 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
     if let Some((_, length)) = rest.cut_last("len ") {
         draft.set_int("network.bytes", length);
     }
-    draft.set("observer.vendor", "MikroTik");
-    draft.set("observer.type", "firewall");
+    draft.set_fixed("observer.vendor", "MikroTik");
+    draft.set_fixed("observer.type", "firewall");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     let lower = prefix.to_ascii_lowercase();
     let blocked = ["drop", "block", "reject", "deny"]
@@ -118,7 +118,7 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
 fn login(text: &str) -> Option<(bool, bool, &str, &str, &str)> {
     let (head, via) = text.trim().cut_last(" via ")?;
     let (head, from) = head.cut_last(" from ")?;
-    if !is_ip(from) || via.contains(' ') {
+    if !is_ip(from) || via.has_byte(b' ') {
         return None;
     }
     let (_, head) = after_topics(head);

@@ -24,10 +24,11 @@ mod snort;
 mod squid;
 mod unbound;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use model::Timestamp;
+use rustc_hash::FxHashMap;
 
 use crate::draft::Draft;
 use crate::scan::Marks as _;
@@ -123,11 +124,11 @@ impl Format {
         let wanted = log_type.unwrap_or("");
         let is = |dataset: &&'static str| *dataset == wanted;
         let of_module = |dataset: &&'static str| {
-            let name = dataset.split('.').next().unwrap_or("");
+            let name = dataset.parts(b'.').next().unwrap_or("");
             !wanted.is_empty() && wanted.starts_with(name)
         };
         let in_path = |dataset: &&'static str| {
-            let name = dataset.split('.').next().unwrap_or("");
+            let name = dataset.parts(b'.').next().unwrap_or("");
             path.contains(name) || name == "apache" && path.has("httpd")
         };
         let all = || self.datasets.iter().copied();
@@ -142,8 +143,9 @@ impl Format {
 
 /// The formats that a log type means: one, or all of a product that has several.
 pub(crate) fn named(log_type: &str) -> impl Iterator<Item = &'static Format> {
-    static BY_NAME: LazyLock<HashMap<&'static str, Vec<&'static Format>>> = LazyLock::new(|| {
-        let mut by_name: HashMap<_, Vec<&'static Format>> = HashMap::new();
+    // Names come from the operator, who does not choose them to be slow.
+    static BY_NAME: LazyLock<FxHashMap<&'static str, Vec<&'static Format>>> = LazyLock::new(|| {
+        let mut by_name: FxHashMap<_, Vec<&'static Format>> = FxHashMap::default();
         for format in FORMATS.iter().copied() {
             for name in format.names().collect::<HashSet<_>>() {
                 by_name.entry(name).or_default().push(format);

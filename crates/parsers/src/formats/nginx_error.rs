@@ -39,7 +39,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((ids, rest)) = rest.cut(": ") else {
         return false;
     };
-    let Some((pid, thread)) = ids.split_once('#') else {
+    let Some((pid, thread)) = ids.cut_at(b'#') else {
         return false;
     };
     let Ok(pid) = pid.parse::<i64>() else { return false };
@@ -47,7 +47,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_text(ecs::LOG_LEVEL, level);
     draft.set(ecs::PROCESS_PID, pid);
     draft.set_int("process.thread.id", thread);
-    let message = match rest.strip_prefix('*').and_then(|rest| rest.split_once(' ')) {
+    let message = match rest.strip_prefix('*').and_then(|rest| rest.cut_at(b' ')) {
         Some((connection, message)) if connection.bytes().all(|byte| byte.is_ascii_digit()) => {
             draft.set_int("nginx.error.connection_id", connection);
             message
@@ -97,10 +97,10 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
     };
     let (server, rest) = rest.cut(", ").unwrap_or((rest, ""));
     draft.set_known("server.domain", server);
-    if let Some((request, rest)) = rest.strip_prefix("request: \"").and_then(|rest| rest.split_once('"')) {
+    if let Some((request, rest)) = rest.strip_prefix("request: \"").and_then(|rest| rest.cut_at(b'"')) {
         set_request(draft, request);
         if let Some((_, host)) = rest.cut("host: \"")
-            && let Some((host, _)) = host.split_once('"')
+            && let Some((host, _)) = host.cut_at(b'"')
         {
             draft.set_known(ecs::URL_DOMAIN, crate::derive::split_port(host).0);
         }

@@ -48,7 +48,7 @@ fn packet(text: &str) -> Option<(&str, &str)> {
     };
     let at = memchr::memmem::find(text.as_bytes().get(..MAX_PREFIX.min(text.len()))?, b"IN=")?;
     let (prefix, body) = text.split_at_checked(at)?;
-    let (_, after) = body.split_once(' ')?;
+    let (_, after) = body.cut_at(b' ')?;
     (after.starts_with("OUT=") && after.has(" SRC=") && after.has(" DST=")).then_some((prefix.trim(), body))
 }
 
@@ -61,7 +61,7 @@ fn is_label(prefix: &str) -> bool {
     };
     match label.strip_prefix('[') {
         Some(inner) => inner.find(']') == inner.len().checked_sub(1),
-        None => !label.contains(' ') || is_proxmox(label),
+        None => !label.has_byte(b' ') || is_proxmox(label),
     }
 }
 
@@ -112,12 +112,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let (mut source, mut destination, mut sport, mut dport) = ("", "", "", "");
     let mut transport = String::new();
     let mut icmp = false;
-    for word in body.split(' ').take(MAX_WORDS) {
+    for word in body.parts(b' ').take(MAX_WORDS) {
         // What follows in brackets is the packet an ICMP error speaks of.
         if word.starts_with('[') {
             break;
         }
-        let Some((name, value)) = word.split_once('=') else {
+        let Some((name, value)) = word.cut_at(b'=') else {
             if word.len() <= 4 && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()) {
                 match word {
                     "SYN" | "ACK" | "RST" | "FIN" | "PSH" | "URG" => draft.add_to_list("iptables.tcp.flags", word),
@@ -184,7 +184,7 @@ fn verdict(draft: &mut Draft, prefix: &str) {
     let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     // `[zone-zone-rule-D]`: the last part is drop, reject or accept.
     let ubiquiti = label.starts_with('[') && inner.len() > 2;
-    let last = inner.rsplit_once('-').map_or("", |(_, last)| last);
+    let last = inner.cut_last_at(b'-').map_or("", |(_, last)| last);
     // Newer devices put a number last: `[WAN_LOCAL-D-2147483647]`.
     let middle = inner.rsplit('-').nth(1).unwrap_or("");
     let numbered = matches!(middle, "D" | "R" | "A") && last.bytes().all(|byte| byte.is_ascii_digit());
@@ -205,7 +205,7 @@ fn verdict(draft: &mut Draft, prefix: &str) {
             parts = inner.rsplitn(3, '-').skip(2);
         }
         let name = parts.next().unwrap_or("");
-        if let Some((from, to)) = name.split_once('-') {
+        if let Some((from, to)) = name.cut_at(b'-') {
             draft.set_text("observer.ingress.zone", from);
             draft.set_text("observer.egress.zone", to);
         }

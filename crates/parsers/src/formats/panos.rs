@@ -54,7 +54,7 @@ fn start(text: &str) -> Option<(&str, &str)> {
 /// Nothing, a host, or a syslog header behind the length that some receivers leave in front of it.
 fn is_header(text: &str) -> bool {
     let framed = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
-    text.is_empty() || is_host_name(text) || framed.starts_with('<') && framed.contains('>')
+    text.is_empty() || is_host_name(text) || framed.starts_with('<') && framed.has_byte(b'>')
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
@@ -66,7 +66,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     }
     // Without a host in its header, the envelope took the first column for one.
-    if draft.str(ecs::HOST_NAME).is_some_and(|host| host.contains(',')) {
+    if draft.str(ecs::HOST_NAME).is_some_and(|host| host.has_byte(b',')) {
         draft.take(ecs::HOST_NAME);
     }
     let columns = columns(text, b',', 128);
@@ -80,9 +80,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set("panw.panos.type", kind);
     draft.set_text("panw.panos.sub_type", row.at(4));
     draft.set_text("observer.serial_number", row.at(2));
-    draft.set("observer.vendor", "Palo Alto Networks");
-    draft.set("observer.product", "PAN-OS");
-    draft.set("observer.type", "firewall");
+    draft.set_fixed("observer.vendor", "Palo Alto Networks");
+    draft.set_fixed("observer.product", "PAN-OS");
+    draft.set_fixed("observer.type", "firewall");
     draft.outcome(true);
     match kind {
         "TRAFFIC" => traffic(draft, &row),
@@ -152,7 +152,7 @@ fn flow(draft: &mut Draft, row: &Row<'_>) {
 
 /// `domain\user`
 fn split_domain(text: &str) -> (&str, &str) {
-    text.split_once('\\').unwrap_or(("", text))
+    text.cut_at(b'\\').unwrap_or(("", text))
 }
 
 fn person(draft: &mut Draft, text: &str) {
@@ -223,7 +223,7 @@ fn traffic(draft: &mut Draft, row: &Row<'_>) {
 
 fn threat(draft: &mut Draft, row: &Row<'_>) {
     flow(draft, row);
-    draft.set(ecs::EVENT_KIND, "alert");
+    draft.set_fixed(ecs::EVENT_KIND, "alert");
     draft.set_list(ecs::EVENT_CATEGORY, &["intrusion_detection", "network"]);
     let denied = !allows(row.at(30));
     draft.set_list(ecs::EVENT_TYPE, &[if denied { "denied" } else { "allowed" }]);
@@ -247,8 +247,8 @@ fn threat(draft: &mut Draft, row: &Row<'_>) {
     draft.set_text("panw.panos.threat.name", row.at(32));
     draft.set_text("panw.panos.url.category", row.at(33));
     match row.at(35) {
-        "client-to-server" | "0" => draft.set("network.direction", "inbound"),
-        "server-to-client" | "1" => draft.set("network.direction", "outbound"),
+        "client-to-server" | "0" => draft.set_fixed("network.direction", "inbound"),
+        "server-to-client" | "1" => draft.set_fixed("network.direction", "outbound"),
         _ => {}
     }
     match sub_type {
@@ -260,10 +260,10 @@ fn threat(draft: &mut Draft, row: &Row<'_>) {
             let end = bare.find(['/', '?']).unwrap_or(bare.len());
             let (host, path) = bare.split_at(end);
             draft.set_text("url.domain", crate::derive::split_port(host).0);
-            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            let (path, query) = path.cut_at(b'?').unwrap_or((path, ""));
             draft.set_text("url.path", path);
             draft.set_text("url.query", query);
-            if let Some((_, extension)) = path.rsplit('/').next().and_then(|last| last.rsplit_once('.')) {
+            if let Some((_, extension)) = path.rsplit('/').next().and_then(|last| last.cut_last_at(b'.')) {
                 draft.set_text("url.extension", extension);
             }
         }

@@ -7,6 +7,7 @@ use super::{Format, Input};
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
     name: "filterlog",
@@ -31,7 +32,7 @@ fn looks(text: &str) -> bool {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let parts: Vec<&str> = input.text.trim().split(',').take(64).collect();
+    let parts: Vec<&str> = input.text.trim().parts(b',').take(64).collect();
     let [
         rule,
         _,
@@ -100,8 +101,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         &["connection", if blocked { "denied" } else { "allowed" }],
     );
     draft.outcome(true);
-    draft.set("observer.type", "firewall");
-    draft.set("observer.vendor", "netgate");
+    draft.set_fixed("observer.type", "firewall");
+    draft.set_fixed("observer.vendor", "netgate");
     true
 }
 

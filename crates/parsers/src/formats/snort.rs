@@ -36,7 +36,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((ids, rest)) = text.strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
         return false;
     };
-    let mut numbers = ids.split(':');
+    let mut numbers = ids.parts(b':');
     let (Some(generator), Some(rule), Some(revision)) = (numbers.next(), numbers.next(), numbers.next()) else {
         return false;
     };
@@ -58,14 +58,14 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     };
     let message = rest.split(" [**]").next().unwrap_or(rest);
     let message = message.split(" [Classification: ").next().unwrap_or(message);
-    let class = rest.cut("[Classification: ").and_then(|(_, rest)| rest.split_once(']'));
-    let priority = rest.cut("[Priority: ").and_then(|(_, rest)| rest.split_once(']'));
+    let class = rest.cut("[Classification: ").and_then(|(_, rest)| rest.cut_at(b']'));
+    let priority = rest.cut("[Priority: ").and_then(|(_, rest)| rest.cut_at(b']'));
     draft.timestamp = time.or(draft.timestamp);
     let (host, port) = split_port(from);
     endpoint(draft, SOURCE, host, port);
     let (host, port) = split_port(to);
     endpoint(draft, DESTINATION, host, port);
-    draft.set(ecs::EVENT_KIND, "alert");
+    draft.set_fixed(ecs::EVENT_KIND, "alert");
     draft.set_list(ecs::EVENT_CATEGORY, &["network", "intrusion_detection"]);
     draft.set_list(ecs::EVENT_TYPE, &[if dropped { "denied" } else { "allowed" }]);
     draft.set("rule.id", rule);
@@ -102,7 +102,7 @@ fn time<'a>(text: &'a str, input: &Input<'_>) -> Option<(model::Timestamp, &'a s
         return Some((time, rest));
     }
     // Without a year: the one that puts it just before it was seen.
-    let (month, day) = date.split_once('/')?;
+    let (month, day) = date.cut_at(b'/')?;
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];

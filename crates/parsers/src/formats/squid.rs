@@ -44,7 +44,7 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
         return false;
     };
     scan.spaces();
-    let Some((method, request)) = scan.quoted().and_then(|request| request.split_once(' ')) else {
+    let Some((method, request)) = scan.quoted().and_then(|request| request.cut_at(b' ')) else {
         return false;
     };
     let (Some(peer), Some(_), Some(user)) = (scan.word(), scan.word(), scan.word()) else {
@@ -62,7 +62,10 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
     endpoint(draft, DESTINATION, peer, "");
     draft.set("event.code", method);
     draft.set("http.request.method", method);
-    draft.set("url.original", request.rsplit_once(' ').map_or(request, |(url, _)| url));
+    draft.set(
+        "url.original",
+        request.cut_last_at(b' ').map_or(request, |(url, _)| url),
+    );
     draft.user(user);
     draft.set_text("file.name", file);
     draft.set_int("source.bytes", bytes);
@@ -80,22 +83,22 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
     draft.set_known(ecs::EVENT_ACTION, scan.word().unwrap_or(""));
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
     draft.set_list(ecs::EVENT_TYPE, &["access"]);
-    draft.set("observer.vendor", "Squid");
-    draft.set("observer.product", "Proxy");
-    draft.set("observer.type", "Proxies");
+    draft.set_fixed("observer.vendor", "Squid");
+    draft.set_fixed("observer.product", "Proxy");
+    draft.set_fixed("observer.type", "Proxies");
     true
 }
 
 /// The time of a log whose hours have one digit, and whose zone may be a word.
 fn loose_clf(text: &str) -> Option<Timestamp> {
-    let (day, rest) = text.split_once(':')?;
+    let (day, rest) = text.cut_at(b':')?;
     let padded = if rest.as_bytes().get(1) == Some(&b':') {
         format!("{day}:0{rest}")
     } else {
         text.to_owned()
     };
     take_clf(&padded)
-        .or_else(|| take_clf(padded.split(' ').next()?))
+        .or_else(|| take_clf(padded.parts(b' ').next()?))
         .map(|(time, _)| time)
 }
 
@@ -119,13 +122,13 @@ fn native(text: &str) -> Option<Native<'_>> {
     let time = from_number(first.parse().ok()?).or_else(|| take_clf(first).map(|(time, _)| time))?;
     let elapsed = scan.word()?.parse().ok()?;
     let client = scan.word()?;
-    let (result, status) = scan.word()?.split_once('/')?;
+    let (result, status) = scan.word()?.cut_at(b'/')?;
     let bytes = scan.word()?;
     let method = scan.word()?;
     // The URL and the user are the client's; Squid writes them without spaces. The last two words are Squid's.
-    let (rest, mime) = scan.rest.trim_end().rsplit_once(' ')?;
-    let (rest, peer) = rest.trim_end().rsplit_once(' ')?;
-    let (url, user) = rest.trim_end().rsplit_once(' ')?;
+    let (rest, mime) = scan.rest.trim_end().cut_last_at(b' ')?;
+    let (rest, peer) = rest.trim_end().cut_last_at(b' ')?;
+    let (url, user) = rest.trim_end().cut_last_at(b' ')?;
     result.starts_with(|c: char| c.is_ascii_uppercase()).then_some(Native {
         time,
         elapsed,
@@ -159,16 +162,16 @@ impl Native<'_> {
         draft.set_known("url.original", self.url);
         draft.user(if self.user == "-" { "" } else { self.user });
         draft.set_known("http.response.mime_type", self.mime);
-        if let Some((hierarchy, peer)) = self.peer.split_once('/') {
+        if let Some((hierarchy, peer)) = self.peer.cut_at(b'/') {
             draft.set_known("squid.hierarchy_status", hierarchy);
             endpoint(draft, DESTINATION, peer, "");
         }
-        draft.set("observer.vendor", "Squid");
-        draft.set("observer.product", "Proxy");
-        draft.set("observer.type", "Proxies");
+        draft.set_fixed("observer.vendor", "Squid");
+        draft.set_fixed("observer.product", "Proxy");
+        draft.set_fixed("observer.type", "Proxies");
         let path = crate::url::decode(self.url.split(['?', '#']).next().unwrap_or(""));
         if self.url.has("://")
-            && let Some((_, name)) = path.rsplit_once('/')
+            && let Some((_, name)) = path.cut_last_at(b'/')
             && path.matches('/').count() > 2
         {
             draft.set_text("file.name", name);

@@ -34,18 +34,18 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         .strip_prefix("query: ")
         .or_else(|| body.strip_prefix("reply: "))
         .unwrap_or(body);
-    let words: Vec<&str> = body.split(' ').take(10).collect();
+    let words: Vec<&str> = body.parts(b' ').take(10).collect();
     let [client, name, kind, class, rest @ ..] = words.as_slice() else {
         return false;
     };
     if !is_ip(client) || !name.ends_with('.') {
         return false;
     }
-    if let Some(time) = head.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    if let Some(time) = head.strip_prefix('[').and_then(|rest| rest.cut_at(b']')) {
         draft.timestamp = time.0.parse().ok().and_then(from_number).or(draft.timestamp);
     }
     endpoint(draft, SOURCE, client, "");
-    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["protocol"]);
     draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));

@@ -1,6 +1,7 @@
 //! When a step of a table counts: `path` (is there), `!path` (is not), `path=a|b*` (is one of), `path!=a|b`.
 
 use super::path::{Found, Path};
+use crate::scan::Marks as _;
 use crate::tree::{Json, Map};
 
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Condition {
 impl Condition {
     /// Reads a condition; the error is what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let patterns = |text: &str| text.split('|').map(str::to_ascii_lowercase).collect::<Vec<_>>();
+        let patterns = |text: &str| text.parts(b'|').map(str::to_ascii_lowercase).collect::<Vec<_>>();
         // An equals sign in brackets belongs to the path.
         let outside = text.rfind(']').map_or(0, |at| at + 1);
         let split = text

@@ -1,5 +1,6 @@
 //! Where a value is in an object: `a.b`, `a[0].b`, `a[Name=Identity].Value`, `a[].b`.
 
+use crate::scan::Marks as _;
 use crate::tree::{Json, Map, Name};
 
 /// Most elements of a list that are looked at.
@@ -62,10 +63,10 @@ impl Path {
                 None => (Pick::Whole, after),
                 Some(inner) => {
                     let (inner, after) = inner
-                        .split_once(']')
+                        .cut_at(b']')
                         .ok_or_else(|| format!("path {text:?}: expected ] after ["))?;
                     let pick =
-                        match (inner, inner.split_once('=')) {
+                        match (inner, inner.cut_at(b'=')) {
                             ("", _) => Pick::Each,
                             (_, Some((name, value))) => Pick::Where(name.to_owned(), value.to_owned()),
                             (index, None) => Pick::At(index.parse().map_err(|_| {

@@ -8,6 +8,7 @@ use model::{List, Value, ecs};
 use super::path::{Found, Path};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 use crate::tree::{self, Json, Map};
 
 /// Most elements of a list that becomes a field.
@@ -49,7 +50,7 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a source; the error is what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = text.split('|');
+        let mut parts = text.parts(b'|');
         let path = Path::parse(parts.next().unwrap_or("").trim())?;
         let converters = parts.map(|part| converter(part).ok_or_else(|| format!("{text:?}: {part:?} is no converter")));
         Ok(Self {
@@ -70,7 +71,7 @@ impl Source {
 }
 
 fn converter(text: &str) -> Option<Convert> {
-    let (name, argument) = text.split_once(':').unwrap_or((text, ""));
+    let (name, argument) = text.cut_at(b':').unwrap_or((text, ""));
     let owned = || argument.to_owned();
     Some(match (name, argument.is_empty()) {
         ("lower", true) => Convert::Lower,
@@ -94,7 +95,7 @@ fn converter(text: &str) -> Option<Convert> {
         ("join", false) => Convert::Concat(owned()),
         ("times", false) => Convert::Times(argument.parse().ok()?),
         ("replace", false) => {
-            let (from, to) = argument.split_once('>')?;
+            let (from, to) = argument.cut_at(b'>')?;
             Convert::Replace(from.to_owned(), to.to_owned())
         }
         ("json", false) => Convert::Json(Path::parse(argument).ok()?),
@@ -229,7 +230,7 @@ pub(crate) fn fit(name: &str, value: Value) -> Option<Value> {
             Value::Str(text) => {
                 let plain = text
                     .strip_prefix("::ffff:")
-                    .filter(|v4| v4.contains('.'))
+                    .filter(|v4| v4.has_byte(b'.'))
                     .unwrap_or(&text);
                 let host = crate::derive::split_port(plain).0;
                 [plain, host].into_iter().find(|text| is_ip(text)).map(Value::from)

@@ -50,10 +50,10 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let (category, kind, action) = meaning(&text, &topic);
     draft.classify(category, &[kind], action);
     if action == "docker_api_error"
-        && let Some((method, path)) = text.strip_prefix("Handler for ").and_then(|rest| rest.split_once(' '))
+        && let Some((method, path)) = text.strip_prefix("Handler for ").and_then(|rest| rest.cut_at(b' '))
     {
         draft.set_text("http.request.method", method);
-        draft.set_text("url.path", path.split(' ').next().unwrap_or(""));
+        draft.set_text("url.path", path.parts(b' ').next().unwrap_or(""));
     }
     if !error.is_empty() {
         draft.outcome(false);
@@ -95,9 +95,9 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a str, String);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, rest) = self.0.trim_start().split_once('=')?;
+        let (name, rest) = self.0.trim_start().cut_at(b'=')?;
         let Some(quoted) = rest.strip_prefix('"') else {
-            let (value, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (value, rest) = rest.cut_at(b' ').unwrap_or((rest, ""));
             self.0 = rest;
             return Some((name, value.to_owned()));
         };

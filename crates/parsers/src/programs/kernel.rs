@@ -16,8 +16,8 @@ const MAX_COMM: usize = 15;
 
 /// The message behind the kernel's own clock, `[12345.678901] `; `None` when there is none.
 pub(crate) fn after_clock(text: &str) -> Option<&str> {
-    let (clock, rest) = text.strip_prefix('[')?.split_once(']')?;
-    let (seconds, fraction) = clock.trim_start().split_once('.')?;
+    let (clock, rest) = text.strip_prefix('[')?.cut_at(b']')?;
+    let (seconds, fraction) = clock.trim_start().cut_at(b'.')?;
     let is_number = |text: &str| !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     (is_number(seconds) && fraction.len() == 6 && is_number(fraction)).then(|| rest.trim_start())
 }
@@ -55,7 +55,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
     let found = faults.iter().find_map(|fault| {
         let at = text.cut(fault)?.0.len();
         let head = text.get(..at)?.trim_end().trim_end_matches(':');
-        let (name, pid) = head.strip_suffix(']')?.rsplit_once('[')?;
+        let (name, pid) = head.strip_suffix(']')?.cut_last_at(b'[')?;
         (pid.bytes().all(|byte| byte.is_ascii_digit()) && name.len() <= MAX_COMM).then_some((name, pid, at))
     });
     if let Some((name, pid, at)) = found {
@@ -67,7 +67,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
             fault.split(" ip").next().unwrap_or(fault).trim_end_matches(':'),
         );
         if let Some((_, library)) = fault.cut_last(" in ") {
-            draft.set_text("file.name", library.split('[').next().unwrap_or(""));
+            draft.set_text("file.name", library.parts(b'[').next().unwrap_or(""));
         }
         draft.unified("PROCESS_CRASH", 2);
         return true;
@@ -79,7 +79,7 @@ fn crash(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     draft.classify("process", &["info"], "process_blocked");
-    let (name, pid) = task.rsplit_once(':').unwrap_or((task, ""));
+    let (name, pid) = task.cut_last_at(b':').unwrap_or((task, ""));
     process(draft, name, pid);
     draft.set_text(ecs::EVENT_REASON, rest.trim_end_matches('.'));
     true
@@ -92,26 +92,26 @@ fn memory(draft: &mut Draft, message: &str) -> bool {
         && let Some((pid, rest)) = digits(rest)
         && let Some((name, _)) = rest
             .strip_prefix(" (")
-            .and_then(|rest| rest.rsplit_once(')').or(rest.split_once(')')))
+            .and_then(|rest| rest.cut_last_at(b')').or(rest.cut_at(b')')))
     {
         let name = name.split(") ").next().unwrap_or(name);
         draft.classify("process", &["end"], "oom_killed");
         process(draft, name, pid);
-        draft.set(ecs::EVENT_REASON, "out of memory");
+        draft.set_fixed(ecs::EVENT_REASON, "out of memory");
         draft.unified("PROCESS_KILLED", 3);
         return true;
     }
     if let Some(rest) = message.strip_prefix("oom-kill:") {
         draft.classify("process", &["end"], "oom_killed");
-        for pair in rest.split(',') {
-            match pair.split_once('=') {
+        for pair in rest.parts(b',') {
+            match pair.cut_at(b'=') {
                 Some(("task", name)) => draft.set_text(ecs::PROCESS_NAME, name),
                 Some(("pid", pid)) => draft.set_int(ecs::PROCESS_PID, pid),
                 Some(("uid", uid)) => draft.set_text(ecs::USER_ID, uid),
                 _ => {}
             }
         }
-        draft.set(ecs::EVENT_REASON, "out of memory");
+        draft.set_fixed(ecs::EVENT_REASON, "out of memory");
         draft.unified("PROCESS_KILLED", 3);
         return true;
     }
@@ -132,7 +132,7 @@ fn module(draft: &mut Draft, message: &str) -> bool {
     ];
     if let Some(name) = taints.iter().find_map(|words| Some(message.split_once(words)?.0))
         && !name.is_empty()
-        && !name.contains(' ')
+        && !name.has_byte(b' ')
     {
         draft.classify("driver", &["start"], "kernel_module_tainted");
         draft.set_text("driver.name", name);
@@ -161,7 +161,7 @@ fn usb(draft: &mut Draft, message: &str) -> bool {
     if let Some(ids) = rest.strip_prefix("New USB device found, ") {
         draft.classify("host", &["info"], "usb_attached");
         for pair in ids.split(", ") {
-            match pair.split_once('=') {
+            match pair.cut_at(b'=') {
                 Some(("idVendor", id)) => draft.set_text("device.usb.vendor_id", id.trim()),
                 Some(("idProduct", id)) => draft.set_text("device.usb.product_id", id.trim()),
                 _ => {}
@@ -211,7 +211,7 @@ fn network(draft: &mut Draft, message: &str) -> bool {
         && (head.is_empty() || head.starts_with("TCP: "))
     {
         draft.classify("network", &["denied"], "syn_flood");
-        draft.set("network.transport", "tcp");
+        draft.set_fixed("network.transport", "tcp");
         let target = rest.split(". ").next().unwrap_or(rest).trim_end_matches('.');
         let port = target.rsplit(':').next().unwrap_or(target);
         draft.set_int("destination.port", port);
@@ -293,7 +293,7 @@ fn storage(draft: &mut Draft, message: &str) -> bool {
 fn life(draft: &mut Draft, message: &str) -> bool {
     if let Some(version) = message.strip_prefix("Linux version ") {
         draft.classify("host", &["start"], "kernel_booted");
-        draft.set_text("host.os.kernel", version.split(' ').next().unwrap_or(""));
+        draft.set_text("host.os.kernel", version.parts(b' ').next().unwrap_or(""));
         draft.unified("SYSTEM_BOOT", 2);
         return true;
     }

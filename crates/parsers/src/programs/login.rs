@@ -25,7 +25,7 @@ fn success(draft: &mut Draft, message: &str) -> bool {
         )
     };
     let Some(rest) = rest else { return false };
-    let (tty, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (tty, rest) = rest.cut_at(b' ').unwrap_or((rest, ""));
     let (who, from) = match rest.cut("FROM ") {
         Some((who, from)) => (who, from),
         None => (rest, ""),

@@ -31,13 +31,13 @@ fn operator(draft: &mut Draft, message: &str) -> bool {
     draft.classify("authentication", &["start"], "polkit_authorization");
     draft.outcome(success);
     if let Some((_, who)) = head.cut("authenticated as unix-user:") {
-        let who = who.split(' ').next().unwrap_or(who);
+        let who = who.parts(b' ').next().unwrap_or(who);
         draft.set_text(ecs::USER_EFFECTIVE_NAME, who);
         draft.add_to_list(ecs::RELATED_USER, who);
     }
     let (action, rest) = rest.cut(" for ").unwrap_or((rest, ""));
     draft.set_text("polkit.action", action);
-    draft.set_text("polkit.session", head.split(' ').next().unwrap_or(""));
+    draft.set_text("polkit.session", head.parts(b' ').next().unwrap_or(""));
     subject(draft, rest);
     draft.unified(
         if success { "PRIVILEGE_GRANTED" } else { "LOGIN_FAIL" },
@@ -70,14 +70,12 @@ fn agent(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     draft.classify("session", &[kind], action);
-    let who = rest.split(' ').next().unwrap_or("");
+    let who = rest.parts(b' ').next().unwrap_or("");
     draft.set_text("polkit.session", who);
     if let Some((pid, _)) = who.strip_prefix("unix-process:").and_then(digits) {
         draft.set_int(ecs::PROCESS_PID, pid);
     }
-    let command = rest
-        .split_once('[')
-        .and_then(|(_, rest)| rest.cut_last("], object path "));
+    let command = rest.cut_at(b'[').and_then(|(_, rest)| rest.cut_last("], object path "));
     draft.set_text("process.executable", command.map_or("", |(command, _)| command));
     true
 }
@@ -86,7 +84,7 @@ fn agent(draft: &mut Draft, message: &str) -> bool {
 fn pkexec(draft: &mut Draft, message: &str) -> bool {
     let Some((user, rest)) = message
         .cut(": ")
-        .filter(|(user, _)| !user.is_empty() && !user.contains(' '))
+        .filter(|(user, _)| !user.is_empty() && !user.has_byte(b' '))
     else {
         return false;
     };

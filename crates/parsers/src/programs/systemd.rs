@@ -41,7 +41,7 @@ const KINDS: [&str; 11] = [
 ];
 
 fn is_unit(text: &str) -> bool {
-    text.len() <= 256 && !text.contains(' ') && KINDS.iter().any(|kind| text.ends_with(kind))
+    text.len() <= 256 && !text.has_byte(b' ') && KINDS.iter().any(|kind| text.ends_with(kind))
 }
 
 fn unit(draft: &mut Draft, name: &str) {
@@ -131,17 +131,17 @@ fn of_unit(draft: &mut Draft, name: &str, rest: &str) -> bool {
     let (action, kind) = if rest.starts_with("Failed with result ") || rest.starts_with("Unit entered failed state") {
         draft.outcome(false);
         draft.unified("SERVICE_FAILED", 2);
-        if let Some((result, _)) = rest.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')) {
+        if let Some((result, _)) = rest.cut_at(b'\'').and_then(|(_, rest)| rest.cut_at(b'\'')) {
             draft.set_text(ecs::EVENT_REASON, result);
         }
         ("service_failed", "error")
     } else if rest.has("killed by the OOM killer") {
-        draft.set(ecs::EVENT_REASON, "out of memory");
+        draft.set_fixed(ecs::EVENT_REASON, "out of memory");
         draft.unified("PROCESS_KILLED", 3);
         ("oom_killed", "end")
     } else if let Some((_, how)) = rest.cut("rocess exited, code=") {
         let (code, status) = how.cut(", status=").unwrap_or((how, ""));
-        let number = status.split('/').next().unwrap_or("");
+        let number = status.parts(b'/').next().unwrap_or("");
         draft.set_int("process.exit_code", number);
         draft.set_text(ecs::EVENT_REASON, code);
         draft.outcome(code == "exited" && number == "0");
@@ -199,7 +199,7 @@ pub(crate) fn logind(draft: &mut Draft, message: &str) -> bool {
         draft.set_text("systemd.session.id", id.trim_end_matches('.').trim_matches('\''));
         return true;
     }
-    if let Some((id, rest)) = message.strip_prefix("Session ").and_then(|rest| rest.split_once(' '))
+    if let Some((id, rest)) = message.strip_prefix("Session ").and_then(|rest| rest.cut_at(b' '))
         && rest.starts_with("logged out")
     {
         draft.classify("session", &["end"], "session_logged_out");

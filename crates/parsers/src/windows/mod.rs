@@ -15,6 +15,7 @@ use crate::derive::{SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::event_log;
 use crate::record::Warning;
+use crate::scan::Marks as _;
 use crate::tree::{Json, Map};
 
 pub(crate) use xml::parse as parse_xml;
@@ -70,7 +71,7 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>) -> bool {
 
 fn describe(draft: &mut Draft, event: &Event<'_>) {
     draft.set(ecs::PICKET_LOG_TYPE, LOG_TYPE);
-    draft.set(ecs::HOST_OS_TYPE, "windows");
+    draft.set_fixed(ecs::HOST_OS_TYPE, "windows");
     draft.set("event.code", event.id.to_string());
     draft.set("winlog.event_id", event.id.to_string());
     draft.set_text("event.provider", &event.provider);
@@ -99,7 +100,7 @@ fn describe(draft: &mut Draft, event: &Event<'_>) {
                 }
             };
             // Names with a dot are those of ECS and ours; an event's data has none that say what the event is.
-            if name.contains('.') {
+            if name.has_byte(b'.') {
                 draft.set_own(&format!("winlog.event_data.{name}"), value);
             } else {
                 draft.set_own(name, value);
@@ -108,10 +109,10 @@ fn describe(draft: &mut Draft, event: &Event<'_>) {
     }
     let channel = event.channel.as_ref();
     if event.provider_is("Microsoft-Windows-Sysmon") || channel == "Microsoft-Windows-Sysmon/Operational" {
-        draft.set(ecs::EVENT_DATASET, "windows.sysmon_operational");
+        draft.set_fixed(ecs::EVENT_DATASET, "windows.sysmon_operational");
         sysmon::describe(draft, event);
     } else if event.provider_is("Microsoft-Windows-Security-Auditing") || channel == "Security" {
-        draft.set(ecs::EVENT_DATASET, "system.security");
+        draft.set_fixed(ecs::EVENT_DATASET, "system.security");
         security::describe(draft, event);
     } else {
         others::describe(draft, event);
@@ -135,7 +136,7 @@ fn time(draft: &mut Draft, text: &str) -> Option<Timestamp> {
 }
 
 /// Sets the category, type and action of an event.
-fn classify(draft: &mut Draft, action: &'static str, categories: &[&str], kinds: &[&str]) {
+fn classify(draft: &mut Draft, action: &'static str, categories: &[&'static str], kinds: &[&'static str]) {
     draft.set(ecs::EVENT_ACTION, action);
     if !categories.is_empty() {
         draft.set_list(ecs::EVENT_CATEGORY, categories);
@@ -171,8 +172,8 @@ fn peer(draft: &mut Draft, address: &str, port: &str, name: &str) {
 
 /// `MD5=…,SHA256=…,IMPHASH=…` under a prefix.
 fn hashes(draft: &mut Draft, text: &str, is_file: bool) {
-    for part in text.split(',').take(16) {
-        let Some((kind, value)) = part.trim().split_once('=') else {
+    for part in text.parts(b',').take(16) {
+        let Some((kind, value)) = part.trim().cut_at(b'=') else {
             continue;
         };
         if !value.bytes().all(|byte| byte.is_ascii_hexdigit()) || value.bytes().all(|byte| byte == b'0') {
@@ -195,5 +196,5 @@ fn hashes(draft: &mut Draft, text: &str, is_file: bool) {
 
 /// `DOMAIN\name`
 fn account(text: &str) -> (&str, &str) {
-    text.split_once('\\').unwrap_or(("", text))
+    text.cut_at(b'\\').unwrap_or(("", text))
 }

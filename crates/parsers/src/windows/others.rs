@@ -8,28 +8,28 @@ use crate::draft::Draft;
 pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     match event.channel.as_ref() {
         "System" => {
-            draft.set(ecs::EVENT_DATASET, "system.system");
+            draft.set_fixed(ecs::EVENT_DATASET, "system.system");
             system(draft, event);
         }
-        "Application" => draft.set(ecs::EVENT_DATASET, "system.application"),
+        "Application" => draft.set_fixed(ecs::EVENT_DATASET, "system.application"),
         "Windows PowerShell" => {
-            draft.set(ecs::EVENT_DATASET, "windows.powershell");
+            draft.set_fixed(ecs::EVENT_DATASET, "windows.powershell");
             classic(draft, event);
         }
         "Microsoft-Windows-PowerShell/Operational" | "PowerShellCore/Operational" => {
-            draft.set(ecs::EVENT_DATASET, "windows.powershell_operational");
+            draft.set_fixed(ecs::EVENT_DATASET, "windows.powershell_operational");
             powershell(draft, event);
         }
         "Microsoft-Windows-Windows Defender/Operational" => {
-            draft.set(ecs::EVENT_DATASET, "windows.windows_defender");
+            draft.set_fixed(ecs::EVENT_DATASET, "windows.windows_defender");
             defender(draft, event);
         }
         "Microsoft-Windows-TaskScheduler/Operational" => {
-            draft.set(ecs::EVENT_DATASET, "windows.taskscheduler");
+            draft.set_fixed(ecs::EVENT_DATASET, "windows.taskscheduler");
             task(draft, event);
         }
         _ if event.provider_is("Microsoft-Windows-IIS-Logging") => iis(draft, event),
-        _ => draft.set(ecs::EVENT_DATASET, "windows.forwarded"),
+        _ => draft.set_fixed(ecs::EVENT_DATASET, "windows.forwarded"),
     }
     if draft.get(ecs::USER_NAME).is_none() {
         let (domain, user) = account(event.get("SubjectUserName"));
@@ -181,7 +181,7 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
     let get = |name: &str| event.get(name);
     let detected = matches!(event.id, 1006 | 1007 | 1008 | 1015 | 1116 | 1117 | 1118 | 1119);
     if detected {
-        draft.set(ecs::EVENT_KIND, "alert");
+        draft.set_fixed(ecs::EVENT_KIND, "alert");
         classify(
             draft,
             if event.id == 1116 || event.id == 1006 {
@@ -236,7 +236,7 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
 /// A request that IIS logged to the event log.
 fn iis(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
-    draft.set(ecs::EVENT_DATASET, "iis.access");
+    draft.set_fixed(ecs::EVENT_DATASET, "iis.access");
     draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
     draft.set_list(ecs::EVENT_TYPE, &["access", "connection"]);
     crate::derive::endpoint(draft, crate::derive::SOURCE, get("c-ip"), "");

@@ -4,6 +4,7 @@ use model::ecs;
 
 use super::{Event, classify, peer, set_number};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 /// Who an event is about, by which members name them.
 #[derive(Clone, Copy, PartialEq)]
@@ -526,7 +527,7 @@ fn people(draft: &mut Draft, event: &Event<'_>, who: Who) {
         }
         Who::Target => {
             // A Kerberos name carries its realm.
-            let name = target[0].split('@').next().unwrap_or("");
+            let name = target[0].parts(b'@').next().unwrap_or("");
             let id = if matches!(target[2], "S-1-0-0" | "NULL SID") {
                 ""
             } else {
@@ -565,10 +566,10 @@ fn people(draft: &mut Draft, event: &Event<'_>, who: Who) {
 /// `CN=Alice,OU=People,DC=example,DC=org`
 fn member(draft: &mut Draft, name: &str, id: &str) {
     let common = name
-        .split(',')
+        .parts(b',')
         .find_map(|part| part.strip_prefix("CN=").or_else(|| part.strip_prefix("cn=")));
     let domain = name
-        .split(',')
+        .parts(b',')
         .find_map(|part| part.strip_prefix("DC=").or_else(|| part.strip_prefix("dc=")));
     person(draft, ON, [common.unwrap_or(""), domain.unwrap_or(""), id]);
 }
@@ -577,8 +578,8 @@ fn logon(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     // Collectors that leave the keywords out leave the outcome to the number.
     match event.id {
-        4624 => draft.set_default(ecs::EVENT_OUTCOME, "success"),
-        4625 => draft.set_default(ecs::EVENT_OUTCOME, "failure"),
+        4624 => draft.set_default_fixed(ecs::EVENT_OUTCOME, "success"),
+        4625 => draft.set_default_fixed(ecs::EVENT_OUTCOME, "failure"),
         _ => {}
     }
     let id = if get("TargetLogonId").is_empty() {
@@ -710,8 +711,8 @@ fn connection(draft: &mut Draft, event: &Event<'_>) {
     draft.set_text("network.transport", transport);
     draft.set_text("network.iana_number", get("Protocol"));
     match get("Direction") {
-        "%%14592" => draft.set("network.direction", "ingress"),
-        "%%14593" => draft.set("network.direction", "egress"),
+        "%%14592" => draft.set_fixed("network.direction", "ingress"),
+        "%%14593" => draft.set_fixed("network.direction", "egress"),
         _ => {}
     }
     set_number(draft, ecs::PROCESS_PID, get("ProcessID"));

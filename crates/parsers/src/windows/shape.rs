@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::Event;
+use crate::scan::Marks as _;
 use crate::tree::{self, Json, Map};
 
 /// Longest text that is taken apart as a message.
@@ -600,7 +601,7 @@ fn position<'a>(data: &mut Map<'a>, provider: &str, id: i64, inserts: &'a [Json<
 fn from_message(data: &mut Map<'_>, message: &str) {
     let mut section = "";
     for line in message.lines().take(128) {
-        let Some((name, value)) = line.split_once(':') else {
+        let Some((name, value)) = line.cut_at(b':') else {
             continue;
         };
         let value = value.trim();

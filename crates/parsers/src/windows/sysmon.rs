@@ -7,6 +7,7 @@ use crate::clock::parse_time;
 use crate::derive::{DESTINATION, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::scan::Marks as _;
 
 type Row = (i64, &'static str, &'static [&'static str], &'static [&'static str]);
 
@@ -64,7 +65,7 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     }
     let get = |name| event.get(name);
     if event.provider_is("Linux-Sysmon") {
-        draft.set(ecs::HOST_OS_TYPE, "linux");
+        draft.set_fixed(ecs::HOST_OS_TYPE, "linux");
     }
     if let Some(time) = parse_time(get("UtcTime")) {
         draft.timestamp = Some(time);
@@ -213,8 +214,8 @@ fn connection(draft: &mut Draft, event: &Event<'_>) {
     };
     draft.set_text(ecs::NETWORK_PROTOCOL, if service == "domain" { "dns" } else { service });
     match get("Initiated") {
-        "true" => draft.set("network.direction", "egress"),
-        "false" => draft.set("network.direction", "ingress"),
+        "true" => draft.set_fixed("network.direction", "egress"),
+        "false" => draft.set_fixed("network.direction", "ingress"),
         _ => {}
     }
 }
@@ -223,7 +224,7 @@ fn connection(draft: &mut Draft, event: &Event<'_>) {
 fn registry(draft: &mut Draft, event: &Event<'_>) {
     let path = event.get("TargetObject");
     draft.set_text("registry.path", path);
-    let (hive, key) = path.split_once('\\').unwrap_or((path, ""));
+    let (hive, key) = path.cut_at(b'\\').unwrap_or((path, ""));
     let hive = match hive {
         "HKEY_LOCAL_MACHINE" => "HKLM",
         "HKEY_CLASSES_ROOT" => "HKCR",
@@ -260,28 +261,28 @@ fn registry(draft: &mut Draft, event: &Event<'_>) {
 fn dns(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     draft.set_text(ecs::DNS_QUESTION_NAME, get("QueryName"));
-    draft.set(ecs::NETWORK_PROTOCOL, "dns");
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_text("sysmon.dns.status", status(get("QueryStatus")));
     let mut names = Vec::new();
     let mut kinds = Vec::new();
-    for part in get("QueryResults").split(';').take(64) {
+    for part in get("QueryResults").parts(b';').take(64) {
         let part = part.trim();
         if part.is_empty() {
             continue;
         }
         if let Some(rest) = part.strip_prefix("type:") {
-            let (number, data) = rest.trim_start().split_once(' ').unwrap_or((rest, ""));
+            let (number, data) = rest.trim_start().cut_at(b' ').unwrap_or((rest, ""));
             kinds.push(Value::from(record_type(number)));
             names.push(Value::from(data.trim()));
             continue;
         }
         let plain = part
             .strip_prefix("::ffff:")
-            .filter(|v4| v4.contains('.'))
+            .filter(|v4| v4.has_byte(b'.'))
             .unwrap_or(part);
         if is_ip(plain) {
             draft.add_to_list("dns.resolved_ip", plain);
-            kinds.push(Value::from(if plain.contains(':') { "AAAA" } else { "A" }));
+            kinds.push(Value::from(if plain.has_byte(b':') { "AAAA" } else { "A" }));
             names.push(Value::from(plain));
         }
     }

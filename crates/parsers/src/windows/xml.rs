@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::scan::Marks as _;
 use crate::tree::{Json, Map};
 
 /// Deepest nesting of elements.
@@ -74,7 +75,7 @@ impl<'a> Reader<'a> {
             } else if let Some(comment) = rest.strip_prefix("<!--") {
                 self.rest = comment.split_once("-->")?.1;
             } else if let Some(close) = rest.strip_prefix("</") {
-                self.rest = close.split_once('>')?.1;
+                self.rest = close.cut_at(b'>')?.1;
                 break;
             } else {
                 let (name, value) = self.element(depth + 1)?;
@@ -108,7 +109,7 @@ impl<'a> Reader<'a> {
             if self.nodes > MAX_NODES {
                 return None;
             }
-            let (name, rest) = self.rest.split_once('=')?;
+            let (name, rest) = self.rest.cut_at(b'=')?;
             let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
             let (value, rest) = rest.get(1..)?.split_once(quote)?;
             attributes.insert(name.trim(), Json::String(unescape(value)));
@@ -141,7 +142,7 @@ fn append<'a>(text: &mut Cow<'a, str>, more: Cow<'a, str>) {
 }
 
 fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('&') {
+    if !text.has_byte(b'&') {
         return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len());
@@ -151,7 +152,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
         plain.push_str(before);
         let entity = after
             .get(1..)
-            .and_then(|after| after.split_once(';'))
+            .and_then(|after| after.cut_at(b';'))
             .filter(|(name, _)| name.len() <= 10);
         let Some((name, tail)) = entity else {
             plain.push('&');

@@ -68,8 +68,8 @@ fn kinds(draft: &mut Draft, records: &[Record<'_>]) {
             kinds.push(record.kind);
         }
     }
-    draft.set_list("auditd.log.record_type", &kinds);
-    draft.set_list("type", &kinds);
+    draft.set_texts("auditd.log.record_type", &kinds);
+    draft.set_texts("type", &kinds);
 }
 
 fn own(draft: &mut Draft, records: &[Record<'_>]) {

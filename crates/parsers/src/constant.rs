@@ -1,0 +1,89 @@
+//! Lists of texts that are part of the program, such as those of an event's categories: one copy of each for all events.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use model::{List, Text, Value};
+
+/// Longest list that is kept.
+const LONGEST: usize = 4;
+/// How many a thread has at hand.
+const RECENT: usize = 128;
+
+type Kept = &'static Vec<Value>;
+
+#[derive(Clone, Copy)]
+struct Recent {
+    texts: [&'static str; LONGEST],
+    list: Option<Kept>,
+}
+
+thread_local! {
+    static LISTS: RefCell<[Recent; RECENT]> = const {
+        RefCell::new([Recent { texts: [""; LONGEST], list: None }; RECENT])
+    };
+}
+
+/// The list of some texts.
+pub(crate) fn list(texts: &[&'static str]) -> List {
+    let mut wanted = [""; LONGEST];
+    if texts.len() > LONGEST || texts.contains(&"") {
+        return texts.iter().map(|text| Value::from(Text::of_static(text))).collect();
+    }
+    let mut sum = 0_usize;
+    for (wanted, text) in wanted.iter_mut().zip(texts) {
+        *wanted = text;
+        sum = sum.rotate_left(7) ^ text.as_ptr().addr();
+    }
+    LISTS.with_borrow_mut(|lists| {
+        let Some(recent) = lists.get_mut((sum ^ sum >> 7) % RECENT) else {
+            return List::new();
+        };
+        // The same places of the program mostly, which is seen without a look at the texts.
+        let same = recent
+            .texts
+            .iter()
+            .zip(wanted)
+            .all(|(one, other)| std::ptr::eq(*one, other));
+        let list = match recent.list {
+            Some(list) if same => list,
+            _ => kept(texts),
+        };
+        *recent = Recent {
+            texts: wanted,
+            list: Some(list),
+        };
+        List::of_static(list)
+    })
+}
+
+/// The one copy of a list. There are as many as the program has, and they stay.
+fn kept(texts: &[&'static str]) -> Kept {
+    static ALL: LazyLock<Mutex<HashMap<Vec<&'static str>, Kept>>> = LazyLock::new(Mutex::default);
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(list) = all.get(texts) {
+        return list;
+    }
+    let values = texts.iter().map(|text| Value::from(Text::of_static(text)));
+    let list: Kept = Box::leak(Box::new(values.collect()));
+    all.insert(texts.to_vec(), list);
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_hold_what_was_asked_for_and_are_in_one_place() {
+        let lists: [&[&'static str]; 5] = [&[], &["a"], &["a", "b"], &["b", "a"], &["a", "b", "c", "d", "e"]];
+        for _ in 0..2 {
+            for texts in lists {
+                let plain: Vec<Value> = texts.iter().map(|text| Value::from(*text)).collect();
+                assert_eq!(list(texts)[..], plain[..]);
+            }
+        }
+        assert!(std::ptr::eq(&list(&["x", "y"])[0], &list(&["x", "y"])[0]));
+    }
+}
