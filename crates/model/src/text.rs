@@ -54,6 +54,14 @@ impl Text {
         Self(Repr::Own(text))
     }
 
+    /// A text with small letters of ASCII for its capitals.
+    #[must_use]
+    pub fn lowercase(text: &str) -> Self {
+        let mut text = CompactString::new(text);
+        text.make_ascii_lowercase();
+        Self(Repr::Own(text))
+    }
+
     /// The text.
     #[must_use]
     #[inline]

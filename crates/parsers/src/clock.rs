@@ -287,8 +287,13 @@ pub(crate) fn take_bsd(text: &str, observed: Timestamp) -> Option<(Timestamp, &s
 }
 
 fn year_of(time: Timestamp) -> i64 {
-    use chrono::Datelike;
-    i64::from(time.to_utc().year())
+    let shifted = time.day() + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day = shifted.rem_euclid(146_097);
+    // Years that begin in March, as in `days`.
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    era * 400 + year + i64::from(day_of_year >= 306)
 }
 
 #[cfg(test)]
@@ -297,6 +302,15 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn years_are_those_of_the_calendar() {
+        use chrono::Datelike as _;
+        for day in (-200_000..200_000).step_by(7).chain(-1500..1500) {
+            let time = Timestamp(day * DAY_SECS * MICROS);
+            assert_eq!(year_of(time), i64::from(time.to_utc().year()), "{time}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn derive(draft: &mut Draft) {
     let Some(protocol) = draft.str("network.transport").and_then(number) else {
         return;
     };
-    let ip = |name| draft.str(name).and_then(|text| text.parse::<IpAddr>().ok());
+    let ip = |name| draft.str(name).and_then(crate::network::ip);
     let port = |name| {
         draft
             .get(name)

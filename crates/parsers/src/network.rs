@@ -1,6 +1,6 @@
 //! Addresses and ports where a message names its peer.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::ecs;
 
@@ -12,7 +12,7 @@ pub(crate) fn set_source(draft: &mut Draft, host: &str, port: Option<i64>) {
     // An IPv4 peer of an IPv6 socket is the same peer.
     let host = host
         .strip_prefix("::ffff:")
-        .filter(|v4| v4.parse::<Ipv4Addr>().is_ok())
+        .filter(|v4| ipv4(v4).is_some())
         .unwrap_or(host);
     if is_ip(host) {
         draft.set(ecs::SOURCE_IP, host);
@@ -28,7 +28,7 @@ pub(crate) fn set_source(draft: &mut Draft, host: &str, port: Option<i64>) {
 /// Whether the text is an IP address; an IPv6 one may name its interface.
 pub(crate) fn is_ip(text: &str) -> bool {
     // Most texts that are asked about are names, or IPv4: both are told without a look at the whole.
-    if is_ipv4(text.as_bytes()) {
+    if ipv4(text).is_some() {
         return true;
     }
     if !text.as_bytes().iter().take(5).any(|byte| *byte == b':') {
@@ -38,29 +38,38 @@ pub(crate) fn is_ip(text: &str) -> bool {
     bare.len() <= 45 && bare.parse::<Ipv6Addr>().is_ok()
 }
 
-/// Four numbers up to 255 without leading zeros.
-fn is_ipv4(text: &[u8]) -> bool {
-    let (mut dots, mut digits, mut number) = (0_u8, 0_u8, 0_u16);
-    if text.len() > 15 {
-        return false;
+/// The address that the text is.
+pub(crate) fn ip(text: &str) -> Option<IpAddr> {
+    match ipv4(text) {
+        Some(ip) => Some(IpAddr::V4(ip)),
+        None => text.parse().ok().map(IpAddr::V6),
     }
-    for byte in text {
+}
+
+/// Four numbers up to 255 without leading zeros.
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let (mut dots, mut digits, mut number, mut all) = (0_u8, 0_u8, 0_u32, 0_u32);
+    if text.len() > 15 {
+        return None;
+    }
+    for byte in text.bytes() {
         match byte {
             b'0'..=b'9' if digits == 0 || number > 0 => {
                 digits += 1;
-                number = number * 10 + u16::from(byte - b'0');
+                number = number * 10 + u32::from(byte - b'0');
                 if number > 255 {
-                    return false;
+                    return None;
                 }
             }
             b'.' if digits > 0 && dots < 3 => {
                 dots += 1;
+                all = all << 8 | number;
                 (digits, number) = (0, 0);
             }
-            _ => return false,
+            _ => return None,
         }
     }
-    dots == 3 && digits > 0
+    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(all << 8 | number))
 }
 
 /// Whether the text could be a host's name.
@@ -95,8 +104,6 @@ pub(crate) fn split_host_port(text: &str) -> Option<(&str, &str, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -133,6 +140,7 @@ mod tests {
         #[test]
         fn what_is_an_address_is_what_the_library_says(text in "[0-9a-f.:]{0,20}|([0-9]{1,3}\\.){3}[0-9]{1,3}|([0-9a-f]{0,4}:){1,8}[0-9a-f]{0,4}") {
             prop_assert_eq!(is_ip(&text), text.parse::<IpAddr>().is_ok());
+            prop_assert_eq!(ip(&text), text.parse::<IpAddr>().ok());
         }
     }
 }

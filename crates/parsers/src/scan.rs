@@ -61,6 +61,8 @@ pub(crate) trait Marks {
     fn cut_at(&self, mark: u8) -> Option<(&str, &str)>;
     /// What stands before and behind the last of an ASCII character.
     fn cut_last_at(&self, mark: u8) -> Option<(&str, &str)>;
+    /// Where the first of an ASCII character is.
+    fn place_of(&self, mark: u8) -> Option<usize>;
     /// Whether an ASCII character is there.
     fn has_byte(&self, mark: u8) -> bool;
     /// What stands between all of an ASCII character.
@@ -95,6 +97,11 @@ impl Marks for str {
     fn cut_last_at(&self, mark: u8) -> Option<(&str, &str)> {
         let at = memrchr(mark, self.as_bytes())?;
         Some((self.get(..at)?, self.get(at + 1..)?))
+    }
+
+    #[inline]
+    fn place_of(&self, mark: u8) -> Option<usize> {
+        memchr(mark, self.as_bytes())
     }
 
     #[inline]
@@ -160,7 +167,8 @@ fn stands_at(text: &[u8], mark: &[u8], at: usize) -> bool {
     text.get(at..at + mark.len()).is_some_and(|part| part == mark)
 }
 
-fn first(text: &[u8], mark: &[u8]) -> Option<usize> {
+/// Where the first mark is.
+pub(crate) fn first(text: &[u8], mark: &[u8]) -> Option<usize> {
     let Some((offset, byte)) = rare(mark) else {
         return Some(0);
     };
@@ -300,6 +308,7 @@ mod tests {
                 prop_assert_eq!(text.cut_at(*byte), text.split_once(mark));
                 prop_assert_eq!(text.cut_last_at(*byte), text.rsplit_once(mark));
                 prop_assert_eq!(text.has_byte(*byte), text.contains(mark));
+                prop_assert_eq!(text.place_of(*byte), text.find(mark));
                 prop_assert!(text.parts(*byte).eq(text.split(mark)));
                 prop_assert!(text.parts(*byte).rev().eq(text.rsplit(mark)));
             }

@@ -1,9 +1,12 @@
 //! What a user agent is, by the names of the uap project that other tools use too.
 
+use std::cell::RefCell;
+use std::hash::Hasher as _;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use model::Text;
+use rustc_hash::FxHasher;
 
 use crate::draft::Draft;
 use crate::scan::Marks as _;
@@ -11,7 +14,7 @@ use crate::scan::Marks as _;
 /// Longest user agent that is looked into.
 const MAX_LEN: usize = 2048;
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Agent {
     name: &'static str,
     version: Text,
@@ -27,7 +30,7 @@ pub(crate) fn derive(draft: &mut Draft) {
     let Some(text) = draft.str("user_agent.original").filter(|text| text.len() <= MAX_LEN) else {
         return;
     };
-    let agent = read(text);
+    let agent = recall(text);
     draft.set_fixed("user_agent.name", agent.name);
     draft.set("user_agent.device.name", agent.device);
     if !agent.version.is_empty() {
@@ -36,6 +39,36 @@ pub(crate) fn derive(draft: &mut Draft) {
     if !agent.os.is_empty() {
         draft.set_fixed("user_agent.os.name", agent.os);
     }
+}
+
+/// How many agents a thread remembers. Most events come with one of few.
+const REMEMBERED: usize = 64;
+/// Longest text of an agent that is remembered.
+const MAX_REMEMBERED: usize = 512;
+
+type Remembered = Option<(Box<str>, Agent)>;
+
+thread_local! {
+    static AGENTS: RefCell<[Remembered; REMEMBERED]> = const { RefCell::new([const { None }; REMEMBERED]) };
+}
+
+/// Reads an agent, or remembers what was read.
+fn recall(text: &str) -> Agent {
+    if text.len() > MAX_REMEMBERED {
+        return read(text);
+    }
+    let mut hasher = FxHasher::default();
+    hasher.write(text.as_bytes());
+    let at = usize::try_from(hasher.finish() >> 32).unwrap_or(0) % REMEMBERED;
+    AGENTS.with_borrow_mut(|agents| match agents.get_mut(at) {
+        Some(Some((known, agent))) if **known == *text => agent.clone(),
+        Some(slot) => {
+            let agent = read(text);
+            *slot = Some((text.into(), agent.clone()));
+            agent
+        }
+        None => read(text),
+    })
 }
 
 /// Marks of browsers and the names they go by; the first that occurs decides.
@@ -383,7 +416,9 @@ mod tests {
             ("() { :; }; /bin/bash -c id", "Other", "", "", "Other"),
             ("", "Other", "", "", "Other"),
         ] {
-            assert_eq!(read(text), agent(name, version, os, device), "{text}");
+            for _ in 0..2 {
+                assert_eq!(recall(text), agent(name, version, os, device), "{text}");
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) const FORMAT: Format = Format {
         "nginx.ingress_controller",
     ],
     programs: &["nginx", "httpd", "apache2", "apache", "traefik"],
+    begins: &[],
     looks,
     take,
 };
@@ -69,7 +70,7 @@ fn begins_with_client(head: &str, any_name: bool) -> bool {
 /// Where the head ends, the time, and what follows the bracket and a space.
 fn find_time(text: &str) -> Option<(&str, model::Timestamp, &str)> {
     let mut from = 0;
-    while let Some(at) = text.get(from..)?.find('[').map(|at| from + at) {
+    while let Some(at) = text.get(from..)?.place_of(b'[').map(|at| from + at) {
         if at > MAX_HEAD {
             return None;
         }
@@ -209,14 +210,14 @@ fn clients(draft: &mut Draft, head: &str) {
 
 /// Whether the text is an address that the Internet routes.
 pub(crate) fn is_public(text: &str) -> bool {
-    match text.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(ip)) => {
+    match crate::network::ip(text) {
+        Some(std::net::IpAddr::V4(ip)) => {
             !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
         }
-        Ok(std::net::IpAddr::V6(ip)) => {
+        Some(std::net::IpAddr::V6(ip)) => {
             !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
         }
-        Err(_) => false,
+        None => false,
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["apache", "apache2", "httpd"],
     datasets: &["apache.error"],
     programs: &["httpd", "apache2"],
+    begins: &["["],
     looks,
     take,
 };

@@ -25,6 +25,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["audit", "laurel"],
     datasets: &["auditd.log"],
     programs: &["audispd", "audisp-syslog", "audit", "auditd"],
+    begins: &["ant"],
     looks,
     take,
 };
@@ -37,7 +38,7 @@ fn looks(text: &str) -> bool {
     let text = text.strip_prefix("audit: ").unwrap_or(text);
     let after = |text: &'_ str, key: &str| {
         let rest = text.strip_prefix(key)?;
-        rest.find(' ').filter(|at| *at <= 255).map(|at| key.len() + at + 1)
+        rest.place_of(b' ').filter(|at| *at <= 255).map(|at| key.len() + at + 1)
     };
     let at = after(text, "node=").unwrap_or(0);
     let rest = text.get(at..).unwrap_or("");
@@ -173,7 +174,7 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
                 return;
             }
             _ => {
-                let end = after.find(' ').unwrap_or(after.len());
+                let end = after.place_of(b' ').unwrap_or(after.len());
                 let (text, next) = after.split_at(end);
                 (Written::bare(text), next)
             }
@@ -193,7 +194,7 @@ fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
 fn split_inner<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("op=")
-        && let Some(equals) = rest.find('=')
+        && let Some(equals) = rest.place_of(b'=')
         && let Some(at) = rest.get(..equals).and_then(|head| head.rfind(' '))
     {
         into.push(("op", Written::bare(rest.get(..at).unwrap_or("").trim())));

@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["named", "bind9"],
     datasets: &["bind.query"],
     programs: &["named"],
+    begins: &[],
     looks: |text| client(text).is_some(),
     take,
 };

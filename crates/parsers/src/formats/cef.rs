@@ -17,6 +17,7 @@ pub(crate) const CEF: Format = Format {
     aliases: &["arcsight"],
     datasets: &["cef.log"],
     programs: &["CEF"],
+    begins: &["C01"],
     looks: |text| start(text, "CEF:").is_some() || is_bare(text),
     take: take_cef,
 };
@@ -26,6 +27,7 @@ pub(crate) const LEEF: Format = Format {
     aliases: &["qradar"],
     datasets: &["leef.log"],
     programs: &["LEEF"],
+    begins: &["L"],
     looks: |text| start(text, "LEEF:").is_some(),
     take: take_leef,
 };

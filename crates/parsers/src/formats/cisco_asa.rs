@@ -1,7 +1,7 @@
 //! Cisco ASA, FTD and PIX: `%ASA-6-302013: Built outbound TCP connection …`.
 //! Source: the message tables of Cisco's syslog reference.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["asa", "ftd", "cisco", "pix"],
     datasets: &["cisco.asa", "cisco.ftd"],
     programs: &[],
+    begins: &[],
     looks: |text| mark(text).is_some(),
     take,
 };
@@ -86,11 +87,11 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     } else if draft.get(ecs::HOST_NAME).is_none() && !input.program.is_empty() {
         draft.set(ecs::HOST_NAME, input.program);
     }
-    if let Some(host) = draft.str(ecs::HOST_NAME).map(str::to_owned) {
+    if let Some(host) = draft.str(ecs::HOST_NAME).map(Text::from) {
         draft.set("observer.hostname", host);
     }
     draft.set("event.code", id);
-    draft.set(ecs::LOG_LEVEL, *name);
+    draft.set_fixed(ecs::LOG_LEVEL, name);
     draft.set_fixed("observer.vendor", "Cisco");
     draft.set_fixed("observer.product", "asa");
     draft.set_fixed("observer.type", "firewall");
@@ -99,7 +100,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     true
 }
 
-/// Shapes of messages by their number. Names of one letter are short for what [`fill`] sets.
+/// Shapes of messages by their number, in its order. Names of one letter are short for what [`fill`] sets.
 const SHAPES: &[(&str, &str)] = &[
     (
         "106001",
@@ -387,6 +388,14 @@ const SHAPES: &[(&str, &str)] = &[
     ),
 ];
 
+/// The shapes of a number.
+fn shapes(id: &str) -> impl Iterator<Item = &'static str> {
+    let from = SHAPES.partition_point(|(number, _)| *number < id);
+    let these = SHAPES.get(from..).unwrap_or_default().iter();
+    let count = these.clone().take_while(|(number, _)| *number == id).count();
+    these.take(count).map(|(_, shape)| *shape)
+}
+
 fn read(draft: &mut Draft, id: &str, message: &str) {
     let expired = matches!(
         id,
@@ -401,10 +410,8 @@ fn read(draft: &mut Draft, id: &str, message: &str) {
         ecs::EVENT_TYPE,
         if expired { &["connection", "end"] } else { &["info"] },
     );
-    let mut parts = SHAPES
-        .iter()
-        .filter(|(shape, _)| *shape == id)
-        .filter_map(|(_, shape)| dissect(shape, message))
+    let mut parts = shapes(id)
+        .filter_map(|shape| dissect(shape, message))
         .find(|parts| fits(parts));
     if parts.is_none() && matches!(id, "302013" | "302015") {
         parts = dissect(
@@ -418,10 +425,7 @@ fn read(draft: &mut Draft, id: &str, message: &str) {
     }
     // A number is no login yet: one that succeeded must read whole, and one that failed begin as it does, so that a
     // name which spoils the rest hides nothing.
-    let begins = || {
-        let mut shapes = SHAPES.iter().filter(|(shape, _)| *shape == id);
-        shapes.any(|(_, shape)| shape.parts(b'{').next().is_some_and(|words| message.starts_with(words)))
-    };
+    let begins = || shapes(id).any(|shape| shape.parts(b'{').next().is_some_and(|words| message.starts_with(words)));
     match id {
         "109005" | "113004" | "113012" | "605005" | "611101" | "113039" if parts.is_some() => login(draft, true),
         "109006" | "113005" | "113015" | "605004" | "611102" | "716039" if begins() => login(draft, false),
@@ -473,59 +477,131 @@ fn verdict(draft: &mut Draft, allowed: bool) {
     draft.outcome(allowed);
 }
 
+/// What parts of a shape are called.
+#[derive(Default)]
+struct Named<'a> {
+    s: &'a str,
+    sp: &'a str,
+    si: &'a str,
+    sn: &'a str,
+    d: &'a str,
+    dp: &'a str,
+    di: &'a str,
+    dn: &'a str,
+    u: &'a str,
+    ru: &'a str,
+    who: &'a str,
+    mail: &'a str,
+    url: &'a str,
+    rule: &'a str,
+    reason: &'a str,
+    proto: &'a str,
+    p: &'a str,
+    dir: &'a str,
+    outcome: &'a str,
+    b: &'a str,
+    it: &'a str,
+    ic: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn of(parts: &[(&str, &'a str)]) -> Self {
+        let mut named = Self::default();
+        for (name, text) in parts {
+            let place = match *name {
+                "s" => &mut named.s,
+                "sp" => &mut named.sp,
+                "si" => &mut named.si,
+                "sn" => &mut named.sn,
+                "d" => &mut named.d,
+                "dp" => &mut named.dp,
+                "di" => &mut named.di,
+                "dn" => &mut named.dn,
+                "u" => &mut named.u,
+                "ru" => &mut named.ru,
+                "who" => &mut named.who,
+                "mail" => &mut named.mail,
+                "url" => &mut named.url,
+                "rule" => &mut named.rule,
+                "reason" => &mut named.reason,
+                "proto" => &mut named.proto,
+                "p" => &mut named.p,
+                "dir" => &mut named.dir,
+                "outcome" => &mut named.outcome,
+                "b" => &mut named.b,
+                "it" => &mut named.it,
+                "ic" => &mut named.ic,
+                _ => continue,
+            };
+            *place = text;
+        }
+        named
+    }
+}
+
 fn fill(draft: &mut Draft, parts: &[(&str, &str)]) {
-    let get = |wanted: &str| {
-        parts
-            .iter()
-            .find(|(name, _)| *name == wanted)
-            .map_or("", |(_, value)| *value)
-    };
-    endpoint(draft, SOURCE, get("s"), port_of(get("sp")).unwrap_or(""));
-    endpoint(draft, DESTINATION, get("d"), port_of(get("dp")).unwrap_or(""));
-    for (name, short) in [
-        ("observer.egress.interface.name", "si"),
-        ("observer.ingress.interface.name", "di"),
-        ("rule.name", "rule"),
-        ("url.original", "url"),
-        ("user.email", "mail"),
-        (ecs::SOURCE_DOMAIN, "who"),
+    let named = Named::of(parts);
+    endpoint(draft, SOURCE, named.s, port_of(named.sp).unwrap_or(""));
+    endpoint(draft, DESTINATION, named.d, port_of(named.dp).unwrap_or(""));
+    draft.set_text("observer.egress.interface.name", named.si.trim());
+    draft.set_text("observer.ingress.interface.name", named.di.trim());
+    draft.set_text("rule.name", named.rule.trim());
+    draft.set_text("url.original", named.url.trim());
+    draft.set_text("user.email", named.mail.trim());
+    draft.set_text(ecs::SOURCE_DOMAIN, named.who.trim());
+    draft.set_text(ecs::EVENT_REASON, named.reason.trim());
+    draft.user(named.u);
+    if !named.ru.is_empty() {
+        draft.add_to_list(ecs::RELATED_USER, named.ru);
+        draft.set("server.user.name", named.ru);
+    }
+    for (name, base, nat) in [
+        ("source.nat.ip", named.s, named.sn),
+        ("destination.nat.ip", named.d, named.dn),
     ] {
-        draft.set_text(name, get(short).trim());
-    }
-    draft.set_text(ecs::EVENT_REASON, get("reason").trim());
-    draft.user(get("u"));
-    if !get("ru").is_empty() {
-        draft.add_to_list(ecs::RELATED_USER, get("ru"));
-        draft.set("server.user.name", get("ru"));
-    }
-    for (name, base, nat) in [("source.nat.ip", "s", "sn"), ("destination.nat.ip", "d", "dn")] {
-        let nat = split_port(get(nat)).0;
-        if is_ip(nat) && nat != get(base) {
+        let nat = split_port(nat).0;
+        if is_ip(nat) && nat != base {
             draft.set(name, nat);
         }
     }
-    let proto = get("proto").to_ascii_lowercase();
+    let proto = Text::lowercase(named.proto);
     if !proto.is_empty() {
         if let Some(number) = crate::community::number(&proto) {
             draft.set("network.iana_number", number.to_string());
         }
         draft.set("network.transport", proto);
-    } else if get("outcome") == "Deny" && !get("dir").is_empty() {
-        let transport = if get("it").is_empty() { "udp" } else { "icmp" };
-        draft.set("network.transport", transport);
-        draft.set("network.iana_number", if transport == "udp" { "17" } else { "1" });
+    } else if named.outcome == "Deny" && !named.dir.is_empty() {
+        let transport = if named.it.is_empty() { "udp" } else { "icmp" };
+        draft.set_fixed("network.transport", transport);
+        draft.set_fixed("network.iana_number", if transport == "udp" { "17" } else { "1" });
     }
-    draft.set_text(ecs::NETWORK_PROTOCOL, &get("p").to_ascii_lowercase());
-    let direction = get("dir").to_ascii_lowercase();
+    if !named.p.is_empty() {
+        draft.set(ecs::NETWORK_PROTOCOL, Text::lowercase(named.p));
+    }
+    let direction = Text::lowercase(named.dir);
     if matches!(direction.as_str(), "inbound" | "outbound") {
         draft.set("network.direction", direction);
     }
-    draft.set_int("network.bytes", get("b").parts(b' ').next().unwrap_or(""));
-    draft.set_int("icmp.type", get("it"));
-    draft.set_int("icmp.code", get("ic"));
-    match get("outcome").trim().to_ascii_lowercase().as_str() {
+    draft.set_int("network.bytes", named.b.parts(b' ').next().unwrap_or(""));
+    draft.set_int("icmp.type", named.it);
+    draft.set_int("icmp.code", named.ic);
+    match Text::lowercase(named.outcome.trim()).as_str() {
         "deny" | "denied" | "drop" | "dropped" | "discarded" | "rejected" | "dropping" => verdict(draft, false),
         "permitted" | "permit" | "est-allowed" | "allowed" => verdict(draft, true),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_found_by_their_number() {
+        assert!(SHAPES.is_sorted_by_key(|(number, _)| *number));
+        for (number, shape) in SHAPES {
+            assert!(shapes(number).any(|found| found == *shape), "{number}");
+        }
+        assert_eq!(shapes("999999").count() + shapes("").count(), 0);
     }
 }

@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["coredns.log"],
     programs: &["coredns"],
+    begins: &["[", super::DIGITS],
     looks: |text| {
         let begins = text.starts_with("[INFO] ") || text.starts_with(|c: char| c.is_ascii_digit());
         begins && text.has("[INFO] ") && text.has(" - ") && text.has_byte(b'"')

@@ -15,6 +15,7 @@ pub(crate) const FAIL2BAN: Format = Format {
     aliases: &[],
     datasets: &["fail2ban.log"],
     programs: &["fail2ban", "fail2ban.actions", "fail2ban.filter", "fail2ban-server"],
+    begins: &["f", super::DIGITS],
     looks: |text| {
         let rest = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
         rest.starts_with("fail2ban.")
@@ -27,6 +28,7 @@ pub(crate) const CLAMAV: Format = Format {
     aliases: &["clamd", "clamscan"],
     datasets: &["clamav.log"],
     programs: &["clamd", "clamscan", "clamav-daemon"],
+    begins: &[],
     looks: |text| text.ends_with(" FOUND") && infected(text).is_some_and(is_certainly_infected),
     take: take_clamav,
 };
@@ -36,6 +38,7 @@ pub(crate) const VSFTPD: Format = Format {
     aliases: &["ftp"],
     datasets: &["vsftpd.log"],
     programs: &["vsftpd"],
+    begins: &[],
     looks: |text| take_written(text).is_some_and(|(_, rest)| rest.starts_with(" [pid ") && rest.has("Client \"")),
     take: take_vsftpd,
 };
@@ -45,6 +48,7 @@ pub(crate) const OPENVPN: Format = Format {
     aliases: &["ovpn"],
     datasets: &["openvpn.log"],
     programs: &["openvpn", "ovpn-server", "ovpn"],
+    begins: &[],
     looks: |text| {
         openvpn(text).is_some_and(|Tunnel { message, .. }| {
             [
@@ -56,7 +60,7 @@ pub(crate) const OPENVPN: Format = Format {
                 "client-instance exiting",
             ]
             .iter()
-            .any(|words| message.contains(words))
+            .any(|words| message.has(words))
         })
     },
     take: take_openvpn,
@@ -67,6 +71,7 @@ pub(crate) const WIREGUARD: Format = Format {
     aliases: &["wg"],
     datasets: &["wireguard.log"],
     programs: &[],
+    begins: &["[w"],
     looks: |text| wireguard(text).is_some(),
     take: take_wireguard,
 };
@@ -76,6 +81,7 @@ pub(crate) const MONGODB: Format = Format {
     aliases: &["mongod"],
     datasets: &["mongodb.log"],
     programs: &["mongod", "mongos"],
+    begins: &[super::DIGITS],
     looks: |text| mongodb(text).is_some(),
     take: take_mongodb,
 };

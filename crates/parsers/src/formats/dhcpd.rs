@@ -16,6 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["dhcp", "isc-dhcp"],
     datasets: &["dhcpd.log"],
     programs: &["dhcpd", "dhcpd3", "dhclient"],
+    begins: &[],
     looks: |_| false,
     take,
 };
@@ -25,6 +26,7 @@ pub(crate) const KEA: Format = Format {
     aliases: &["kea-dhcp4", "kea-dhcp6"],
     datasets: &["kea.log"],
     programs: &["kea-dhcp4", "kea-dhcp6"],
+    begins: &[super::CAPITALS, super::DIGITS],
     looks: |text| {
         let text = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
         let rest = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
@@ -38,6 +40,7 @@ pub(crate) const MICROSOFT: Format = Format {
     aliases: &["windows_dhcp"],
     datasets: &["microsoft.dhcp"],
     programs: &[],
+    begins: &["%,", super::DIGITS],
     looks: |text| text.starts_with("%MSDHCP-") || microsoft(text).is_some(),
     take: take_microsoft,
 };
@@ -164,6 +167,19 @@ fn microsoft(text: &str) -> Option<Vec<&str>> {
     fits.then_some(columns)
 }
 
+/// Appends numbers, those of one digit with a zero in front.
+fn pad(into: &mut String, numbers: &str, between: char) {
+    for (index, number) in numbers.split(between).enumerate() {
+        if index > 0 {
+            into.push(between);
+        }
+        for _ in number.chars().count()..2 {
+            into.push('0');
+        }
+        into.push_str(number);
+    }
+}
+
 fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
     let text = match input.text.strip_prefix("%MSDHCP-") {
         Some(rest) => rest.cut(": ").map_or("", |(_, text)| text),
@@ -182,9 +198,11 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
         [host, mac, rest @ ..] => (*host, *mac, rest),
         _ => return false,
     };
-    let padded: Vec<String> = date.parts(b'/').map(|part| format!("{part:0>2}")).collect();
-    let clock: Vec<String> = time.parts(b':').map(|part| format!("{part:0>2}")).collect();
-    if let Some((time, _)) = take_written(&format!("{} {}", padded.join("/"), clock.join(":"))) {
+    let mut written = String::with_capacity(32);
+    pad(&mut written, date, '/');
+    written.push(' ');
+    pad(&mut written, time, ':');
+    if let Some((time, _)) = take_written(&written) {
         draft.timestamp = Some(time);
     }
     draft.set("event.code", *id);

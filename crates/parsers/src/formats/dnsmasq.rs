@@ -13,6 +13,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["pihole", "pi-hole", "dnsmasq-dhcp"],
     datasets: &["dnsmasq.log"],
     programs: &["dnsmasq", "dnsmasq-dhcp", "pihole-FTL"],
+    begins: &[],
     looks: |_| false,
     take,
 };

@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["haproxy.log"],
     programs: &["haproxy"],
+    begins: &["[abcdefABCDEF", super::DIGITS],
     looks,
     take,
 };

@@ -16,6 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["w3c"],
     datasets: &["iis.access"],
     programs: &[],
+    begins: &[],
     looks,
     take,
 };
@@ -130,18 +131,18 @@ fn looks(text: &str) -> bool {
 /// Which columns a line has. IIS writes a plus for every space, so that no column holds one.
 fn layout(text: &str) -> Option<(&'static [&'static str], Vec<&str>)> {
     let words: Vec<&str> = text.parts(b' ').take(32).collect();
-    [DEFAULT, OLD, OLD_TIMED, FULL, SITE].into_iter().find_map(|names| {
-        let at = |name: &str| {
-            let index = names.iter().position(|known| *known == name)?;
-            words.get(index).copied()
-        };
-        let fits = words.len() == names.len()
-            && is_ip(at("c-ip")?)
-            && is_ip(at("s-ip")?)
-            && at("sc-status")?.parse::<u16>().is_ok()
-            && at("s-port")?.parse::<u16>().is_ok();
-        fits.then(|| (names, words.clone()))
-    })
+    let names = [DEFAULT, OLD, OLD_TIMED, FULL, SITE]
+        .into_iter()
+        .filter(|names| names.len() == words.len())
+        .find(|names| {
+            let holds = |name: &str, fits: fn(&str) -> bool| {
+                let index = names.iter().position(|known| *known == name);
+                index.and_then(|index| words.get(index)).is_some_and(|word| fits(word))
+            };
+            let is_number = |word: &str| word.parse::<u16>().is_ok();
+            holds("c-ip", is_ip) && holds("s-ip", is_ip) && holds("sc-status", is_number) && holds("s-port", is_number)
+        })?;
+    Some((names, words))
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {

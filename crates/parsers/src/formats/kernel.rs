@@ -11,6 +11,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["dmesg", "kern"],
     datasets: &["system.kernel"],
     programs: &[],
+    begins: &["["],
     looks: |text| kernel::after_clock(text).is_some(),
     take,
 };

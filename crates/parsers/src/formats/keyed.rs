@@ -17,6 +17,7 @@ pub(crate) const FORTIGATE: Format = Format {
     aliases: &["fortinet", "fortios", "fortinet.firewall"],
     datasets: &["fortinet.firewall"],
     programs: &[],
+    begins: &["dtielv"],
     looks: |text| {
         [
             "date=",
@@ -55,6 +56,7 @@ pub(crate) const VPC_FLOW: Format = Format {
     aliases: &["aws_vpcflow", "vpc"],
     datasets: &["aws.vpcflow"],
     programs: &[],
+    begins: &["2"],
     looks: |text| vpc(text).is_some(),
     take: |draft, input| vpc(input.text).is_some_and(|object| apply(draft, "vpcflow", object)),
 };
@@ -64,6 +66,7 @@ pub(crate) const ALB: Format = Format {
     aliases: &["aws_elb", "elb", "aws-alb"],
     datasets: &["aws.elb_logs"],
     programs: &[],
+    begins: &["hwg"],
     looks: |text| {
         ["http ", "https ", "h2 ", "ws ", "wss ", "grpcs "]
             .iter()
@@ -86,6 +89,7 @@ pub(crate) const ZEEK: Format = Format {
         "zeek.notice",
     ],
     programs: &[],
+    begins: &[super::DIGITS],
     looks: |text| zeek(text).is_some(),
     take: take_zeek,
 };
@@ -135,7 +139,7 @@ fn pairs(text: &str) -> (Map<'_>, bool) {
         let value = match scan.quoted() {
             Some(value) => crate::scan::unescape(value),
             None => {
-                let end = scan.rest.find(' ').unwrap_or(scan.rest.len());
+                let end = scan.rest.place_of(b' ').unwrap_or(scan.rest.len());
                 let (value, rest) = scan.rest.split_at(end);
                 scan.rest = rest;
                 Cow::Borrowed(value)

@@ -27,6 +27,7 @@ pub(crate) const POSTFIX: Format = Format {
         "smtps",
         "tlsproxy",
     ],
+    begins: &[],
     looks: |_| false,
     take: take_postfix,
 };
@@ -43,6 +44,7 @@ pub(crate) const DOVECOT: Format = Format {
         "submission-login",
         "managesieve-login",
     ],
+    begins: &[],
     looks: |_| false,
     take: take_dovecot,
 };

@@ -13,6 +13,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["routeros"],
     datasets: &["mikrotik.log"],
     programs: &[],
+    begins: &[],
     looks: |text| chain(text).is_some() || login(text).is_some(),
     take,
 };

@@ -63,6 +63,8 @@ pub(crate) struct Format {
     pub(crate) datasets: &'static [&'static str],
     /// Programs of a syslog envelope whose messages are of this format.
     pub(crate) programs: &'static [&'static str],
+    /// What characters its texts begin with where no program is named; any when there are none here.
+    pub(crate) begins: &'static [&'static str],
     /// Whether a text begins like this format, from its first byte; cheap, and false for texts of all others. Programs
     /// write what strangers send them, so a mark further on proves nothing.
     pub(crate) looks: fn(&str) -> bool,
@@ -174,20 +176,102 @@ pub(crate) fn governed(draft: &mut Draft, input: &Input<'_>, log_type: Option<&s
 
 /// Reads a text as what its program writes; the text of a program that no format names, as what it looks like.
 pub(crate) fn detect(draft: &mut Draft, input: &Input<'_>) -> Option<&'static Format> {
-    let certain = Input {
-        is_certain: true,
-        ..*input
-    };
-    let mut by_program = FORMATS
-        .iter()
-        .filter(|format| !input.program.is_empty() && format.programs.contains(&input.program))
-        .peekable();
-    if by_program.peek().is_some() {
-        return by_program.find(|format| (format.take)(draft, &certain)).copied();
+    static BY_PROGRAM: LazyLock<FxHashMap<&'static str, Vec<&'static Format>>> = LazyLock::new(|| {
+        let mut by_program: FxHashMap<_, Vec<&'static Format>> = FxHashMap::default();
+        for format in FORMATS.iter().copied() {
+            for program in format.programs {
+                by_program.entry(*program).or_default().push(format);
+            }
+        }
+        by_program
+    });
+    if !input.program.is_empty()
+        && let Some(formats) = BY_PROGRAM.get(input.program)
+    {
+        let certain = Input {
+            is_certain: true,
+            ..*input
+        };
+        return formats.iter().copied().find(|format| (format.take)(draft, &certain));
     }
-    FORMATS
+    candidates(input.text)
         .iter()
+        .copied()
         .filter(|format| (format.looks)(input.text))
         .find(|format| (format.take)(draft, input))
-        .copied()
+}
+
+/// The formats whose texts begin with the first character of a text, in their order.
+fn candidates(text: &str) -> &'static [&'static Format] {
+    static BY_FIRST: LazyLock<Vec<Vec<&'static Format>>> = LazyLock::new(|| {
+        let begin = |format: &Format, first| {
+            format.begins.is_empty()
+                || format
+                    .begins
+                    .iter()
+                    .any(|characters| characters.as_bytes().contains(&first))
+        };
+        let of = |first| FORMATS.iter().copied().filter(|format| begin(format, first)).collect();
+        (0..=u8::MAX).map(of).collect()
+    });
+    let first = text.as_bytes().first();
+    first
+        .and_then(|first| BY_FIRST.get(usize::from(*first)))
+        .map_or(FORMATS, Vec::as_slice)
+}
+
+const DIGITS: &str = "0123456789";
+const CAPITALS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_candidate(format: &Format, text: &str) -> bool {
+        candidates(text).iter().any(|candidate| candidate.name == format.name)
+    }
+
+    #[test]
+    fn what_looks_like_a_format_begins_with_one_of_its_characters() {
+        let lines = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lines");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(lines).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            for line in text
+                .lines()
+                .flat_map(|line| line.match_indices(' ').map(|(at, _)| &line[at + 1..]).chain([line]))
+            {
+                for format in FORMATS.iter().filter(|format| (format.looks)(line)) {
+                    assert!(is_candidate(format, line), "{}: {line}", format.name);
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 500);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_beginning_looks_like_a_format(
+            head in "[ -~\\t]{0,3}|([0-9]{4}-[0-9]{2}-[0-9]{2}[T ])?[0-9]{2}:[0-9]{2}:[0-9]{2} ?",
+            at in any::<prop::sample::Index>(),
+        ) {
+            let tails = [
+                "[INFO] 1.2.3.4:5 - 6 \"A IN a. udp 1 false 2\" NOERROR qr 1 0.1s", "audit(1.2:3): a=b", "CEF:0|a|b|c|d|e|5|a=b",
+                "1|a|b|c|d|e|5|a=b", "LEEF:1.0|a|b|c|d|", "type=a logid=1 subtype=b", ",1,2,3,a,b,block,in,4,", "wireguard: wg0: x",
+                "[**] [1:2:3] x", "[Mon Dec 26 16:15:55 2016] [x] y", "1234567890.123 5", "1.2.3.4:5 [26/Dec/2016:16:16:29.123] x",
+                "2 1 eni-1 a b c d e f g h i j OK", "unbound[1:0] info: x", "ABC [kea-dhcp4.x]", "10,1/2/3,1:2:3,a,b,c,d", "fail2ban.x",
+                "I NETWORK [x] y", "12.123456] x", "h2 2026-01-01T00:00:00.000Z a b",
+            ];
+            let text = format!("{head}{}", tails[at.index(tails.len())]);
+            for format in FORMATS.iter().filter(|format| (format.looks)(&text)) {
+                prop_assert!(is_candidate(format, &text), "{}: {}", format.name, text);
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["nginx", "openresty"],
     datasets: &["nginx.error"],
     programs: &["nginx"],
+    begins: &[],
     looks,
     take,
 };

@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["nftables", "ufw", "netfilter", "firewall", "pve-firewall", "unifi"],
     datasets: &["iptables.log"],
     programs: &[],
+    begins: &[],
     looks,
     take,
 };
@@ -46,7 +47,7 @@ fn packet(text: &str) -> Option<(&str, &str)> {
         }
         _ => text,
     };
-    let at = memchr::memmem::find(text.as_bytes().get(..MAX_PREFIX.min(text.len()))?, b"IN=")?;
+    let at = crate::scan::first(text.as_bytes().get(..MAX_PREFIX.min(text.len()))?, b"IN=")?;
     let (prefix, body) = text.split_at_checked(at)?;
     let (_, after) = body.cut_at(b' ')?;
     (after.starts_with("OUT=") && after.has(" SRC=") && after.has(" DST=")).then_some((prefix.trim(), body))
@@ -60,7 +61,7 @@ fn is_label(prefix: &str) -> bool {
         _ => prefix,
     };
     match label.strip_prefix('[') {
-        Some(inner) => inner.find(']') == inner.len().checked_sub(1),
+        Some(inner) => inner.place_of(b']') == inner.len().checked_sub(1),
         None => !label.has_byte(b' ') || is_proxmox(label),
     }
 }

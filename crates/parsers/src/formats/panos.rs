@@ -18,6 +18,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["paloalto", "palo_alto", "pan"],
     datasets: &["panw.panos"],
     programs: &[],
+    begins: &[],
     looks: |text| start(text).is_some_and(|(header, _)| is_header(header)),
     take,
 };
@@ -36,7 +37,7 @@ const KINDS: [&str; 8] = [
 /// The header, of any form, and the columns after it: `1,2018/11/30 16:09:33,…`.
 fn start(text: &str) -> Option<(&str, &str)> {
     let mut from = 0;
-    while let Some(at) = text.get(from..256.min(text.len()))?.find(',').map(|at| from + at) {
+    while let Some(at) = text.get(from..256.min(text.len()))?.place_of(b',').map(|at| from + at) {
         let rest = text.get(at + 1..)?;
         if take_written(rest).is_some_and(|(_, rest)| rest.starts_with(',')) {
             let mut columns = rest.splitn(4, ',').skip(2);

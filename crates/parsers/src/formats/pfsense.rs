@@ -1,7 +1,7 @@
 //! filterlog of pfSense and OPNsense: comma-separated, IPv4 and IPv6, every protocol.
 //! Source: <https://docs.netgate.com/pfsense/en/latest/monitoring/logs/raw-filter-format.html>.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::derive::{DESTINATION, SOURCE, endpoint};
@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["pfsense", "opnsense", "pf"],
     datasets: &["pfsense.log"],
     programs: &["filterlog"],
+    begins: &[",", super::DIGITS],
     looks,
     take,
 };
@@ -74,7 +75,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         },
     );
     draft.set("network.type", if *version == "4" { "ipv4" } else { "ipv6" });
-    draft.set_text("network.transport", &packet.protocol);
+    if !packet.protocol.is_empty() {
+        draft.set("network.transport", packet.protocol.clone());
+    }
     draft.set_int("network.iana_number", packet.number);
     draft.set_int("network.bytes", packet.length);
     endpoint(draft, SOURCE, packet.source, "");
@@ -107,7 +110,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 struct Packet<'a> {
-    protocol: String,
+    protocol: Text,
     number: &'a str,
     length: &'a str,
     source: &'a str,
@@ -156,10 +159,10 @@ fn build<'a>(
     if !is_ip(source) || !is_ip(destination) {
         return None;
     }
-    let protocol = match protocol.to_ascii_lowercase().as_str() {
-        "icmpv6" | "icmp6" => "ipv6-icmp".to_owned(),
-        other => other.to_owned(),
-    };
+    let mut protocol = Text::lowercase(protocol);
+    if matches!(protocol.as_str(), "icmpv6" | "icmp6") {
+        protocol = Text::of_static("ipv6-icmp");
+    }
     Some(Packet {
         protocol,
         number,

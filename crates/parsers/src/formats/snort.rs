@@ -1,6 +1,6 @@
 //! One-line alerts of Snort and Suricata, from their files or syslog.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::take_written;
@@ -13,6 +13,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["snort_fast", "suricata_fast", "fast"],
     datasets: &["snort.log", "suricata.fast"],
     programs: &["snort"],
+    begins: &["[", super::DIGITS],
     looks: |text| {
         let has_mark = || text.has("[**] [") || text.has("[Classification: ");
         text.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && has_mark()
@@ -56,8 +57,10 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((from, to)) = flow.cut(" -> ") else {
         return false;
     };
-    let message = rest.split(" [**]").next().unwrap_or(rest);
-    let message = message.split(" [Classification: ").next().unwrap_or(message);
+    let message = rest.cut(" [**]").map_or(rest, |(message, _)| message);
+    let message = message
+        .cut(" [Classification: ")
+        .map_or(message, |(message, _)| message);
     let class = rest.cut("[Classification: ").and_then(|(_, rest)| rest.cut_at(b']'));
     let priority = rest.cut("[Priority: ").and_then(|(_, rest)| rest.cut_at(b']'));
     draft.timestamp = time.or(draft.timestamp);
@@ -76,14 +79,17 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     if let Some((class, _)) = class {
         draft.set_text("rule.category", class);
     }
-    draft.set("network.transport", transport.to_ascii_lowercase());
+    draft.set("network.transport", Text::lowercase(transport));
     let severity = match priority.map(|(priority, _)| priority) {
         Some("1") => 5,
         Some("2") => 4,
         Some("3") => 3,
         _ => 2,
     };
-    let is_scan = message.to_ascii_uppercase().has("SCAN");
+    let is_scan = message
+        .as_bytes()
+        .windows(4)
+        .any(|word| word.eq_ignore_ascii_case(b"scan"));
     draft.unified(
         if is_scan { "PORT_SCAN" } else { "INTRUSION_ATTEMPT" },
         if is_scan { 4 } else { severity },
@@ -93,9 +99,9 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `01/28-22:22:32.313342` or `01/28/2024-22:22:32.313342`
 fn time<'a>(text: &'a str, input: &Input<'_>) -> Option<(model::Timestamp, &'a str)> {
-    let at = text.find('-').filter(|at| matches!(at, 5 | 8 | 10))?;
+    let at = text.place_of(b'-').filter(|at| matches!(at, 5 | 8 | 10))?;
     let (date, rest) = (text.get(..at)?, text.get(at + 1..)?);
-    let end = rest.find(' ')?;
+    let end = rest.place_of(b' ')?;
     let (clock, rest) = (rest.get(..end)?, rest.get(end..)?);
     if date.len() > 5 {
         let (time, _) = take_written(&format!("{date} {clock}"))?;
@@ -107,6 +113,10 @@ fn time<'a>(text: &'a str, input: &Input<'_>) -> Option<(model::Timestamp, &'a s
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let name = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    let (time, _) = crate::clock::take_bsd(&format!("{name} {day} {clock}"), input.observed)?;
+    let mut written = String::with_capacity(32);
+    for part in [name, " ", day, " ", clock] {
+        written.push_str(part);
+    }
+    let (time, _) = crate::clock::take_bsd(&written, input.observed)?;
     Some((time, rest))
 }

@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &["squid.access"],
     datasets: &["squid.log"],
     programs: &["squid", "squid3"],
+    begins: &[super::DIGITS],
     looks,
     take,
 };

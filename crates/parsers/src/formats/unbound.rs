@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     aliases: &[],
     datasets: &["unbound.query"],
     programs: &["unbound"],
+    begins: &["[u"],
     looks: |text| {
         let stamp = text.strip_prefix('[').and_then(|rest| rest.cut("] "));
         let text = match stamp {

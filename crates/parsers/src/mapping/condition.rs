@@ -27,7 +27,7 @@ impl Condition {
         let outside = text.rfind(']').map_or(0, |at| at + 1);
         let split = text
             .get(outside..)
-            .and_then(|rest| rest.find('='))
+            .and_then(|rest| rest.place_of(b'='))
             .map(|at| outside + at);
         let (path, test) = match (text.strip_prefix('!'), split) {
             (Some(path), _) => (path, Test::Absent),

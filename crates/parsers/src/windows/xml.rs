@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         }
         let mut text = Cow::Borrowed("");
         loop {
-            let at = self.rest.find('<')?;
+            let at = self.rest.place_of(b'<')?;
             let (before, rest) = self.rest.split_at(at);
             append(&mut text, unescape(before));
             self.rest = rest;
@@ -147,7 +147,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
     }
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find('&') {
+    while let Some(at) = rest.place_of(b'&') {
         let (before, after) = rest.split_at(at);
         plain.push_str(before);
         let entity = after
