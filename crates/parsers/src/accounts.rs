@@ -114,6 +114,7 @@ fn created(draft: &mut Draft, message: &str) -> bool {
     let Some(rest) = message.strip_prefix("new user: ") else {
         return message.starts_with("group added to /etc/gshadow: ") && {
             iam(draft, &["group", "info"], "group_shadow_added", "GROUP_CREATE", 1);
+            draft.set_text(ecs::GROUP_NAME, &details(message, "name").unwrap_or_default());
             true
         };
     };
@@ -220,6 +221,11 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
     if let Some((account, rest)) = account {
         iam(draft, &["user", "change"], "user_modified", "ACCOUNT_MODIFY", 3);
         target(draft, account, "");
+        if message.starts_with("change user name ")
+            && let Some((name, _)) = rest.strip_prefix(" to ").and_then(quoted)
+        {
+            draft.set_text("user.changes.name", name);
+        }
         if rest.has(" shell ") {
             let shell = rest.cut_last(" to ").and_then(|(_, shell)| quoted(shell));
             draft.set_text(ecs::USER_SHELL, shell.map_or("", |(shell, _)| shell));
@@ -247,6 +253,21 @@ fn changed(draft: &mut Draft, message: &str) -> bool {
         iam(draft, &["group", "change"], "group_modified", "GROUP_MODIFY", 3);
         draft.set_text(ecs::GROUP_NAME, group);
         draft.user(rest.parts(b' ').next().unwrap_or(rest));
+        return true;
+    }
+    let of_group = message
+        .strip_prefix("administrators of group ")
+        .and_then(|rest| rest.cut(" set by "))
+        .or_else(|| {
+            let rest = message.strip_prefix("password of group ")?;
+            rest.cut(" changed by ").or_else(|| rest.cut(" removed by "))
+        });
+    if let Some((group, rest)) = of_group {
+        iam(draft, &["group", "change"], "group_modified", "GROUP_MODIFY", 3);
+        draft.set_text(ecs::GROUP_NAME, group);
+        let (actor, administrators) = rest.cut(" to ").unwrap_or((rest, ""));
+        draft.user(actor);
+        draft.set_text(ecs::USER_TARGET_NAME, administrators);
         return true;
     }
     false

@@ -37,10 +37,14 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
             draft.classify("configuration", &["denied"], "crontab_denied");
             draft.outcome(false);
         }
+        "ERROR" | "error" => {
+            draft.classify("process", &["error"], "cron_message");
+            draft.set_text(ecs::EVENT_REASON, detail);
+        }
         _ => draft.classify("process", &["info"], "cron_message"),
     }
-    // `(CRON) INFO (..)` speaks of no user.
-    if user != "CRON" {
+    // `(CRON) INFO (..)` speaks of no user, `(*system*backup) RELOAD (..)` of a file in /etc/cron.d.
+    if user != "CRON" && !user.starts_with("*system*") {
         draft.user(user);
     }
     true

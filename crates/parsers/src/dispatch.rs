@@ -172,11 +172,16 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     syslog::describe(draft, envelope);
     draft.set(ecs::MESSAGE, envelope.message);
     let name = envelope.program.rsplit('/').next().unwrap_or(envelope.program);
+    let speaker = if envelope.program.starts_with("postfix/") {
+        "postfix"
+    } else {
+        name
+    };
     let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();
     let is_wanted = wanted.peek().is_some();
     let input = |text| Input {
         text,
-        program: name,
+        program: speaker,
         is_certain: is_wanted,
         observed: record.observed,
         header: None,
@@ -202,7 +207,10 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
         host_of(draft);
         return;
     }
-    if is_wanted {
+    let speaks = record
+        .log_type
+        .is_some_and(|log_type| formats::named(log_type).any(|format| format.programs.contains(&speaker)));
+    if is_wanted && !speaks {
         draft.warn(Warning::OtherType);
     }
     host_of(draft);

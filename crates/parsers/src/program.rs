@@ -3,7 +3,7 @@
 use model::ecs;
 
 use crate::draft::Draft;
-use crate::programs::{dockerd, kernel, login, polkit, systemd};
+use crate::programs::{dockerd, kernel, login, polkit, sftp, systemd};
 use crate::scan::Marks as _;
 use crate::{accounts, cron, pam, sshd, su, sudo};
 
@@ -11,6 +11,7 @@ use crate::{accounts, cron, pam, sshd, su, sudo};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Sshd,
+    Sftp,
     Sudo,
     Su,
     Accounts,
@@ -30,13 +31,14 @@ impl Family {
     pub(crate) fn of(program: &str) -> Self {
         match program {
             "sshd" | "sshd-session" | "sshd-auth" => Self::Sshd,
+            "sftp-server" | "internal-sftp" => Self::Sftp,
             "sudo" | "sudo-i" | "sudo-rs" => Self::Sudo,
             "su" | "su-l" | "runuser" => Self::Su,
             "CRON" | "cron" | "CROND" | "crond" | "crontab" | "anacron" => Self::Cron,
             "kernel" => Self::Kernel,
             "systemd" => Self::Systemd,
             "systemd-logind" => Self::Logind,
-            "login" => Self::Login,
+            "login" | "nologin" => Self::Login,
             "polkitd" | "polkit" | "pkexec" | "polkit-agent-helper-1" => Self::Polkit,
             "dockerd" | "containerd" => Self::Dockerd,
             _ if accounts::PROGRAMS.contains(&program) => Self::Accounts,
@@ -65,7 +67,7 @@ impl Family {
     /// The log type of its messages.
     fn log_type(self) -> &'static str {
         match self {
-            Self::Sshd => "sshd",
+            Self::Sshd | Self::Sftp => "sshd",
             Self::Sudo => "sudo",
             Self::Su => "su",
             Self::Accounts => "accounts",
@@ -84,7 +86,8 @@ impl Family {
         match self {
             Self::Sshd => "sshd",
             Self::Sudo => "sudo",
-            Self::Su
+            Self::Sftp
+            | Self::Su
             | Self::Accounts
             | Self::Cron
             | Self::Kernel
@@ -106,6 +109,7 @@ impl Family {
         }
         let taken = match self {
             Self::Sshd => sshd::take(draft, message),
+            Self::Sftp => sftp::take(draft, message),
             Self::Sudo => sudo::take(draft, message),
             Self::Su => su::take(draft, message),
             Self::Accounts => accounts::take(draft, message),
@@ -124,9 +128,14 @@ impl Family {
     /// The dataset its messages belong to.
     pub(crate) fn dataset(self) -> &'static str {
         match self {
-            Self::Sshd | Self::Sudo | Self::Su | Self::Accounts | Self::Logind | Self::Login | Self::Polkit => {
-                "system.auth"
-            }
+            Self::Sshd
+            | Self::Sftp
+            | Self::Sudo
+            | Self::Su
+            | Self::Accounts
+            | Self::Logind
+            | Self::Login
+            | Self::Polkit => "system.auth",
             Self::Kernel => "system.kernel",
             Self::Cron | Self::Systemd | Self::Dockerd | Self::Other => "system.syslog",
         }

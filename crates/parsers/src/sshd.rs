@@ -5,6 +5,7 @@
 
 use model::ecs;
 
+use crate::derive::{DESTINATION, endpoint};
 use crate::draft::Draft;
 use crate::network::{is_ip, port, set_source, split_from_port, split_host_port};
 use crate::pam;
@@ -21,7 +22,10 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         return false;
     };
     match first {
-        "Failed" | "Accepted" | "Postponed" | "Partial" => login(draft, message),
+        "Accepted" => key_accepted(draft, message) || login(draft, message),
+        "Failed" | "Postponed" | "Partial" => login(draft, message),
+        "Certificate" => certificate_refused(draft, message),
+        "beginning" => throttling(draft, message),
         "Invalid" | "Illegal" => invalid_user(draft, message),
         "Connection" => connection(draft, message),
         "Disconnected" | "Disconnecting" | "Disconnecting:" => disconnected(draft, message),
@@ -39,7 +43,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
         "Server" => listening(draft, message),
         "message" => repeated(draft, message),
         "Access" => access_denied(draft, message),
-        "banner" | "ssh_dispatch_run_fatal:" | "kex_exchange_identification:" | "kex_protocol_error:" => {
+        "banner" | "ssh_dispatch_run_fatal:" | "kex_exchange_identification:" | "kex_protocol_error:" | "Protocol" => {
             protocol_error(draft, message)
         }
         "input_userauth_request:" => match message.strip_prefix("input_userauth_request: invalid user ") {
@@ -106,7 +110,7 @@ fn login(draft: &mut Draft, message: &str) -> bool {
     if invalid {
         draft.set_fixed(ecs::EVENT_REASON, "invalid_user");
     }
-    match login_peer(rest) {
+    match login_peer(rest, verb == "Accepted") {
         Some(peer) => {
             draft.user(peer.user);
             set_source(draft, peer.host, Some(peer.port));
@@ -127,9 +131,9 @@ struct Peer<'a> {
     key: &'a str,
 }
 
-/// `USER from HOST port PORT[ ssh2][: KEY]`. Both USER and a certificate's KEY may hold anything; when they leave more
-/// than one reading there is no telling which is sshd's.
-fn login_peer(rest: &str) -> Option<Peer<'_>> {
+/// `USER from HOST port PORT[ ssh2][: KEY]`. A certificate's KEY may hold anything, and so may the USER, unless it is who
+/// logged in: no account is named like a peer, so then the first reading is sshd's. Otherwise there is no telling.
+fn login_peer(rest: &str, is_account: bool) -> Option<Peer<'_>> {
     let peer = |text: &'_ str| split_peer(text).map(|(user, host, port)| (user.len(), host.len(), port));
     let build = |(user_len, host_len, port): (usize, usize, i64), key| {
         let host_start = if user_len == 0 && rest.starts_with("from ") {
@@ -162,6 +166,9 @@ fn login_peer(rest: &str) -> Option<Peer<'_>> {
                 return None;
             }
             found = Some((candidate, rest.get(at + end.len()..)?));
+            if is_account {
+                break;
+            }
         }
     }
     let (found, key) = found?;
@@ -170,6 +177,45 @@ fn login_peer(rest: &str) -> Option<Peer<'_>> {
 
 fn split_peer(text: &str) -> Option<(&str, &str, i64)> {
     split_from_port(text).filter(|(_, host, _)| !host.is_empty())
+}
+
+/// `Accepted key TYPE FINGERPRINT found at FILE:LINE`, `Accepted certificate ID "ID" (serial N) signed by TYPE CA FINGERPRINT
+/// via FILE`: the key fits; the login comes later.
+fn key_accepted(draft: &mut Draft, message: &str) -> bool {
+    let key = message
+        .strip_prefix("Accepted key ")
+        .map(|rest| rest.cut(" found at ").map_or(rest, |(key, _)| key));
+    let certificate = || {
+        let rest = message.strip_prefix("Accepted certificate ID \"")?;
+        rest.cut_last(" signed by ").map(|(_, authority)| authority)
+    };
+    let Some(key) = key.or_else(certificate) else {
+        return false;
+    };
+    notice(draft, "authentication", "info", "ssh_key_accepted");
+    draft.set_text(ecs::SSH_SIGNATURE, key);
+    true
+}
+
+/// `Certificate invalid: REASON`
+fn certificate_refused(draft: &mut Draft, message: &str) -> bool {
+    let Some(reason) = message.strip_prefix("Certificate invalid: ") else {
+        return false;
+    };
+    notice(draft, "authentication", "info", "ssh_certificate_refused");
+    draft.outcome(false);
+    draft.set_text(ecs::EVENT_REASON, reason);
+    draft.set(ecs::EVENT_SEVERITY, 3_i64);
+    true
+}
+
+fn throttling(draft: &mut Draft, message: &str) -> bool {
+    let known = message.starts_with("beginning MaxStartups throttling");
+    if known {
+        notice(draft, "network", "info", "ssh_throttling");
+        draft.set(ecs::EVENT_SEVERITY, 2_i64);
+    }
+    known
 }
 
 fn invalid_user(draft: &mut Draft, message: &str) -> bool {
@@ -216,8 +262,13 @@ fn user_and_peer(draft: &mut Draft, rest: &str) {
 fn connection(draft: &mut Draft, message: &str) -> bool {
     if let Some(rest) = message.strip_prefix("Connection from ") {
         notice(draft, "network", "connection", "ssh_connection");
-        let peer = rest.cut(" on ").map_or(rest, |(peer, _)| peer);
+        let (peer, own) = rest.cut(" on ").unwrap_or((rest, ""));
         user_and_peer(draft, peer);
+        let mut own = own.parts(b' ');
+        let (address, mark, number) = (own.next(), own.next(), own.next());
+        if let (Some(address), Some("port"), Some(number)) = (address, mark, number) {
+            endpoint(draft, DESTINATION, address, number);
+        }
         return true;
     }
     let (action, rest) = if let Some(rest) = message.strip_prefix("Connection closed by ") {
@@ -303,11 +354,11 @@ fn received_disconnect(draft: &mut Draft, message: &str) -> bool {
     };
     notice(draft, "network", "end", "ssh_received_disconnect");
     // The peer's own reason comes last, so here the address is at the left end.
-    let (host, rest) = rest.split_once([' ', ':']).unwrap_or((rest, ""));
+    let (host, behind) = rest.cut_at(b' ').unwrap_or((rest, ""));
     if is_ip(host) {
-        let port_text = rest.strip_prefix("port ").and_then(|rest| rest.parts(b':').next());
+        let port_text = behind.strip_prefix("port ").and_then(|rest| rest.parts(b':').next());
         set_source(draft, host, port_text.and_then(port));
-    } else if let Some((address, _)) = message["Received disconnect from ".len()..].cut(": ") {
+    } else if let Some((address, _)) = rest.cut(": ") {
         set_source(draft, address, None);
     }
     true

@@ -58,6 +58,10 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     }
     draft.set_text(ecs::PROCESS_COMMAND_LINE, command.unwrap_or(""));
     match reason {
+        Some(reason) if command.is_none() && is_complaint(reason) => {
+            draft.classify("process", &["error"], "sudo_message");
+            draft.set(ecs::EVENT_REASON, reason);
+        }
         Some(reason) => refused(draft, reason),
         None => {
             draft.classify("process", &["start"], "sudo_command");
@@ -116,6 +120,21 @@ impl<'a> Fields<'a> {
         fields.is_ambiguous |= fields.targets.len() > 1 || fields.groups.len() > 1;
         fields
     }
+}
+
+/// Whether sudo speaks of its host or its files, and refuses nobody.
+fn is_complaint(reason: &str) -> bool {
+    const BEGINNINGS: [&str; 8] = [
+        "unable to ",
+        "problem with ",
+        "parse error ",
+        "error in ",
+        "error parsing ",
+        "error initializing ",
+        "timestamp too far in the future",
+        "ignoring ",
+    ];
+    BEGINNINGS.iter().any(|beginning| reason.starts_with(beginning))
 }
 
 fn refused(draft: &mut Draft, reason: &str) {

@@ -61,7 +61,10 @@ fn begins_with_client(head: &str, any_name: bool) -> bool {
     let is_name = is_host_name(host)
         && (any_name || host.has_byte(b'.') || !port.is_empty() || matches!(host, "localhost" | "_"));
     let is_list = first.ends_with(',') && head.has(" - ");
+    // A virtual host is what the client called it, with what is not printed of it as `\x22`.
+    let is_escaped = first.has("\\x") && is_address(second);
     first.is_empty()
+        || is_escaped
         || is_address(first)
         || matches!(first, "-" | "\"-\"")
         || is_name && (second == "-" || is_list || is_address(second))

@@ -74,6 +74,16 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         scan.spaces();
     }
     draft.set_text("event.reason", reason);
+    // `(111)Connection refused: AH00957: …` of what concerns no client.
+    if reason.is_empty()
+        && scan.rest.starts_with('(')
+        && let Some((before, rest)) = scan.rest.cut(": AH")
+        && !before.contains(['[', '"', '\'', ':'])
+        && before.len() < 128
+    {
+        draft.set_text("event.reason", before);
+        scan.rest = scan.rest.get(scan.rest.len() - rest.len() - 2..).unwrap_or(rest);
+    }
     let message = scan.rest;
     draft.set(ecs::MESSAGE, message);
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
@@ -94,7 +104,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             .or_else(|| rest.cut(" not found: "))
     {
         // The name is the client's; it is only taken when it leaves no doubt where it ends.
-        if !user.contains([':', ' ']) {
+        let once = rest.matches(" not found: ").count() + rest.matches(": authentication failure for ").count() == 1;
+        if once && !user.contains(": ") {
             draft.user(user);
         }
         draft.classify("authentication", &["start"], "web_login");

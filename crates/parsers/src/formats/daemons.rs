@@ -29,17 +29,25 @@ pub(crate) const CLAMAV: Format = Format {
     datasets: &["clamav.log"],
     programs: &["clamd", "clamscan", "clamav-daemon"],
     begins: &[],
-    looks: |text| text.ends_with(" FOUND") && infected(text).is_some_and(is_certainly_infected),
+    looks: |text| {
+        let is_found = text.ends_with(" FOUND") && infected(text).is_some_and(is_certainly_infected);
+        is_found || take_written(text).is_some_and(|(_, rest)| rest.starts_with(" -> "))
+    },
     take: take_clamav,
 };
 
 pub(crate) const VSFTPD: Format = Format {
     name: "vsftpd",
-    aliases: &["ftp"],
+    aliases: &["ftp", "xferlog"],
     datasets: &["vsftpd.log"],
     programs: &["vsftpd"],
     begins: &[],
-    looks: |text| take_written(text).is_some_and(|(_, rest)| rest.starts_with(" [pid ") && rest.has("Client \"")),
+    looks: |text| {
+        take_written(text).is_some_and(|(_, rest)| {
+            rest.starts_with(" [pid ") && rest.has("Client \"")
+                || rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) && transfer(text).is_some()
+        })
+    },
     take: take_vsftpd,
 };
 
@@ -162,9 +170,27 @@ fn is_certainly_infected((_, path, signature): (Option<model::Timestamp>, &str, 
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'))
 }
 
+/// What else it writes to a file of its own: `time -> message`, `time -> ERROR: …`, `time -> FILE: OK`.
+fn scanner(draft: &mut Draft, input: &Input<'_>) -> bool {
+    let Some((time, message)) =
+        take_written(input.text).and_then(|(time, rest)| Some((time, rest.strip_prefix(" -> ")?)))
+    else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    draft.set(ecs::MESSAGE, message);
+    let level = ["ERROR", "WARNING"]
+        .into_iter()
+        .find(|level| message.trim_start_matches(['^', '!']).starts_with(level));
+    draft.set(ecs::LOG_LEVEL, level.unwrap_or("info").to_ascii_lowercase());
+    draft.set_list(ecs::EVENT_CATEGORY, &["process"]);
+    draft.set_list(ecs::EVENT_TYPE, &["info"]);
+    true
+}
+
 fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((time, path, signature)) = infected(input.text) else {
-        return false;
+        return scanner(draft, input);
     };
     draft.timestamp = time.or(draft.timestamp);
     draft.set_fixed(ecs::EVENT_KIND, "alert");
@@ -177,11 +203,78 @@ fn take_clamav(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 /// `[time ][pid N] [user] OK LOGIN: Client "A"[, …]`
+/// `time SECONDS HOST BYTES FILE TYPE FLAG DIRECTION MODE USER ftp AUTH ID STATUS`, the log of transfers of many FTP servers, in
+/// which spaces of names are underscores.
+fn transfer(text: &str) -> Option<(model::Timestamp, [&str; 13])> {
+    let (time, rest) = take_written(text)?;
+    let mut words = rest.strip_prefix(' ')?.split(' ');
+    let mut read = [""; 13];
+    for word in &mut read {
+        *word = words.next()?;
+    }
+    let [
+        seconds,
+        host,
+        bytes,
+        path,
+        kind,
+        _,
+        direction,
+        mode,
+        _,
+        service,
+        auth,
+        _,
+        status,
+    ] = read;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = words.next().is_none()
+        && is_number(seconds)
+        && is_number(bytes)
+        && is_ip(host.strip_prefix("::ffff:").unwrap_or(host))
+        && path.starts_with('/')
+        && matches!(kind, "a" | "b")
+        && matches!(direction, "i" | "o" | "d")
+        && matches!(mode, "a" | "g" | "r")
+        && matches!(service, "ftp" | "sftp" | "scp")
+        && is_number(auth)
+        && matches!(status, "c" | "i");
+    fits.then_some((time, read))
+}
+
+fn take_transfer(draft: &mut Draft, text: &str) -> bool {
+    let Some((time, read)) = transfer(text) else {
+        return false;
+    };
+    let [_, host, bytes, path, _, _, direction, _, user, service, _, _, status] = read;
+    draft.timestamp = Some(time);
+    let (kind, command) = match direction {
+        "i" => ("creation", "UPLOAD"),
+        "d" => ("deletion", "DELETE"),
+        _ => ("access", "DOWNLOAD"),
+    };
+    draft.classify("file", &[kind], "ftp_transfer");
+    draft.outcome(status == "c");
+    endpoint(draft, SOURCE, host, "");
+    draft.user(user);
+    draft.set_text("file.path", path);
+    draft.set_int("file.size", bytes);
+    draft.set_text("vsftpd.command", command);
+    draft.set_text(ecs::NETWORK_PROTOCOL, service);
+    true
+}
+
 fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
+    if take_transfer(draft, input.text) {
+        return true;
+    }
     // A user's or a file's name may hold the mark too; there is no telling which is vsftpd's then.
     if input.text.matches("Client \"").nth(1).is_some() {
         draft.warn(Warning::Ambiguous);
         draft.set_fixed(ecs::NETWORK_PROTOCOL, "ftp");
+        if let Some((time, _)) = take_written(input.text) {
+            draft.timestamp = Some(time);
+        }
         return true;
     }
     let Some((head, rest)) = input.text.cut("Client \"") else {
@@ -228,6 +321,22 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
             );
         }
         "CONNECT" => draft.classify("network", &["connection", "start"], "ftp_connect"),
+        // `log_ftp_protocol`: what was said, not what came of it.
+        "FTP command" | "FTP response" => {
+            let is_command = verb == "FTP command";
+            let action = if is_command { "ftp_command" } else { "ftp_response" };
+            draft.classify("network", &["protocol"], action);
+            let said = rest.strip_prefix(", \"").unwrap_or("");
+            let said = said.strip_suffix('"').unwrap_or(said);
+            draft.set_text(
+                if is_command {
+                    "vsftpd.command"
+                } else {
+                    "vsftpd.response"
+                },
+                said,
+            );
+        }
         _ => {
             let success = verb.starts_with("OK");
             let kind = if verb.ends_with("UPLOAD") || verb.ends_with("MKDIR") {

@@ -6,6 +6,7 @@ use super::{Format, Input};
 use crate::derive::{CLIENT, SOURCE, endpoint};
 use crate::draft::Draft;
 use crate::network::is_ip;
+use crate::record::Warning;
 use crate::scan::Marks as _;
 
 pub(crate) const FORMAT: Format = Format {
@@ -19,11 +20,13 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    if input.text.starts_with("DHCP") {
-        return lease(draft, input.text);
+    let mut text = input.text.trim();
+    // `2871625 DHCPACK(eth0) …` with log-dhcp.
+    let unnumbered = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    if unnumbered.starts_with("DHCP") && !unnumbered.starts_with("DHCP ") {
+        return lease(draft, unnumbered);
     }
     // `12345 192.168.1.5/40000 query[A] …` with log-queries=extra.
-    let mut text = input.text.trim();
     let mut client = ("", "");
     if text.starts_with(|c: char| c.is_ascii_digit())
         && let Some((serial, rest)) = text.cut_at(b' ')
@@ -35,43 +38,15 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         client = (address, port);
         text = rest;
     }
-    let words: Vec<&str> = text.parts(b' ').take(8).collect();
-    let read = match words.as_slice() {
-        [verb, name, "from", peer] if verb.starts_with("query[") => {
-            let kind = verb.trim_start_matches("query[").trim_end_matches(']');
-            draft.set_known("dns.question.type", kind);
-            client = if client.0.is_empty() { (peer, "") } else { client };
-            Some(("dns_query", *name, ""))
-        }
-        ["gravity", "blocked", name, "is", answer]
-        | ["exactly" | "regex", "denied" | "blacklisted", name, "is", answer]
-        | ["blacklisted", name, "is", answer]
-        | [
-            "/etc/pihole/gravity.list" | "/etc/pihole/black.list" | "/etc/pihole/local.list",
-            name,
-            "is",
-            answer,
-        ] => Some(("dns_block", *name, *answer)),
-        ["special", "domain", name, "is", answer] => Some(("dns_block", *name, *answer)),
-        ["forwarded", name, "to", server] => {
-            draft.set_known("dnsmasq.forwarded_to", server);
-            Some(("dns_forward", *name, ""))
-        }
-        ["reply" | "cached" | "cached-stale", name, "is", answer] => Some(("dns_reply", *name, *answer)),
-        ["config", name, "is", answer] => {
-            // A name configured to nowhere is a blocked one.
-            let block = matches!(*answer, "0.0.0.0" | "::" | "NXDOMAIN" | "127.0.0.1");
-            Some((if block { "dns_block" } else { "dns_reply" }, *name, *answer))
-        }
-        _ => None,
-    };
-    let Some((action, name, answer)) = read else {
+    let Some((action, name, answer)) = read(draft, text, &mut client) else {
         return false;
     };
     endpoint(draft, SOURCE, client.0, client.1);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set(ecs::EVENT_ACTION, action);
-    draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
+    if name != "<name unprintable>" {
+        draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
+    }
     if is_ip(answer) {
         draft.add_to_list("dns.resolved_ip", answer);
     }
@@ -89,6 +64,56 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.set_list(ecs::EVENT_TYPE, &["protocol", "info"]);
     }
     true
+}
+
+/// What was done with which name, and the answer. Names hold what clients ask for, spaces too, so what dnsmasq adds is
+/// read from the end.
+fn read<'a>(
+    draft: &mut Draft,
+    text: &'a str,
+    client: &mut (&'a str, &'a str),
+) -> Option<(&'static str, &'a str, &'a str)> {
+    let (verb, rest) = text.cut_at(b' ')?;
+    if let Some(kind) = verb.strip_prefix("query[") {
+        let (name, peer) = rest.cut_last(" from ").filter(|(_, peer)| is_ip(peer))?;
+        // With another address in the name there is no telling which is the client's.
+        let others = name.match_indices(" from ");
+        if others.take(8).any(|(at, mark)| {
+            name.get(at + mark.len()..)
+                .is_some_and(|rest| is_ip(rest.parts(b' ').next().unwrap_or("")))
+        }) {
+            draft.warn(Warning::Ambiguous);
+            return Some(("dns_query", "", ""));
+        }
+        draft.set_known("dns.question.type", kind.trim_end_matches(']'));
+        if client.0.is_empty() {
+            *client = (peer, "");
+        }
+        return Some(("dns_query", name, ""));
+    }
+    if verb == "forwarded" {
+        let (name, server) = rest.cut_last(" to ")?;
+        draft.set_known("dnsmasq.forwarded_to", server);
+        return Some(("dns_forward", name, ""));
+    }
+    let (name, answer) = rest.cut_last(" is ")?;
+    // A name that goes nowhere is a blocked one.
+    let nowhere = matches!(answer, "0.0.0.0" | "::" | "NXDOMAIN" | "127.0.0.1");
+    let (action, name) = match verb {
+        "gravity" | "exactly" | "regex" | "special" => ("dns_block", name.cut_at(b' ')?.1),
+        "blacklisted" | "/etc/pihole/gravity.list" | "/etc/pihole/black.list" | "/etc/pihole/local.list" => {
+            ("dns_block", name)
+        }
+        "reply" | "cached" | "cached-stale" | "DHCP" => ("dns_reply", name),
+        "config" => (if nowhere { "dns_block" } else { "dns_reply" }, name),
+        // A file of hosts.
+        file if file.starts_with('/') => {
+            let block = matches!(answer, "0.0.0.0" | "::");
+            (if block { "dns_block" } else { "dns_reply" }, name)
+        }
+        _ => return None,
+    };
+    Some((action, name, answer))
 }
 
 /// `DHCPACK(eth0) 192.168.1.5 aa:bb:cc:dd:ee:ff name`, the name being the client's.

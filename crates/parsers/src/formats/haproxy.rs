@@ -8,7 +8,7 @@ use crate::clock::take_clf;
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
 use crate::dissect::dissect;
 use crate::draft::Draft;
-use crate::scan::Marks as _;
+use crate::scan::{Marks as _, Scan};
 
 pub(crate) const FORMAT: Format = Format {
     name: "haproxy",
@@ -30,7 +30,90 @@ fn looks(text: &str) -> bool {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    connect(draft, input.text) || traffic(draft, input.text)
+    connect(draft, input.text) || traffic(draft, input.text) || common(draft, input.text) || server(draft, input.text)
+}
+
+/// `Server BACKEND/SERVER is DOWN, reason: …`, `backend NAME has no server available!`
+fn server(draft: &mut Draft, text: &str) -> bool {
+    let down = if let Some(rest) = text.strip_prefix("Server ") {
+        let Some((name, state)) = rest.cut(" is ") else {
+            return false;
+        };
+        let Some((backend, server)) = name.cut_at(b'/') else {
+            return false;
+        };
+        draft.set_text("haproxy.backend_name", backend);
+        draft.set_text("haproxy.server_name", server);
+        if let Some((_, reason)) = state.cut("reason: ") {
+            draft.set(ecs::EVENT_REASON, reason.cut(", ").map_or(reason, |(reason, _)| reason));
+        }
+        state.starts_with("DOWN")
+    } else if let Some(backend) = text
+        .strip_prefix("backend ")
+        .and_then(|rest| rest.strip_suffix(" has no server available!"))
+    {
+        draft.set_text("haproxy.backend_name", backend);
+        true
+    } else {
+        return false;
+    };
+    let (kind, action) = if down {
+        ("error", "server_down")
+    } else {
+        ("info", "server_up")
+    };
+    draft.classify("network", &[kind], action);
+    if down {
+        draft.set(ecs::EVENT_SEVERITY, 3_i64);
+    }
+    true
+}
+
+/// `option httplog clf`: `A - - [time] "request" status bytes "" "" port millis "frontend" "backend" "server" timers… state …`
+fn common(draft: &mut Draft, text: &str) -> bool {
+    let Some((client, rest)) = text.cut(" - - [") else {
+        return false;
+    };
+    let Some((time, rest)) = take_clf(rest).filter(|_| crate::network::is_ip(client)) else {
+        return false;
+    };
+    let Some(rest) = rest.strip_prefix("] ") else {
+        return false;
+    };
+    let mut scan = Scan::new(rest);
+    let Some(request) = scan.quoted() else { return false };
+    scan.spaces();
+    let (status, bytes) = (scan.word().unwrap_or(""), scan.word().unwrap_or(""));
+    let _captured = (scan.quoted(), scan.spaces(), scan.quoted());
+    scan.spaces();
+    let (port, _millis) = (scan.word().unwrap_or(""), scan.word());
+    let mut names = ["haproxy.frontend_name", "haproxy.backend_name", "haproxy.server_name"].into_iter();
+    let mut read = Vec::new();
+    while let (Some(name), Some(value)) = (names.next(), scan.quoted()) {
+        read.push((name, value.trim_end_matches('~')));
+        scan.spaces();
+    }
+    if read.len() < 3 {
+        return false;
+    }
+    draft.timestamp = Some(time);
+    endpoint(draft, SOURCE, client, port);
+    for (name, value) in read {
+        draft.set_text(name, value);
+    }
+    let timers: Vec<&str> = std::iter::from_fn(|| scan.word()).take(6).collect();
+    if let [_, _, _, _, total, state] = timers.as_slice() {
+        if let Ok(total) = total.trim_start_matches('+').parse::<i64>() {
+            draft.set("event.duration", total.saturating_mul(1_000_000));
+        }
+        draft.set_text("haproxy.termination_state", state);
+    }
+    set_status(draft, status);
+    draft.set_int("http.response.bytes", bytes.trim_start_matches('+'));
+    set_request(draft, request);
+    draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
+    draft.set_list(ecs::EVENT_TYPE, &["access"]);
+    true
 }
 
 /// `Connect from A:P to B:Q (FRONTEND/MODE)`
@@ -73,8 +156,11 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
     };
     draft.timestamp = Some(time);
     endpoint(draft, SOURCE, host, port);
-    draft.set_text("haproxy.frontend_name", frontend.trim_end_matches('~'));
-    let Some((backend, server)) = second.cut_at(b'/') else {
+    // `web/2: SSL handshake failure` names the listener too.
+    let complaint = frontend.strip_suffix(':');
+    let name = complaint.map_or(frontend, |name| name.parts(b'/').next().unwrap_or(name));
+    draft.set_text("haproxy.frontend_name", name.trim_end_matches('~'));
+    let Some((backend, server)) = second.cut_at(b'/').filter(|_| complaint.is_none()) else {
         draft.set(ecs::MESSAGE, rest);
         draft.set(ecs::EVENT_REASON, rest.cut(": ").map_or(rest, |(_, reason)| reason));
         draft.set_list(ecs::EVENT_CATEGORY, &["network", "web"]);
@@ -105,10 +191,31 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
         words.next().unwrap_or("").trim_start_matches('+'),
     );
     draft.set_text("haproxy.termination_state", words.nth(2).unwrap_or(""));
+    // Quotes in what clients send are written as `#22`, so the next one ends the request; a line cut short has none.
     if let Some((_, request)) = rest.cut_at(b'"') {
-        set_request(draft, request.trim_end().trim_end_matches('"'));
+        let (request, tail) = request.cut_at(b'"').unwrap_or((request.trim_end(), ""));
+        set_request(draft, request);
+        encryption(draft, tail);
     }
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
     draft.set_list(ecs::EVENT_TYPE, &["access"]);
     true
+}
+
+/// `errors sni/TLSv1.3/CIPHER`, as `option httpslog` appends.
+fn encryption(draft: &mut Draft, tail: &str) {
+    let Some((_, last)) = tail.trim().rsplit_once(' ') else {
+        return;
+    };
+    let mut parts = last.rsplitn(3, '/');
+    let (Some(cipher), Some(version), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return;
+    };
+    let Some(version) = version.strip_prefix("TLSv") else {
+        return;
+    };
+    draft.set_text("tls.version", version);
+    draft.set_fixed("tls.version_protocol", "tls");
+    draft.set_known("tls.cipher", cipher);
+    draft.set_known("tls.client.server_name", name);
 }

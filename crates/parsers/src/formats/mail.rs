@@ -26,6 +26,8 @@ pub(crate) const POSTFIX: Format = Format {
         "anvil",
         "smtps",
         "tlsproxy",
+        // Whatever stands behind `postfix/`.
+        "postfix",
     ],
     begins: &[],
     looks: |_| false,
@@ -77,7 +79,9 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.unified("LOGIN_FAIL", 3);
         draft.set_text("postfix.sasl_method", method);
         // `: reason, sasl_username=x` ends the line in newer versions.
-        if let Some((_, user)) = reason.cut(", sasl_username=") {
+        if let Some((_, user)) = reason.cut(", sasl_username=")
+            && user != "(unavailable)"
+        {
             draft.user(user);
         }
         draft.set_text(
@@ -88,6 +92,9 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
                 .unwrap_or("")
                 .trim_start_matches([':', ' ']),
         );
+        return network(draft);
+    }
+    if told(draft, text) {
         return network(draft);
     }
     for (verb, action) in [
@@ -120,14 +127,15 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
             .split("; from=")
             .next()
             .unwrap_or("");
+        let reason = reason.cut("; to=").map_or(reason, |(reason, _)| reason);
         draft.set_text(ecs::EVENT_REASON, reason);
         envelope(draft, rest);
         return network(draft);
     }
     if let Some((id, rest)) = queued(text) {
-        draft.set("postfix.queue_id", id);
         if let Some((name, address, rest)) = rest.strip_prefix("client=").and_then(peer) {
             set_peer(draft, name, address);
+            draft.set("postfix.queue_id", id);
             if let Some((_, user)) = rest.cut("sasl_username=") {
                 draft.user(user);
                 draft.classify("authentication", &["start"], "smtp_login");
@@ -140,6 +148,7 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
         if rest.has(", status=") && !rest.starts_with("message-id=") {
             draft.classify("email", &["info"], "smtp_delivery");
+            draft.set("postfix.queue_id", id);
             match delivery(rest) {
                 Some((addresses, status)) => {
                     draft.outcome(status == "sent");
@@ -150,13 +159,83 @@ fn take_postfix(draft: &mut Draft, input: &Input<'_>) -> bool {
             }
             return network(draft);
         }
-        if rest.starts_with("from=<") || rest.starts_with("message-id=") || rest == "removed" {
+        let of_queue = ["from=<", "message-id=", "uid="];
+        if of_queue.iter().any(|beginning| rest.starts_with(beginning)) || rest == "removed" {
             draft.classify("email", &["info"], "smtp_queue");
+            draft.set("postfix.queue_id", id);
             envelope(draft, rest);
             return network(draft);
         }
     }
     false
+}
+
+/// What it says of a client before there is a message: `non-SMTP command from NAME[A]: text`, `Anonymous TLS connection
+/// established from NAME[A]: …`. The client's text comes last, so its address is the first.
+fn told(draft: &mut Draft, text: &str) -> bool {
+    const BEGINNINGS: [(&str, &str, &str); 8] = [
+        ("non-SMTP command", "protocol", "smtp_protocol_error"),
+        ("improper command pipelining", "protocol", "smtp_protocol_error"),
+        ("SSL_accept error", "protocol", "smtp_tls_error"),
+        ("timeout after ", "connection", "smtp_timeout"),
+        ("too many errors after ", "connection", "smtp_too_many_errors"),
+        ("Connection rate limit exceeded: ", "denied", "smtp_rate_limit"),
+        ("Connection concurrency limit exceeded: ", "denied", "smtp_rate_limit"),
+        (
+            "Message delivery request rate limit exceeded: ",
+            "denied",
+            "smtp_rate_limit",
+        ),
+    ];
+    let text = text.strip_prefix("warning: ").unwrap_or(text);
+    if let Some((name, rest)) = text
+        .strip_prefix("hostname ")
+        .and_then(|rest| rest.cut(" does not resolve to address "))
+    {
+        let address = rest.split([' ', ':']).next().unwrap_or("");
+        let address = if is_ip(address) {
+            address
+        } else {
+            rest.cut(": ").map_or(rest, |(address, _)| address)
+        };
+        if name.contains(' ') || !is_ip(address) {
+            return false;
+        }
+        draft.classify("network", &["info"], "smtp_dns_mismatch");
+        endpoint(draft, SOURCE, address, "");
+        return true;
+    }
+    let tls = text
+        .cut(" TLS connection established from ")
+        .filter(|(trust, _)| ["Anonymous", "Untrusted", "Trusted", "Verified"].contains(trust));
+    if let Some((name, address, rest)) = tls.and_then(|(_, rest)| peer(rest)) {
+        set_peer(draft, name, address);
+        draft.classify("network", &["connection"], "smtp_tls");
+        let mut words = rest.trim_start_matches([':', ' ']).parts(b' ');
+        if let Some(version) = words.next().and_then(|word| word.strip_prefix("TLSv")) {
+            draft.set_text("tls.version", version);
+            draft.set_fixed("tls.version_protocol", "tls");
+        }
+        if (words.next(), words.next()) == (Some("with"), Some("cipher")) {
+            draft.set_text("tls.cipher", words.next().unwrap_or(""));
+        }
+        return true;
+    }
+    let Some((beginning, kind, action)) = BEGINNINGS
+        .into_iter()
+        .find(|(beginning, ..)| text.starts_with(beginning))
+    else {
+        return false;
+    };
+    let from = text.get(beginning.len()..).and_then(|rest| {
+        let (_, rest) = rest.cut("from ")?;
+        peer(rest)
+    });
+    let Some((name, address, _)) = from else { return false };
+    set_peer(draft, name, address);
+    draft.classify("network", &[kind], action);
+    draft.set(ecs::EVENT_SEVERITY, 2_i64);
+    true
 }
 
 /// `4AB12CD: …` or `NOQUEUE: …`
@@ -231,6 +310,40 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
         Some((service, rest)) if service.ends_with("-login") || service.starts_with("auth") => (service, rest),
         _ => (input.program, text),
     };
+    // In a file of its own it says how grave it is.
+    let (level, rest) = ["Info", "Warning", "Error", "Debug", "Fatal", "Panic"]
+        .into_iter()
+        .find_map(|level| Some((level, rest.strip_prefix(level)?.strip_prefix(": ")?)))
+        .unwrap_or(("", rest));
+    let taken = of_client(draft, service, rest) || session(draft, rest);
+    if taken && !level.is_empty() {
+        draft.set(ecs::LOG_LEVEL, level.to_ascii_lowercase());
+    }
+    taken
+}
+
+/// `imap(USER)<PID><ID>: Disconnected: Logged out …`
+fn session(draft: &mut Draft, text: &str) -> bool {
+    let Some((service, rest)) = text.cut_at(b'(') else {
+        return false;
+    };
+    let Some((user, rest)) = rest.cut(")<") else {
+        return false;
+    };
+    let ended = rest.cut(">: ").is_some_and(|(_, rest)| {
+        let rest = rest.strip_prefix("Info: ").unwrap_or(rest);
+        rest.starts_with("Disconnected") || rest.starts_with("Logged out")
+    });
+    if !ended || !matches!(service, "imap" | "pop3" | "submission" | "managesieve") {
+        return false;
+    }
+    draft.user(user);
+    draft.classify("authentication", &["end"], "mail_logout");
+    draft.set(ecs::NETWORK_PROTOCOL, service);
+    true
+}
+
+fn of_client(draft: &mut Draft, service: &str, rest: &str) -> bool {
     let success = rest.starts_with("Login: ");
     // What Dovecot says comes before the name, which may say anything.
     let words = rest.cut("user=<").map_or(rest, |(words, _)| words);
@@ -288,7 +401,8 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
         };
         if is_ip(address) {
             endpoint(draft, SOURCE, address, "");
-            draft.user(user);
+            // `?` where the name is not told, as it is none.
+            draft.user(if user == "?" { "" } else { user });
             draft.classify("authentication", &["start"], "mail_login");
             draft.outcome(false);
             draft.unified("LOGIN_FAIL", 3);

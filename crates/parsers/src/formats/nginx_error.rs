@@ -8,7 +8,7 @@ use model::ecs;
 use super::access::set_request;
 use super::{Format, Input};
 use crate::clock::take_written;
-use crate::derive::{SOURCE, endpoint};
+use crate::derive::{SOURCE, endpoint, split_port};
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::record::Warning;
@@ -83,7 +83,15 @@ fn refused_user(message: &str) -> Option<&str> {
 /// Sets the client and its request; false when there is no telling which client is nginx's.
 fn peer(draft: &mut Draft, message: &str) -> bool {
     let mut clients = message.split(", client: ").skip(1);
-    let Some(first) = clients.next() else { return true };
+    let Some(first) = clients.next() else {
+        let kept_alive = message
+            .strip_prefix("client ")
+            .and_then(|rest| rest.split_once(" closed keepalive connection"));
+        if let Some((client, _)) = kept_alive.filter(|(client, _)| is_ip(client)) {
+            endpoint(draft, SOURCE, client, "");
+        }
+        return true;
+    };
     if clients.next().is_some() {
         draft.warn(Warning::Ambiguous);
         return false;
@@ -97,13 +105,19 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
         return true;
     };
     let (server, rest) = rest.cut(", ").unwrap_or((rest, ""));
-    draft.set_known("server.domain", server);
+    // Before a request says which server is meant, it is the address that listens.
+    let (address, port) = split_port(server);
+    if port.is_empty() || !(is_ip(address) || address == "*") {
+        draft.set_known("server.domain", server);
+    } else if let Some(port) = crate::network::port(port) {
+        draft.set("server.port", port);
+    }
     if let Some((request, rest)) = rest.strip_prefix("request: \"").and_then(|rest| rest.cut_at(b'"')) {
         set_request(draft, request);
         if let Some((_, host)) = rest.cut("host: \"")
             && let Some((host, _)) = host.cut_at(b'"')
         {
-            draft.set_known(ecs::URL_DOMAIN, crate::derive::split_port(host).0);
+            draft.set_known(ecs::URL_DOMAIN, split_port(host).0);
         }
     }
     true

@@ -1,4 +1,4 @@
-//! unbound: queries and replies.
+//! unbound: queries and replies, what its local zones answered, and names it could not resolve.
 
 use model::ecs;
 
@@ -15,20 +15,59 @@ pub(crate) const FORMAT: Format = Format {
     datasets: &["unbound.query"],
     programs: &["unbound"],
     begins: &["[u"],
-    looks: |text| {
-        let stamp = text.strip_prefix('[').and_then(|rest| rest.cut("] "));
-        let text = match stamp {
-            Some((digits, rest)) if digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit()) => rest,
-            _ => text,
-        };
-        text.starts_with("unbound[") && text.has(" info: ")
-    },
+    looks: |text| after_stamp(text).1.starts_with("unbound[") && head(text).is_some(),
     take,
 };
 
-/// `[time] unbound[pid:thread] info: [reply: ]client name. TYPE CLASS[ RCODE seconds cached size]`
+/// Zones that answer nothing to whoever asks.
+const REFUSING: [&str; 10] = [
+    "deny",
+    "refuse",
+    "static",
+    "inform_deny",
+    "always_deny",
+    "always_refuse",
+    "always_nxdomain",
+    "always_nodata",
+    "always_null",
+    "block_a",
+];
+
+/// The time `[1700000000] ` in front, if there is one, and the rest.
+fn after_stamp(text: &str) -> (&str, &str) {
+    match text.strip_prefix('[').and_then(|rest| rest.cut("] ")) {
+        Some((digits, rest)) if digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (digits, rest)
+        }
+        _ => ("", text),
+    }
+}
+
+/// The time, the level or kind, and the words of `[time] unbound[pid:thread] LEVEL: …`, as far as it is there.
+fn head(text: &str) -> Option<(&str, &str, &str)> {
+    const LEVELS: [&str; 8] = [
+        "info",
+        "query",
+        "reply",
+        "error",
+        "notice",
+        "warning",
+        "debug",
+        "fatal error",
+    ];
+    let (time, rest) = after_stamp(text);
+    let rest = match rest.strip_prefix("unbound").unwrap_or(rest).strip_prefix('[') {
+        Some(rest) => rest.cut_at(b']')?.1.trim_start_matches([':', ' ']),
+        None => rest,
+    };
+    let (level, body) = rest.split_once(": ")?;
+    LEVELS.contains(&level).then_some((time, level, body))
+}
+
+/// `[time] unbound[pid:thread] info: client name. TYPE CLASS[ RCODE seconds cached size]`, with `query:` or `reply:` in the
+/// place of `info:` or behind it. unbound writes what it cannot print in a name as `?`.
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some((head, body)) = input.text.cut("info: ") else {
+    let Some((time, level, body)) = head(input.text) else {
         return false;
     };
     let body = body
@@ -36,22 +75,41 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         .or_else(|| body.strip_prefix("reply: "))
         .unwrap_or(body);
     let words: Vec<&str> = body.parts(b' ').take(10).collect();
-    let [client, name, kind, class, rest @ ..] = words.as_slice() else {
-        return false;
+    let known = match words.as_slice() {
+        [client, name, kind, class, rest @ ..] if is_ip(client) && name.ends_with('.') => {
+            asked(draft, client, "", [name, kind, class]);
+            answered(draft, rest);
+            true
+        }
+        [zone, kind, client, name, question, class] if zone.ends_with('.') && name.ends_with('.') => {
+            local(draft, [zone, kind, client], [name, question, class])
+        }
+        _ => level == "error" && failed(draft, body),
     };
-    if !is_ip(client) || !name.ends_with('.') {
+    // Other words of its own are known by who says them.
+    if !known && !(input.is_certain || after_stamp(input.text).1.starts_with("unbound[")) {
         return false;
     }
-    if let Some(time) = head.strip_prefix('[').and_then(|rest| rest.cut_at(b']')) {
-        draft.timestamp = time.0.parse().ok().and_then(from_number).or(draft.timestamp);
+    draft.timestamp = time.parse().ok().and_then(from_number).or(draft.timestamp);
+    if !known {
+        draft.set(ecs::LOG_LEVEL, level);
+        draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
+        draft.set_list(ecs::EVENT_TYPE, &["info"]);
     }
-    endpoint(draft, SOURCE, client, "");
+    true
+}
+
+fn asked(draft: &mut Draft, client: &str, port: &str, [name, kind, class]: [&str; 3]) {
+    endpoint(draft, SOURCE, client, port);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["protocol"]);
     draft.set_known(ecs::DNS_QUESTION_NAME, name.trim_end_matches('.'));
     draft.set_known("dns.question.type", kind);
     draft.set_known("dns.question.class", class);
+}
+
+fn answered(draft: &mut Draft, rest: &[&str]) {
     draft.set(
         ecs::EVENT_ACTION,
         if rest.is_empty() { "dns_query" } else { "dns_reply" },
@@ -64,5 +122,39 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.set("event.duration", (seconds.clamp(0.0, 1e6) * 1e9) as i64);
         }
     }
+}
+
+/// `ZONE. KIND client@port name. TYPE CLASS`
+fn local(draft: &mut Draft, [zone, kind, client]: [&str; 3], question: [&str; 3]) -> bool {
+    let Some((client, port)) = client.rsplit_once('@').filter(|(client, _)| is_ip(client)) else {
+        return false;
+    };
+    asked(draft, client, port, question);
+    draft.set_known("rule.name", zone.trim_end_matches('.'));
+    draft.set_text("rule.category", kind);
+    if REFUSING.contains(&kind) {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_block");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "denied"]);
+        draft.unified("DNS_BLOCK", 1);
+    } else {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_local_zone");
+    }
+    true
+}
+
+/// `SERVFAIL <name. TYPE CLASS>: reason`
+fn failed(draft: &mut Draft, body: &str) -> bool {
+    let Some((question, reason)) = body.strip_prefix("SERVFAIL <").and_then(|rest| rest.cut(">: ")) else {
+        return false;
+    };
+    let mut words = question.parts(b' ');
+    let (Some(name), Some(kind), Some(class)) = (words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    asked(draft, "", "", [name, kind, class]);
+    draft.set_fixed(ecs::EVENT_ACTION, "dns_reply");
+    draft.set_fixed("dns.response_code", "SERVFAIL");
+    draft.set_text(ecs::EVENT_REASON, reason);
+    draft.outcome(false);
     true
 }

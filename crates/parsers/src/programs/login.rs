@@ -9,7 +9,26 @@ use crate::scan::Marks as _;
 /// Reads a message; false when it is not known.
 pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     let message = message.trim();
-    success(draft, message) || failure(draft, message)
+    success(draft, message) || failure(draft, message) || no_login(draft, message)
+}
+
+/// `Attempted login by USER (UID: N) on TTY`, as nologin says in the place of a shell.
+fn no_login(draft: &mut Draft, message: &str) -> bool {
+    let Some((user, rest)) = message
+        .strip_prefix("Attempted login by ")
+        .and_then(|rest| rest.cut_last(" (UID: "))
+    else {
+        return false;
+    };
+    draft.classify("authentication", &["denied"], "login_refused");
+    draft.outcome(false);
+    draft.set_fixed(ecs::EVENT_REASON, "nologin");
+    draft.user(if user == "UNKNOWN" { "" } else { user });
+    let (id, tty) = rest.cut(") on ").unwrap_or((rest, ""));
+    draft.set_text(ecs::USER_ID, id);
+    draft.set_text(ecs::PROCESS_TTY, if tty == "UNKNOWN" { "" } else { tty });
+    draft.unified("LOGIN_FAIL", 3);
+    true
 }
 
 /// `LOGIN ON tty1 BY ann FROM host`, `ROOT LOGIN  ON tty1 FROM host`, `DIALUP AT ttyS0 BY ann`

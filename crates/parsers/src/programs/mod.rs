@@ -4,6 +4,7 @@ pub(crate) mod dockerd;
 pub(crate) mod kernel;
 pub(crate) mod login;
 pub(crate) mod polkit;
+pub(crate) mod sftp;
 pub(crate) mod systemd;
 
 /// What stands between two texts, and what follows; `None` when one of them is missing.
