@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use model::{Text, ecs};
 
+use crate::clock::{take_iso_spaced, take_written};
 use crate::derive::derive;
 use crate::draft::Draft;
 use crate::formats::{self, Format, Input};
@@ -144,6 +145,13 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     }
     if keyvalue::take(draft, text) {
         draft.set_fixed(ecs::PICKET_LOG_TYPE, "keyvalue");
+    }
+    // Whatever it is, the time in front of it is its own.
+    if draft.timestamp.is_none()
+        && let Some((time, rest)) = take_written(text).or_else(|| take_iso_spaced(text))
+        && rest.starts_with(|c: char| !c.is_alphanumeric())
+    {
+        draft.timestamp = Some(time);
     }
 }
 

@@ -506,6 +506,75 @@ fn mail() {
     must_say(MAIL);
 }
 
+const SERVERS: &[Line] = &[
+    (
+        "22-Nov-2026 00:14:17.737 client @0x7fee1fd83898 198.51.100.7#54434 (www.example.com): query failed (REFUSED) for www.example.com/IN/A at query.c:5708",
+        &[
+            "picket.log_type=bind",
+            "event.outcome=failure",
+            "dns.response_code=REFUSED",
+            "dns.question.name=www.example.com",
+            "dns.question.type=A",
+            "source.ip=198.51.100.7",
+        ],
+    ),
+    (
+        "22-Nov-2026 00:14:12.329 client @0x7fee20c43098 203.0.113.9#46838 (www.example.com): rate limit drop response to 203.0.113.0/24 for www.example.com IN A  (6e634e8c)",
+        &[
+            "event.action=dns_rate_limit",
+            "event.type=protocol,denied",
+            "dns.question.name=www.example.com",
+            "source.ip=203.0.113.9",
+        ],
+    ),
+    (
+        "22-Nov-2026 00:14:18.949 client @0x7fee1fd80098 203.0.113.9#44941: request has invalid signature: TSIG k: tsig verify failure (BADSIG)",
+        &[
+            "event.action=dns_signature_refused",
+            "event.outcome=failure",
+            "source.ip=203.0.113.9",
+        ],
+    ),
+    (
+        "22-Nov-2026 00:14:18.909 client @0x7fee20c43098 203.0.113.9#40003/key k: updating zone 'example.com/IN': adding an RR at 'h.example.com' A 1.1.1.1",
+        &["event.action=dns_update", "dns.question.name=example.com"],
+    ),
+    (
+        "2026-11-22 00:14:19,131 fail2ban.jail           [195]: INFO    Jail 'sshd' started",
+        &["picket.log_type=fail2ban", "log.level=info", "event.action="],
+    ),
+];
+
+#[test]
+fn servers() {
+    must_say(SERVERS);
+}
+
+/// The daemons' own time is the event's, whether or not the rest of the line is known.
+#[test]
+fn a_time_in_front_is_the_events() {
+    for (log_type, text) in [
+        (None, "2026-11-22 00:14:34 Initialization Sequence Completed"),
+        (None, "22-Nov-2026 00:14:34.000 zone example.com/IN: loaded serial 1"),
+        (Some("openvpn"), "2026-11-22 00:14:34 Initialization Sequence Completed"),
+        (
+            Some("bind"),
+            "22-Nov-2026 00:14:34.000 zone example.com/IN: loaded serial 1",
+        ),
+        (
+            Some("clamav"),
+            "Sun Nov 22 00:14:34 2026 -> Self checking every 600 seconds.",
+        ),
+    ] {
+        let parsed = parsers::parse(&parsers::RawRecord {
+            log_type,
+            ..check::record(parsers::Body::Line(text.as_bytes()))
+        });
+        assert_eq!(parsed.warnings, [], "{text}");
+        assert_eq!(parsed.timestamp.to_string(), "2026-11-22T00:14:34.000000Z", "{text}");
+    }
+}
+
 #[test]
 fn logins_and_accounts() {
     must_say(AUTH);

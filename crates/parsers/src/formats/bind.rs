@@ -41,7 +41,9 @@ fn client(text: &str) -> Option<&str> {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let Some(rest) = client(input.text) else { return false };
+    let Some(rest) = client(input.text) else {
+        return input.is_certain && of_itself(draft, input.text);
+    };
     let Some((peer, message)) = rest.cut(": ") else {
         return false;
     };
@@ -82,6 +84,36 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         }
         draft.set_fixed(ecs::EVENT_ACTION, "dns_query");
         draft.set_list(ecs::EVENT_TYPE, &["protocol", "info"]);
+    } else if let Some(rest) = message.strip_prefix("query failed (") {
+        // `query failed (REASON) for NAME/CLASS/TYPE at FILE:LINE`
+        let (reason, rest) = rest.cut(") for ").unwrap_or((rest, ""));
+        let mut parts = rest.split(' ').next().unwrap_or("").rsplitn(3, '/');
+        let (kind, class) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        question(draft, parts.next().unwrap_or(""), class, kind);
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_query");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "error"]);
+        draft.set_text(ecs::EVENT_REASON, reason);
+        if reason.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            draft.set_known("dns.response_code", reason);
+        }
+        draft.outcome(false);
+    } else if let Some(rest) = message.strip_prefix("rate limit ") {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_rate_limit");
+        let dropped = rest.starts_with("drop");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", if dropped { "denied" } else { "info" }]);
+        draft.unified("DNS_REFUSED", 2);
+        // `… response to NETWORK for NAME CLASS TYPE  (HASH)`
+        if let Some((_, asked)) = rest.cut(" for ") {
+            let mut words = asked.split(' ');
+            let (name, class, kind) = (words.next(), words.next(), words.next());
+            question(draft, name.unwrap_or(""), class.unwrap_or(""), kind.unwrap_or(""));
+        }
+    } else if message.starts_with("request has invalid signature: ") {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_signature_refused");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "denied"]);
+        draft.set_text(ecs::EVENT_REASON, message);
+        draft.outcome(false);
+        draft.unified("DNS_REFUSED", 3);
     } else {
         // `query (cache) 'NAME/TYPE/CLASS' denied`
         if let Some((_, rest)) = message.cut_at(b'\'')
@@ -98,8 +130,10 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             ecs::EVENT_ACTION,
             if message.starts_with("zone transfer") || message.has("AXFR") {
                 "zone_transfer"
-            } else if message.starts_with("update") {
+            } else if message.starts_with("updat") {
                 "dns_update"
+            } else if message.starts_with("signer ") {
+                "dns_signature"
             } else {
                 "dns_query"
             },
@@ -110,6 +144,17 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.outcome(false);
         draft.unified("DNS_REFUSED", 2);
     }
+    true
+}
+
+/// What it says of itself and its zones: `time [category: level: ]message`.
+fn of_itself(draft: &mut Draft, text: &str) -> bool {
+    let Some((time, _)) = take_written(text) else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    draft.set_list(ecs::EVENT_CATEGORY, &["process"]);
+    draft.set_list(ecs::EVENT_TYPE, &["info"]);
     true
 }
 

@@ -110,7 +110,8 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
         ("", message)
     };
     let Some((jail, rest)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.cut("] ")) else {
-        return false;
+        // `time fail2ban.jail [pid]: INFO    Jail 'sshd' started`
+        return before.has("fail2ban.") && chatter(draft, input.text, level);
     };
     let mut words = rest.parts(b' ');
     let verb = words.next().unwrap_or("");
@@ -146,6 +147,18 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
         "found" => draft.unified("INTRUSION_ATTEMPT", 2),
         _ => {}
     }
+    true
+}
+
+/// What a daemon says of itself behind a time.
+fn chatter(draft: &mut Draft, text: &str, level: &str) -> bool {
+    let Some((time, _)) = take_written(text).or_else(|| take_iso_spaced(text)) else {
+        return false;
+    };
+    draft.timestamp = Some(time);
+    draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
+    draft.set_list(ecs::EVENT_CATEGORY, &["process"]);
+    draft.set_list(ecs::EVENT_TYPE, &["info"]);
     true
 }
 
@@ -388,7 +401,7 @@ fn openvpn(text: &str) -> Option<Tunnel<'_>> {
 
 fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some(tunnel) = openvpn(input.text) else {
-        return false;
+        return input.is_certain && chatter(draft, input.text, "");
     };
     let Tunnel {
         time,

@@ -87,7 +87,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         _ => level == "error" && failed(draft, body),
     };
     // Other words of its own are known by who says them.
-    if !known && !(input.is_certain || after_stamp(input.text).1.starts_with("unbound[")) {
+    let speaks = input.is_certain || after_stamp(input.text).1.starts_with("unbound[");
+    if !known && !speaks {
         return false;
     }
     draft.timestamp = time.parse().ok().and_then(from_number).or(draft.timestamp);
