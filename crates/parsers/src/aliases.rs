@@ -45,15 +45,11 @@ pub(crate) fn apply(draft: &mut Draft) {
     relate(draft);
 }
 
-/// Adds the addresses and users of an event to its `related` lists.
+/// Adds the addresses of an event to its `related` list.
 pub(crate) fn relate(draft: &mut Draft) {
-    for (name, list) in [
-        (ecs::SOURCE_IP, ecs::RELATED_IP),
-        (ecs::DESTINATION_IP, ecs::RELATED_IP),
-        (ecs::USER_NAME, ecs::RELATED_USER),
-    ] {
+    for name in [ecs::SOURCE_IP, ecs::DESTINATION_IP] {
         if let Some(text) = draft.str(name).map(Text::from) {
-            draft.add_to_list(list, &text);
+            draft.add_to_list(ecs::RELATED_IP, &text);
         }
     }
 }

@@ -206,7 +206,12 @@ const RELATED_HASH: [Key; 8] = keys([
 fn relate(draft: &mut Draft) {
     let any = |_: &str| true;
     draft.gather(Key::of(ecs::RELATED_IP), &RELATED_IP, any);
-    draft.gather(Key::of(ecs::RELATED_USER), &RELATED_USER, any);
+    // Who is named in full is listed by that name, not by the login that stands for it.
+    let users = match draft.get("source.user.full_name") {
+        Some(_) => RELATED_USER.get(1..).unwrap_or(&RELATED_USER),
+        None => &RELATED_USER,
+    };
+    draft.gather(Key::of(ecs::RELATED_USER), users, any);
     // What an URL or a peer names is an address often enough.
     draft.gather(Key::of("related.hosts"), &RELATED_HOSTS, |text| !is_ip(text));
     draft.gather(Key::of("related.hash"), &RELATED_HASH, any);

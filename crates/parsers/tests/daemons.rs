@@ -508,6 +508,21 @@ fn mail() {
 
 const SERVERS: &[Line] = &[
     (
+        "11/22/2026-00:14:40.938949  [**] [1:3:0] PING [**] [Classification: (null)] [Priority: 3] {ICMP} 203.0.113.9:8 -> 198.51.100.80:0",
+        &[
+            "picket.log_type=snort",
+            "source.ip=203.0.113.9",
+            "source.port=",
+            "destination.ip=198.51.100.80",
+            "destination.port=",
+            "rule.category=",
+        ],
+    ),
+    (
+        r#"{"timestamp":"2026-11-22T00:14:40.931414+0000","flow_id":56786191299132,"event_type":"anomaly","src_ip":"2001:0db8:0000:0000:0000:0000:0000:0009","src_port":40003,"dest_ip":"198.51.100.80","dest_port":25,"proto":"TCP","anomaly":{"app_proto":"smtp","type":"applayer","event":"NO_SERVER_WELCOME_MESSAGE","layer":"proto_parser"}}"#,
+        &["picket.log_type=suricata", "network.protocol=smtp"],
+    ),
+    (
         "22-Nov-2026 00:14:17.737 client @0x7fee1fd83898 198.51.100.7#54434 (www.example.com): query failed (REFUSED) for www.example.com/IN/A at query.c:5708",
         &[
             "picket.log_type=bind",

@@ -64,10 +64,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let class = rest.cut("[Classification: ").and_then(|(_, rest)| rest.cut_at(b']'));
     let priority = rest.cut("[Priority: ").and_then(|(_, rest)| rest.cut_at(b']'));
     draft.timestamp = time.or(draft.timestamp);
-    let (host, port) = split_port(from);
-    endpoint(draft, SOURCE, host, port);
-    let (host, port) = split_port(to);
-    endpoint(draft, DESTINATION, host, port);
+    // Suricata writes ICMP's type and code where others have ports.
+    let has_ports = !transport.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("icmp"));
+    for (side, text) in [(SOURCE, from), (DESTINATION, to)] {
+        let (host, port) = split_port(text);
+        endpoint(draft, side, host, if has_ports { port } else { "" });
+    }
     draft.set_fixed(ecs::EVENT_KIND, "alert");
     draft.set_list(ecs::EVENT_CATEGORY, &["network", "intrusion_detection"]);
     draft.set_list(ecs::EVENT_TYPE, &[if dropped { "denied" } else { "allowed" }]);
@@ -77,7 +79,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set("snort.gid", generator);
     draft.set(ecs::MESSAGE, message);
     if let Some((class, _)) = class {
-        draft.set_text("rule.category", class);
+        draft.set_text("rule.category", if class == "(null)" { "" } else { class });
     }
     draft.set("network.transport", Text::lowercase(transport));
     let severity = match priority.map(|(priority, _)| priority) {
