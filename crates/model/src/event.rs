@@ -118,6 +118,13 @@ impl From<String> for Value {
     }
 }
 
+impl From<Cow<'_, str>> for Value {
+    #[inline]
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::Str(Text::from(text))
+    }
+}
+
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Int(number)
@@ -193,6 +200,19 @@ impl Fields {
     #[inline(always)]
     pub fn push_with(&mut self, field: impl FnOnce() -> (FieldName, Value)) {
         self.0.extend(std::iter::once_with(field));
+    }
+
+    /// The same with a text, which is written where it stays.
+    #[inline]
+    pub fn push_text(&mut self, name: &'static str, text: &str) {
+        if text.len() > Text::INLINE {
+            self.push_with(|| (FieldName::of_static(name), Value::from(text)));
+            return;
+        }
+        self.push_with(|| (FieldName::of_static(name), Value::Str(Text::own())));
+        if let Some((_, Value::Str(empty))) = self.0.last_mut() {
+            empty.append(text);
+        }
     }
 
     /// The value of a field.

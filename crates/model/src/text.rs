@@ -54,6 +54,20 @@ impl Text {
         Self(Repr::Own(text))
     }
 
+    /// An empty text that others are appended to.
+    #[inline]
+    pub(crate) const fn own() -> Self {
+        Self(Repr::Own(CompactString::const_new("")))
+    }
+
+    /// Appends to a text made by [`Text::own`].
+    #[inline]
+    pub(crate) fn append(&mut self, text: &str) {
+        if let Repr::Own(own) = &mut self.0 {
+            own.push_str(text);
+        }
+    }
+
     /// A text with small letters of ASCII for its capitals.
     #[must_use]
     pub fn lowercase(text: &str) -> Self {

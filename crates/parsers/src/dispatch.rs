@@ -60,8 +60,15 @@ pub(crate) fn finish(mut draft: Draft, text: &str, record: &RawRecord<'_>) -> Pa
         draft.set_default(ecs::EVENT_MODULE, module);
     }
     derive(&mut draft);
-    draft.set_default(ecs::MESSAGE, text);
-    draft.set_default(ecs::EVENT_ORIGINAL, text);
+    // Where the whole line is the message, both are one text.
+    if draft.get(ecs::MESSAGE).is_none() && draft.get(ecs::EVENT_ORIGINAL).is_none() {
+        let text = Text::shared(text);
+        draft.set(ecs::MESSAGE, text.clone());
+        draft.set(ecs::EVENT_ORIGINAL, text);
+    } else {
+        draft.set_default(ecs::MESSAGE, text);
+        draft.set_default(ecs::EVENT_ORIGINAL, text);
+    }
     let (fields, timestamp, warnings) = draft.finish();
     Parsed {
         timestamp: timestamp.unwrap_or(record.observed),

@@ -1,5 +1,7 @@
 //! The event while parsers add to it.
 
+use std::borrow::Cow;
+
 use model::event::{FieldName, MAX_FIELDS};
 use model::{Fields, List, Text, Timestamp, Value, ecs};
 
@@ -10,8 +12,34 @@ use crate::slots::{Free, Hash, INDEXED, Key, Slots};
 /// How many of an event's fields are kept free of the source's own, for those the parsers set.
 const RESERVED: usize = 64;
 
+/// Room for fields that an event is begun with: enough for most, as growing moves all of them.
+const ROOM: usize = 44;
 /// Most texts that are looked at for one of the lists of related values.
 const GATHERED: usize = 64;
+
+/// What a field can be set to.
+pub(crate) trait Settable: Into<Value> {
+    /// Appends it as a field.
+    #[inline(always)]
+    fn append(self, fields: &mut Fields, name: &'static str) {
+        fields.push_with(|| (FieldName::of_static(name), self.into()));
+    }
+}
+
+impl Settable for &str {
+    #[inline(always)]
+    fn append(self, fields: &mut Fields, name: &'static str) {
+        fields.push_text(name, self);
+    }
+}
+
+impl Settable for Value {}
+impl Settable for Text {}
+impl Settable for String {}
+impl Settable for Cow<'_, str> {}
+impl Settable for i64 {}
+impl Settable for bool {}
+impl Settable for Vec<Value> {}
 
 /// Fields, time and warnings so far.
 #[derive(Debug)]
@@ -26,7 +54,7 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new() -> Self {
         Self {
-            fields: Fields::with_capacity(36),
+            fields: Fields::with_capacity(ROOM),
             slots: Slots::new(),
             timestamp: None,
             warnings: Vec::new(),
@@ -36,15 +64,19 @@ impl Draft {
 
     /// Sets a field, replacing an earlier value.
     #[inline(always)]
-    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Settable) {
         self.set_hashed(Hash::of(name), name, value);
     }
 
     #[inline(never)]
-    fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Into<Value>) {
+    fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
         match self.find(hash, name) {
             Ok(index) => self.replace(index, value.into()),
-            Err(free) => self.push(free, || (FieldName::of_static(name), value.into())),
+            Err(free) => {
+                if self.claim(free) {
+                    value.append(&mut self.fields, name);
+                }
+            }
         }
     }
 
@@ -80,13 +112,21 @@ impl Draft {
     /// Appends a field that is not there, at the slot that [`Self::find`] found free for it.
     #[inline(always)]
     fn push(&mut self, free: Free, field: impl FnOnce() -> (FieldName, Value)) {
+        if self.claim(free) {
+            self.fields.push_with(field);
+        }
+    }
+
+    /// Takes a slot for the field that is appended next; false when the event holds no more.
+    #[inline(always)]
+    fn claim(&mut self, free: Free) -> bool {
         let count = self.fields.len();
         if count >= MAX_FIELDS {
             self.refused += 1;
-            return;
+            return false;
         }
         self.slots.take(free, count);
-        self.fields.push_with(field);
+        true
     }
 
     /// Where a field is, or else the slot where it belongs.
@@ -145,14 +185,16 @@ impl Draft {
 
     /// Sets a field unless it is set.
     #[inline(always)]
-    pub(crate) fn set_default(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub(crate) fn set_default(&mut self, name: &'static str, value: impl Settable) {
         self.set_hashed_default(Hash::of(name), name, value);
     }
 
     #[inline(never)]
-    fn set_hashed_default(&mut self, hash: Hash, name: &'static str, value: impl Into<Value>) {
-        if let Err(free) = self.find(hash, name) {
-            self.push(free, || (FieldName::of_static(name), value.into()));
+    fn set_hashed_default(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
+        if let Err(free) = self.find(hash, name)
+            && self.claim(free)
+        {
+            value.append(&mut self.fields, name);
         }
     }
 

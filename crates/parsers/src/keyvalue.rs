@@ -58,7 +58,7 @@ fn own(draft: &mut Draft, pairs: Pairs<'_>) {
     }
     for (key, value) in pairs.known {
         if pairs.come_first || !key.has_byte(b'.') {
-            draft.set_own(key, Value::from(value.into_owned()));
+            draft.set_own(key, Value::from(value));
         }
     }
     if pairs.come_first {

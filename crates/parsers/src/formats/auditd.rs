@@ -10,7 +10,7 @@ mod meaning;
 
 use std::borrow::Cow;
 
-use model::{Timestamp, Value, ecs};
+use model::{Text, Timestamp, Value, ecs};
 
 use meaning::meaning;
 
@@ -266,7 +266,7 @@ fn is_unset(id: &str) -> bool {
 fn own(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     for (key, value) in fields {
         if let Some(text) = own_value(kind, key, *value) {
-            draft.set_own(key, Value::from(text.into_owned()));
+            draft.set_own(key, Value::from(text));
         }
     }
 }
@@ -296,7 +296,7 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     if kind == "AVC" && value("apparmor").is_some() {
         draft.set_fixed(ecs::EVENT_ACTION, "violated-apparmor-policy");
     } else if action.is_empty() {
-        draft.set(ecs::EVENT_ACTION, kind.to_ascii_lowercase());
+        draft.set(ecs::EVENT_ACTION, Text::lowercase(kind));
     } else {
         draft.set(ecs::EVENT_ACTION, action);
     }

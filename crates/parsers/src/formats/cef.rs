@@ -3,7 +3,7 @@
 //! Values are not quoted, so one that holds ` src=` reads as another field. A name with two values has none, and the event
 //! says that it is ambiguous.
 
-use model::{Value, ecs};
+use model::{Text, Value, ecs};
 
 use super::{Format, Input};
 use crate::clock::parse_time;
@@ -327,7 +327,7 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
             Some("network.direction") => {
                 draft.set("network.direction", if value == "0" { "inbound" } else { "outbound" })
             }
-            Some("network.transport") => draft.set("network.transport", value.to_ascii_lowercase()),
+            Some("network.transport") => draft.set("network.transport", Text::lowercase(value)),
             Some(
                 name @ ("source.bytes"
                 | "destination.bytes"

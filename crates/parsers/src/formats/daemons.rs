@@ -1,6 +1,6 @@
 //! Daemons with a handful of messages each: fail2ban, ClamAV, vsftpd, OpenVPN, WireGuard, MongoDB.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::{take_iso_spaced, take_written};
@@ -134,7 +134,7 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
     if let Some((time, _)) = take_iso_spaced(input.text) {
         draft.timestamp = Some(time);
     }
-    draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
+    draft.set_known(ecs::LOG_LEVEL, &Text::lowercase(level));
     draft.set("rule.name", jail);
     draft.set("fail2ban.jail", jail);
     endpoint(draft, SOURCE, address, "");
@@ -156,7 +156,7 @@ fn chatter(draft: &mut Draft, text: &str, level: &str) -> bool {
         return false;
     };
     draft.timestamp = Some(time);
-    draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
+    draft.set_known(ecs::LOG_LEVEL, &Text::lowercase(level));
     draft.set_list(ecs::EVENT_CATEGORY, &["process"]);
     draft.set_list(ecs::EVENT_TYPE, &["info"]);
     true

@@ -1,6 +1,6 @@
 //! DHCP servers: ISC dhcpd, Kea, and Microsoft's.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::{take_iso_spaced, take_written};
@@ -47,7 +47,7 @@ pub(crate) const MICROSOFT: Format = Format {
 
 /// Sets what a message of the protocol says. Names are the client's own.
 pub(super) fn lease(draft: &mut Draft, verb: &str, address: &str, mac: &str, name: &str, interface: &str) {
-    draft.set(ecs::EVENT_ACTION, verb.to_ascii_lowercase());
+    draft.set(ecs::EVENT_ACTION, Text::lowercase(verb));
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dhcp");
     draft.set_fixed("network.transport", "udp");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
@@ -138,7 +138,7 @@ fn take_kea(draft: &mut Draft, input: &Input<'_>) -> bool {
         draft.timestamp = Some(time);
     }
     let level = head.parts(b' ').rfind(|word| !word.is_empty()).unwrap_or("");
-    draft.set_known(ecs::LOG_LEVEL, &level.to_ascii_lowercase());
+    draft.set_known(ecs::LOG_LEVEL, &Text::lowercase(level));
     let mac = text
         .cut("hwtype=1 ")
         .map_or("", |(_, rest)| rest.split([']', ',']).next().unwrap_or(""));

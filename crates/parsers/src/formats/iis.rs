@@ -1,7 +1,7 @@
 //! The W3C extended format: IIS, and with a header CloudFront, the Windows Firewall and others. Columns are named by the
 //! `#Fields:` line of the file; for lines without one the usual sets of IIS are told apart by how many columns there are.
 
-use model::{Value, ecs};
+use model::{Text, Value, ecs};
 
 use super::access::set_status;
 use super::{Format, Input};
@@ -213,7 +213,7 @@ fn filtered(draft: &mut Draft, action: &str) {
     };
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["connection", kind]);
-    draft.set(ecs::EVENT_ACTION, action.to_ascii_lowercase());
+    draft.set(ecs::EVENT_ACTION, Text::lowercase(action));
     draft.set_fixed(ecs::EVENT_DATASET, "windows.firewall");
     match kind {
         "denied" => {
@@ -250,7 +250,7 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
             "dst-ip" => server = word,
             "dst-port" => port = word,
             "action" if is_firewall => action = Some(word),
-            "protocol" if is_firewall => draft.set("network.transport", word.to_ascii_lowercase()),
+            "protocol" if is_firewall => draft.set("network.transport", Text::lowercase(word)),
             "path" if is_firewall => match word {
                 "SEND" => draft.set_fixed("network.direction", "outbound"),
                 "RECEIVE" => draft.set_fixed("network.direction", "inbound"),

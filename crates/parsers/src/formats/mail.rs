@@ -3,7 +3,7 @@
 //! User names are the client's text. Postfix and Dovecot put them between marks and write their own fields after them, so
 //! a line is read from its end where it can be.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::derive::{SOURCE, endpoint};
@@ -317,7 +317,7 @@ fn take_dovecot(draft: &mut Draft, input: &Input<'_>) -> bool {
         .unwrap_or(("", rest));
     let taken = of_client(draft, service, rest) || session(draft, rest);
     if taken && !level.is_empty() {
-        draft.set(ecs::LOG_LEVEL, level.to_ascii_lowercase());
+        draft.set(ecs::LOG_LEVEL, Text::lowercase(level));
     }
     taken
 }

@@ -1,6 +1,6 @@
 //! MikroTik RouterOS: firewall lines and logins.
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::derive::{DESTINATION, SOURCE, endpoint, split_port};
@@ -88,7 +88,7 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
         draft.set_text("source.mac", mac.split([',', ' ']).next().unwrap_or(""));
     }
     let name = protocol.split([' ', '(']).next().unwrap_or("");
-    draft.set("network.transport", name.to_ascii_lowercase());
+    draft.set("network.transport", Text::lowercase(name));
     if let Some((_, length)) = rest.cut_last("len ") {
         draft.set_int("network.bytes", length);
     }

@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's `nf_log_ipv4`, `nf_log_ipv6` and `nf_log_syslog`.
 
-use model::{Value, ecs};
+use model::{Text, Value, ecs};
 
 use super::{Format, Input};
 use crate::clock::take_clf;
@@ -111,7 +111,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         None => prefix,
     };
     let (mut source, mut destination, mut sport, mut dport) = ("", "", "", "");
-    let mut transport = String::new();
+    let mut transport = Text::default();
     let mut icmp = false;
     for word in body.parts(b' ').take(MAX_WORDS) {
         // What follows in brackets is the packet an ICMP error speaks of.
@@ -135,8 +135,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             "PROTO" => {
                 icmp = value.starts_with("ICMP");
                 transport = match value {
-                    "ICMPv6" => "ipv6-icmp".to_owned(),
-                    other => other.to_ascii_lowercase(),
+                    "ICMPv6" => Text::of_static("ipv6-icmp"),
+                    other => Text::lowercase(other),
                 };
             }
             "IN" => draft.set_text("observer.ingress.interface.name", value),
@@ -154,7 +154,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     endpoint(draft, SOURCE, source, sport);
     endpoint(draft, DESTINATION, destination, dport);
     draft.set_text("network.transport", &transport);
-    if let Some(host) = draft.str(ecs::HOST_NAME).map(str::to_owned) {
+    if let Some(host) = draft.str(ecs::HOST_NAME).map(Text::from) {
         draft.set("observer.name", host);
     }
     verdict(draft, prefix.trim());

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use model::ecs;
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::take_written;
@@ -136,7 +136,7 @@ fn flow(draft: &mut Draft, row: &Row<'_>) {
     draft.set_text("observer.egress.interface.name", row.at(19));
     draft.set_text("panw.panos.flow_id", row.at(22));
     draft.set_int("event.sequence", row.at(22));
-    draft.set_text("network.transport", &row.at(29).to_ascii_lowercase());
+    draft.set_text("network.transport", &Text::lowercase(row.at(29)));
     draft.set_text("panw.panos.action", row.at(30));
     for (side, ip, port) in [("client.ip", 7, 24), ("server.ip", 8, 25)] {
         if crate::network::is_ip(row.at(ip)) {

@@ -1,5 +1,7 @@
 //! Squid's native access log.
 
+use std::borrow::Cow;
+
 use model::{Timestamp, ecs};
 
 use super::{Format, Input};
@@ -93,10 +95,10 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
 /// The time of a log whose hours have one digit, and whose zone may be a word.
 fn loose_clf(text: &str) -> Option<Timestamp> {
     let (day, rest) = text.cut_at(b':')?;
-    let padded = if rest.as_bytes().get(1) == Some(&b':') {
-        format!("{day}:0{rest}")
+    let padded: Cow<'_, str> = if rest.as_bytes().get(1) == Some(&b':') {
+        format!("{day}:0{rest}").into()
     } else {
-        text.to_owned()
+        text.into()
     };
     take_clf(&padded)
         .or_else(|| take_clf(padded.parts(b' ').next()?))

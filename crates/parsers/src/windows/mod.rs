@@ -8,7 +8,7 @@ mod xml;
 
 use std::borrow::Cow;
 
-use model::{Timestamp, Value, ecs};
+use model::{Text, Timestamp, Value, ecs};
 
 use crate::clock::parse_time;
 use crate::derive::{SOURCE, endpoint};
@@ -190,7 +190,7 @@ fn hashes(draft: &mut Draft, text: &str, is_file: bool) {
             ("IMPHASH", true) => "file.pe.imphash",
             _ => continue,
         };
-        draft.set(name, value.to_ascii_lowercase());
+        draft.set(name, Text::lowercase(value));
     }
 }
 

@@ -83,7 +83,7 @@ fn own(draft: &mut Draft, records: &[Record<'_>]) {
             let Some(text) = own_value(record.kind, key, *value) else {
                 continue;
             };
-            let value = Value::from(text.into_owned());
+            let value = Value::from(text);
             if let Some((_, values)) = fields.iter_mut().find(|(name, _)| name == key) {
                 if values.len() < MAX_VALUES && !values.contains(&value) {
                     values.push(value);
