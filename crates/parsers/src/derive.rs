@@ -192,7 +192,7 @@ const RELATED_HOSTS: [Key; 5] = keys([
     "destination.domain",
     "observer.hostname",
 ]);
-const RELATED_HASH: [Key; 8] = keys([
+const RELATED_HASH: [Key; 9] = keys([
     "file.hash.md5",
     "file.hash.sha1",
     "file.hash.sha256",
@@ -200,6 +200,7 @@ const RELATED_HASH: [Key; 8] = keys([
     "process.hash.sha1",
     "process.hash.sha256",
     "process.pe.imphash",
+    "file.pe.imphash",
     "tls.server.hash.sha1",
 ]);
 

@@ -152,6 +152,7 @@ pub(crate) fn set_request(draft: &mut Draft, request: &str) {
         return;
     };
     if method.is_empty()
+        || method == "-"
         || method.len() > 32
         || !method
             .bytes()

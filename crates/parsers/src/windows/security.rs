@@ -1,6 +1,6 @@
 //! The Security channel. Source: Microsoft's reference of advanced security audit events.
 
-use model::ecs;
+use model::{Value, ecs};
 
 use super::{Event, classify, peer, set_number};
 use crate::draft::Draft;
@@ -15,6 +15,8 @@ enum Who {
     Target,
     /// The subject did something to the target's account.
     OnTarget,
+    /// The subject did something to a computer's account.
+    OnComputer,
     /// The subject did something to a group, perhaps with a member.
     OnGroup,
     /// The subject acts as the target.
@@ -34,6 +36,7 @@ const GROUP_CHANGE: &[&str] = &["group", "change"];
 const GROUP_DELETE: &[&str] = &["group", "deletion"];
 const AUTH: &[&str] = &["authentication"];
 const CONFIG: &[&str] = &["iam", "configuration"];
+const SETUP: &[&str] = &["configuration"];
 const ADMIN_CHANGE: &[&str] = &["admin", "change"];
 const ADMIN_ADD: &[&str] = &["admin", "creation"];
 const ADMIN_DELETE: &[&str] = &["admin", "deletion"];
@@ -42,20 +45,20 @@ const EVENTS: &[Row] = &[
     (1100, "logging-service-shutdown", &["process"], &["end"], Who::Subject),
     (1102, "audit-log-cleared", IAM, ADMIN_CHANGE, Who::Subject),
     (1104, "logging-full", IAM, &["admin"], Who::Subject),
-    (1105, "auditlog-archived", IAM, &["admin"], Who::Subject),
+    (1105, "auditlog-archieved", IAM, &["admin"], Who::Subject),
     (1108, "logging-processing-error", IAM, &["admin"], Who::Subject),
     (4608, "windows-started", &["host"], &["start"], Who::Subject),
-    (4610, "authentication-package-loaded", CONFIG, &["access"], Who::Subject),
+    (4610, "authentication-package-loaded", SETUP, &["access"], Who::Subject),
     (
         4611,
         "trusted-logon-process-registered",
-        CONFIG,
-        &["access"],
+        SETUP,
+        &["change"],
         Who::Subject,
     ),
-    (4614, "notification-package-loaded", CONFIG, &["access"], Who::Subject),
-    (4616, "system-time-changed", CONFIG, &["change"], Who::Subject),
-    (4622, "security-package-loaded", CONFIG, &["access"], Who::Subject),
+    (4614, "notification-package-loaded", SETUP, &["access"], Who::Subject),
+    (4616, "system-time-changed", SETUP, &["change"], Who::Subject),
+    (4622, "security-package-loaded", SETUP, &["access"], Who::Subject),
     (4624, "logged-in", AUTH, &["start"], Who::Target),
     (4625, "logon-failed", AUTH, &["start"], Who::Target),
     (4634, "logged-out", AUTH, &["end"], Who::Target),
@@ -72,7 +75,7 @@ const EVENTS: &[Row] = &[
     (4658, "handle-closed", &["file"], &["info"], Who::Subject),
     (4660, "object-deleted", &["file"], &["deletion"], Who::Subject),
     (4661, "handle-requested", &["file"], &["access"], Who::Subject),
-    (4662, "object-operation-performed", IAM, &["access"], Who::Subject),
+    (4662, "object-operation-performed", CONFIG, ADMIN_CHANGE, Who::Subject),
     (4663, "object-accessed", &["file"], &["access"], Who::Subject),
     (4670, "permissions-changed", CONFIG, ADMIN_CHANGE, Who::Subject),
     (4672, "logged-in-special", IAM, &["admin"], Who::Subject),
@@ -111,6 +114,14 @@ const EVENTS: &[Row] = &[
         &["change"],
         Who::Subject,
     ),
+    (
+        4714,
+        "encrypted-data-recovery-policy-changed",
+        SETUP,
+        &["change"],
+        Who::Subject,
+    ),
+    (4715, "object-audit-policy-changed", SETUP, &["change"], Who::Subject),
     (
         4716,
         "trusted-domain-information-changed",
@@ -158,9 +169,9 @@ const EVENTS: &[Row] = &[
         Who::Subject,
     ),
     (4740, "locked-out-user-account", IAM, USER_CHANGE, Who::OnTarget),
-    (4741, "added-computer-account", IAM, ADMIN_ADD, Who::OnTarget),
-    (4742, "changed-computer-account", IAM, ADMIN_CHANGE, Who::OnTarget),
-    (4743, "deleted-computer-account", IAM, ADMIN_DELETE, Who::OnTarget),
+    (4741, "added-computer-account", IAM, ADMIN_ADD, Who::OnComputer),
+    (4742, "changed-computer-account", IAM, ADMIN_CHANGE, Who::OnComputer),
+    (4743, "deleted-computer-account", IAM, ADMIN_DELETE, Who::OnComputer),
     (4744, "added-distribution-group-account", IAM, GROUP_ADD, Who::OnGroup),
     (
         4745,
@@ -344,12 +355,19 @@ const EVENTS: &[Row] = &[
     ),
     (
         4950,
-        "firewall-setting-changed",
-        &["configuration"],
+        "windows-firewall-setting-changed",
+        SETUP,
         &["change"],
         Who::Subject,
     ),
-    (4964, "logged-in-special", IAM, &["admin", "group"], Who::Subject),
+    (
+        4954,
+        "windows-firewall-group-policy-changed",
+        SETUP,
+        &["change"],
+        Who::Subject,
+    ),
+    (4964, "logged-in-special", IAM, &["admin", "group"], Who::Target),
     (
         5024,
         "windows-firewall-service-started",
@@ -372,9 +390,30 @@ const EVENTS: &[Row] = &[
         Who::Subject,
     ),
     (
+        5033,
+        "windows-firewall-driver-started",
+        &["driver"],
+        &["start"],
+        Who::Subject,
+    ),
+    (
+        5034,
+        "windows-firewall-driver-stopped",
+        &["driver"],
+        &["end"],
+        Who::Subject,
+    ),
+    (
+        5037,
+        "windows-firewall-driver-error",
+        &["driver"],
+        &["end"],
+        Who::Subject,
+    ),
+    (
         5136,
         "directory-service-object-modified",
-        IAM,
+        CONFIG,
         ADMIN_CHANGE,
         Who::Subject,
     ),
@@ -451,9 +490,24 @@ const EVENTS: &[Row] = &[
     ),
     (
         5379,
-        "credential-manager-credentials-read",
+        "credential-manager-credentials-were-read",
         IAM,
-        &["user", "access"],
+        &["user", "info"],
+        Who::Subject,
+    ),
+    (5380, "vault-credential-find", IAM, &["user", "info"], Who::Subject),
+    (
+        5381,
+        "vault-credentials-were-read",
+        IAM,
+        &["user", "info"],
+        Who::Subject,
+    ),
+    (
+        5382,
+        "vault-credentials-were-read",
+        IAM,
+        &["user", "info"],
         Who::Subject,
     ),
     (6416, "external-device-recognized", &["host"], &["info"], Who::Subject),
@@ -473,7 +527,7 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     logon(draft, event);
     process(draft, event);
     draft.set_text("service.name", event.get("ServiceName"));
-    draft.set_text("service.type", event.get("ServiceType"));
+    draft.set_text("service.type", service_type(event.get("ServiceType")));
     match event.id {
         4768..=4771 => kerberos(draft, event),
         5140 | 5142..=5145 => share(draft, event),
@@ -534,6 +588,9 @@ fn people(draft: &mut Draft, event: &Event<'_>, who: Who) {
                 target[2]
             };
             person(draft, USER, [name, target[1], id]);
+            if event.id == 4624 {
+                draft.add_to_list(ecs::RELATED_USER, subject[0]);
+            }
         }
         Who::OnTarget => {
             person(draft, USER, subject);
@@ -544,12 +601,27 @@ fn people(draft: &mut Draft, event: &Event<'_>, who: Who) {
                 person(draft, ON, target);
             }
         }
+        Who::OnComputer => {
+            person(draft, USER, subject);
+            for (name, text) in [
+                ("winlog.computerObject.name", target[0]),
+                ("winlog.computerObject.domain", target[1]),
+                ("winlog.computerObject.id", target[2]),
+            ] {
+                draft.set_text(name, text);
+            }
+        }
         Who::OnGroup => {
             person(draft, USER, subject);
             draft.set_text(ecs::GROUP_NAME, target[0]);
             draft.set_text("group.domain", target[1]);
             draft.set_text(ecs::GROUP_ID, target[2]);
             member(draft, get("MemberName"), get("MemberSid"));
+            if !get("MemberName").is_empty() {
+                draft.set_text("user.target.group.name", target[0]);
+                draft.set_text("user.target.group.domain", target[1]);
+                draft.set_text("user.target.group.id", target[2]);
+            }
         }
         Who::AsTarget => {
             person(draft, USER, subject);
@@ -582,10 +654,10 @@ fn logon(draft: &mut Draft, event: &Event<'_>) {
         4625 => draft.set_default_fixed(ecs::EVENT_OUTCOME, "failure"),
         _ => {}
     }
-    let id = if get("TargetLogonId").is_empty() {
-        get("SubjectLogonId")
-    } else {
+    let id = if get("SubjectLogonId").is_empty() {
         get("TargetLogonId")
+    } else {
+        get("SubjectLogonId")
     };
     draft.set_text("winlog.logon.id", id);
     let kind = match get("LogonType") {
@@ -619,9 +691,68 @@ fn logon(draft: &mut Draft, event: &Event<'_>) {
         } else {
             sub
         };
-        draft.set_text("winlog.logon.failure.status", get("Status"));
-        draft.set_text("winlog.logon.failure.sub_status", get("SubStatus"));
+        draft.set_text("winlog.logon.failure.status", described(get("Status")));
+        draft.set_text("winlog.logon.failure.sub_status", described(get("SubStatus")));
+        draft.set_text("winlog.logon.failure.reason", why(get("FailureReason")));
         draft.set_text(ecs::EVENT_REASON, status_text(&status));
+    }
+}
+
+/// Microsoft's words for the code of a refused logon; the code where it has none.
+fn described(code: &str) -> &str {
+    match code.to_ascii_lowercase().as_str() {
+        "0x0" => "Status OK.",
+        "0xc000005e" => "There are currently no logon servers available to service the logon request.",
+        "0xc0000064" => "User logon with misspelled or bad user account",
+        "0xc000006a" => "User logon with misspelled or bad password",
+        "0xc000006d" => "This is either due to a bad username or authentication information",
+        "0xc000006e" => "Unknown user name or bad password.",
+        "0xc000006f" => "User logon outside authorized hours",
+        "0xc0000070" => "User logon from unauthorized workstation",
+        "0xc0000071" => "User logon with expired password",
+        "0xc0000072" => "User logon to account disabled by administrator",
+        "0xc00000dc" => "Indicates the Sam Server was in the wrong state to perform the desired operation.",
+        "0xc0000133" => "Clocks between DC and other computer too far out of sync",
+        "0xc000015b" => "The user has not been granted the requested logon type (aka logon right) at this machine",
+        "0xc000018c" => {
+            "The logon request failed because the trust relationship between the primary domain and the trusted domain failed."
+        }
+        "0xc0000192" => "An attempt was made to logon, but the Netlogon service was not started.",
+        "0xc0000193" => "User logon with expired account",
+        "0xc0000224" => "User is required to change password at next logon",
+        "0xc0000234" => "User logon with account locked",
+        _ => code,
+    }
+}
+
+/// The text of a reason that is a message of Windows' own.
+fn why(reason: &str) -> &str {
+    match reason {
+        "%%2304" => "An Error occured during Logon.",
+        "%%2305" => "The specified user account has expired.",
+        "%%2306" => "The NetLogon component is not active.",
+        "%%2307" => "Account locked out.",
+        "%%2308" => "The user has not been granted the requested logon type at this machine.",
+        "%%2309" => "The specified account's password has expired.",
+        "%%2310" => "Account currently disabled.",
+        "%%2311" => "Account logon time restriction violation.",
+        "%%2312" => "User not allowed to logon at this computer.",
+        "%%2313" => "Unknown user name or bad password.",
+        other => other,
+    }
+}
+
+/// What kind of service a number means.
+fn service_type(number: &str) -> &str {
+    match number {
+        "0x1" => "Kernel Driver",
+        "0x2" => "File System Driver",
+        "0x8" => "Recognizer Driver",
+        "0x10" => "Win32 Own Process",
+        "0x20" => "Win32 Share Process",
+        "0x110" => "Interactive Own Process",
+        "0x120" => "Interactive Share Process",
+        other => other,
     }
 }
 
@@ -652,6 +783,14 @@ fn process(draft: &mut Draft, event: &Event<'_>) {
         set_number(draft, ecs::PROCESS_PID, get("NewProcessId"));
         draft.set_text("process.executable", get("NewProcessName"));
         draft.set_text(ecs::PROCESS_COMMAND_LINE, get("CommandLine"));
+        let arguments = words(get("CommandLine"));
+        if !arguments.is_empty() {
+            draft.set("process.args_count", i64::try_from(arguments.len()).unwrap_or(i64::MAX));
+            draft.set(
+                "process.args",
+                arguments.into_iter().map(Value::from).collect::<Value>(),
+            );
+        }
         set_number(draft, "process.parent.pid", get("ProcessId"));
         draft.set_text("process.parent.executable", get("ParentProcessName"));
         return;
@@ -661,6 +800,16 @@ fn process(draft: &mut Draft, event: &Event<'_>) {
     if draft.get("process.executable").is_none() {
         draft.set_text("process.executable", get("Application"));
     }
+}
+
+/// The words of a command line with their quotes, at spaces outside of quotes.
+fn words(line: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let words = line.split(|c: char| {
+        quoted ^= c == '"';
+        c.is_whitespace() && !quoted
+    });
+    words.filter(|word| !word.is_empty()).take(256).collect()
 }
 
 fn kerberos(draft: &mut Draft, event: &Event<'_>) {
@@ -685,16 +834,21 @@ fn kerberos(draft: &mut Draft, event: &Event<'_>) {
 
 fn share(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
-    draft.set_text("file.path", get("ShareLocalPath"));
-    draft.set_text("file.directory", get("ShareName"));
+    let (directory, share) = (get("ShareLocalPath"), get("ShareName").trim_end_matches('\\'));
     let name = get("RelativeTargetName").trim_matches('\\');
-    draft.set_text("file.target_path", name);
-    if !name.is_empty() {
-        draft.set(
-            "file.path",
-            format!("{}\\{name}", get("ShareName").trim_end_matches('\\')),
-        );
+    draft.set_text("file.directory", directory);
+    draft.set_text("file.name", name);
+    if name.is_empty() {
+        draft.set_text("file.path", if directory.is_empty() { share } else { directory });
+        return;
     }
+    let target = format!("{share}\\{name}");
+    let path = match directory {
+        "" => target.clone(),
+        directory => format!("{}\\{name}", directory.trim_end_matches('\\')),
+    };
+    draft.set("file.path", path);
+    draft.set("file.target_path", target);
 }
 
 fn connection(draft: &mut Draft, event: &Event<'_>) {

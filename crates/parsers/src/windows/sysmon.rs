@@ -12,51 +12,81 @@ use crate::scan::Marks as _;
 type Row = (i64, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const EVENTS: &[Row] = &[
-    (1, "process-created", &["process"], &["start"]),
-    (2, "file-creation-time-changed", &["file"], &["change"]),
+    (1, "Process creation", &["process"], &["start"]),
+    (2, "A process changed a file creation time", &["file"], &["change"]),
     (
         3,
-        "network-connection",
+        "Network connection",
         &["network"],
         &["start", "connection", "protocol"],
     ),
-    (4, "sysmon-service-state-changed", &["process"], &["change"]),
-    (5, "process-terminated", &["process"], &["end"]),
-    (6, "driver-loaded", &["driver"], &["start"]),
-    (7, "image-loaded", &["process"], &["change"]),
-    (8, "remote-thread-created", &["process"], &["change"]),
-    (9, "raw-access-read", &["process"], &["access"]),
-    (10, "process-accessed", &["process"], &["access"]),
-    (11, "file-created", &["file"], &["creation"]),
+    (4, "Sysmon service state changed", &["process"], &["change"]),
+    (5, "Process terminated", &["process"], &["end"]),
+    (6, "Driver loaded", &["driver"], &["start"]),
+    (7, "Image loaded", &["process"], &["change"]),
+    (8, "CreateRemoteThread", &["process"], &["change"]),
+    (9, "RawAccessRead", &["process"], &["access"]),
+    (10, "ProcessAccess", &["process"], &["access"]),
+    (11, "FileCreate", &["file"], &["creation"]),
     (
         12,
-        "registry-object-added-or-deleted",
+        "RegistryEvent (Object create and delete)",
         &["configuration", "registry"],
         &["change"],
     ),
-    (13, "registry-value-set", &["configuration", "registry"], &["change"]),
+    (
+        13,
+        "RegistryEvent (Value Set)",
+        &["configuration", "registry"],
+        &["change"],
+    ),
     (
         14,
-        "registry-object-renamed",
+        "RegistryEvent (Key and Value Rename)",
         &["configuration", "registry"],
         &["change"],
     ),
-    (15, "file-stream-created", &["file"], &["access"]),
-    (16, "sysmon-configuration-changed", &["configuration"], &["change"]),
-    (17, "pipe-created", &["file"], &["creation"]),
-    (18, "pipe-connected", &["file"], &["access"]),
-    (19, "wmi-filter", &["configuration"], &["change"]),
-    (20, "wmi-consumer", &["configuration"], &["change"]),
-    (21, "wmi-binding", &["configuration"], &["change"]),
-    (22, "dns-query", &["network"], &["connection", "protocol", "info"]),
-    (23, "file-deleted", &["file"], &["deletion"]),
-    (24, "clipboard-changed", &["process"], &["change"]),
-    (25, "process-tampered", &["process"], &["change"]),
-    (26, "file-delete-detected", &["file"], &["deletion"]),
-    (27, "executable-blocked", &["file"], &["denied"]),
-    (28, "shredding-blocked", &["file"], &["denied"]),
-    (29, "executable-detected", &["file"], &["creation"]),
-    (255, "sysmon-error", &["process"], &["error"]),
+    (15, "FileCreateStreamHash", &["file"], &["access"]),
+    (16, "ServiceConfigurationChange", &["configuration"], &["change"]),
+    (17, "PipeEvent (Pipe Created)", &["file"], &["creation"]),
+    (18, "PipeEvent (Pipe Connected)", &["file"], &["access"]),
+    (
+        19,
+        "WmiEvent (WmiEventFilter activity detected)",
+        &["process"],
+        &["info"],
+    ),
+    (
+        20,
+        "WmiEvent (WmiEventConsumer activity detected)",
+        &["process"],
+        &["change"],
+    ),
+    (
+        21,
+        "WmiEvent (WmiEventConsumerToFilter activity detected)",
+        &["process"],
+        &["access"],
+    ),
+    (
+        22,
+        "DNSEvent (DNS query)",
+        &["network"],
+        &["connection", "protocol", "info"],
+    ),
+    (23, "FileDelete (File Delete archived)", &["file"], &["deletion"]),
+    (
+        24,
+        "ClipboardChange (New content in the clipboard)",
+        &["process"],
+        &["change"],
+    ),
+    (25, "ProcessTampering (Process image change)", &["process"], &["change"]),
+    (26, "FileDeleteDetected (File Delete logged)", &["file"], &["deletion"]),
+    (27, "FileBlockExecutable", &["file"], &["creation"]),
+    (28, "FileBlockShredding", &["file"], &["deletion"]),
+    (29, "FileExecutableDetected", &["file"], &["creation"]),
+    (255, "Error", &["process"], &["error"]),
 ];
 
 pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
@@ -127,8 +157,27 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
         16 => draft.set_text("file.path", get("Configuration")),
         17 | 18 => draft.set_text("file.name", get("PipeName")),
         22 => dns(draft, event),
-        24 => hashes(draft, get("Hashes"), true),
+        20 if draft.get("process.executable").is_none() => {
+            draft.set_text("process.executable", get("Destination"));
+        }
+        24 => hashes(draft, get("Hashes"), false),
+        255 => draft.set_text("error.code", get("ID")),
         _ => {}
+    }
+    if matches!(event.id, 27 | 28 | 255) {
+        draft.outcome(false);
+    }
+    for (name, member) in [
+        ("sysmon.file.archived", "Archived"),
+        ("sysmon.file.is_executable", "IsExecutable"),
+    ] {
+        if let Ok(is) = get(member).parse::<bool>() {
+            draft.set(name, is);
+        }
+    }
+    if let Some((directory, _)) = draft.str("file.path").and_then(|path| path.cut_last_at(b'\\')) {
+        let directory = model::Value::from(directory);
+        draft.set_default("file.directory", directory);
     }
     match event.id {
         16 => draft.unified("LOG_TAMPERING", 3),
@@ -157,24 +206,41 @@ fn created(draft: &mut Draft, event: &Event<'_>) {
     }
     set_number(draft, "process.parent.pid", get("ParentProcessId"));
     hashes(draft, get("Hashes"), false);
-    let arguments = arguments(get("CommandLine"));
-    if !arguments.is_empty() {
-        let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
-        draft.set("process.args_count", count);
-        draft.set(
-            "process.args",
-            arguments.into_iter().map(Value::from).collect::<Value>(),
-        );
+    for (line, list, count) in [
+        ("CommandLine", "process.args", "process.args_count"),
+        ("ParentCommandLine", "process.parent.args", "process.parent.args_count"),
+    ] {
+        let arguments = arguments(get(line));
+        if !arguments.is_empty() {
+            draft.set(count, i64::try_from(arguments.len()).unwrap_or(i64::MAX));
+            draft.set(list, arguments.into_iter().map(Value::from).collect::<Value>());
+        }
     }
 }
 
-/// The words of a command line as Windows splits them, quotes taken off.
+/// The words of a command line as Windows splits them: quotes taken off, and backslashes before a quote halved.
 fn arguments(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
-    let (mut quoted, mut begun) = (false, false);
-    for c in line.chars().take(1 << 15) {
+    let (mut quoted, mut begun, mut slashes) = (false, false, 0_usize);
+    let mut chars = line.chars().take(1 << 15).peekable();
+    while let Some(c) = chars.next() {
+        if c == '\\' {
+            slashes += 1;
+            begun = true;
+            continue;
+        }
+        let before = if c == '"' { slashes / 2 } else { slashes };
+        word.extend(std::iter::repeat_n('\\', before));
+        let escaped = slashes % 2 == 1;
+        slashes = 0;
         match c {
+            '"' if escaped => word.push('"'),
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                word.push('"');
+                quoted = false;
+            }
             '"' => {
                 quoted = !quoted;
                 begun = true;
@@ -184,7 +250,7 @@ fn arguments(line: &str) -> Vec<String> {
                     words.push(std::mem::take(&mut word));
                     begun = false;
                 }
-                if words.len() >= 64 {
+                if words.len() >= 256 {
                     return words;
                 }
             }
@@ -194,6 +260,7 @@ fn arguments(line: &str) -> Vec<String> {
             }
         }
     }
+    word.extend(std::iter::repeat_n('\\', slashes));
     if begun {
         words.push(word);
     }
@@ -226,35 +293,45 @@ fn registry(draft: &mut Draft, event: &Event<'_>) {
     draft.set_text("registry.path", path);
     let (hive, key) = path.cut_at(b'\\').unwrap_or((path, ""));
     let hive = match hive {
-        "HKEY_LOCAL_MACHINE" => "HKLM",
-        "HKEY_CLASSES_ROOT" => "HKCR",
-        "HKEY_USERS" => "HKU",
-        "HKEY_CURRENT_USER" => "HKCU",
-        other => other,
+        "HKEY_LOCAL_MACHINE" | "HKLM" => "HKLM",
+        "HKEY_CLASSES_ROOT" | "HKCR" => "HKCR",
+        "HKEY_USERS" | "HKU" => "HKU",
+        "HKEY_CURRENT_USER" | "HKCU" => "HKCU",
+        "HKEY_CURRENT_CONFIG" | "HKCC" => "HKCC",
+        "HKEY_DYN_DATA" | "HKDD" => "HKDD",
+        "HKEY_PERFORMANCE_DATA" | "HKPD" => "HKPD",
+        _ => "",
     };
     draft.set_text("registry.hive", hive);
-    draft.set_text("registry.key", key);
-    draft.set_text("registry.value", key.rsplit('\\').next().unwrap_or(""));
+    draft.set_text("registry.key", if hive.is_empty() { "" } else { key });
+    draft.set_text("registry.value", path.rsplit('\\').next().unwrap_or(""));
     let details = event.get("Details");
-    if event.id != 13 || details.is_empty() {
+    if details.is_empty() {
         return;
     }
-    let (kind, text) = if let Some(number) = details.strip_prefix("DWORD (").and_then(|rest| rest.strip_suffix(')')) {
+    let inner = |kind: &str| details.strip_prefix(kind)?.strip_suffix(')');
+    let (kind, text) = if let Some(number) = inner("DWORD (") {
         (
             "SZ_DWORD",
             super::number(number).map_or_else(|| number.to_owned(), |number| number.to_string()),
         )
-    } else if let Some(number) = details.strip_prefix("QWORD (").and_then(|rest| rest.strip_suffix(')')) {
-        ("SZ_QWORD", number.to_owned())
+    } else if let Some(number) = inner("QWORD (") {
+        // `0xHIGH-0xLOW`
+        let parts = number
+            .cut_at(b'-')
+            .and_then(|(high, low)| Some((super::number(high)?, super::number(low)?)));
+        let whole = parts.map(|(high, low)| u64::try_from(high).unwrap_or(0) << 32 | u64::try_from(low).unwrap_or(0));
+        (
+            "SZ_QWORD",
+            whole.map_or_else(|| number.to_owned(), |whole| whole.to_string()),
+        )
     } else if details == "Binary Data" {
-        ("REG_BINARY", String::new())
+        ("REG_BINARY", details.to_owned())
     } else {
         ("REG_SZ", details.to_owned())
     };
     draft.set("registry.data.type", kind);
-    if !text.is_empty() {
-        draft.set("registry.data.strings", vec![Value::from(text)]);
-    }
+    draft.set("registry.data.strings", vec![Value::from(text)]);
 }
 
 /// `QueryResults`: `type:  5 name;::ffff:1.2.3.4;`
@@ -262,6 +339,7 @@ fn dns(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
     draft.set_text(ecs::DNS_QUESTION_NAME, get("QueryName"));
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
+    draft.add_to_list("related.hosts", get("QueryName"));
     draft.set_text("sysmon.dns.status", status(get("QueryStatus")));
     let mut names = Vec::new();
     let mut kinds = Vec::new();
@@ -273,6 +351,7 @@ fn dns(draft: &mut Draft, event: &Event<'_>) {
         if let Some(rest) = part.strip_prefix("type:") {
             let (number, data) = rest.trim_start().cut_at(b' ').unwrap_or((rest, ""));
             kinds.push(Value::from(record_type(number)));
+            draft.add_to_list("related.hosts", data.trim());
             names.push(Value::from(data.trim()));
             continue;
         }
@@ -311,7 +390,20 @@ fn record_type(number: &str) -> &str {
 fn status(code: &str) -> &str {
     match code {
         "0" => "SUCCESS",
+        "123" => "ERROR_INVALID_NAME",
+        "1214" => "ERROR_INVALID_NETNAME",
+        "1223" => "ERROR_CANCELLED",
         "1460" => "ERROR_TIMEOUT",
+        "9502" => "DNS_ERROR_BAD_PACKET",
+        "9504" => "DNS_ERROR_RCODE",
+        "9505" => "DNS_ERROR_UNSECURE_PACKET",
+        "9506" => "DNS_REQUEST_PENDING",
+        "9552" => "DNS_ERROR_INVALID_IP_ADDRESS",
+        "9556" => "DNS_ERROR_NON_RFC_NAME",
+        "9560" => "DNS_ERROR_INVALID_NAME_CHAR",
+        "9852" => "DNS_ERROR_NO_DNS_SERVERS",
+        "10054" => "WSAECONNRESET",
+        "10060" => "WSAETIMEDOUT",
         "9001" => "DNS_ERROR_RCODE_FORMAT_ERROR",
         "9002" => "DNS_ERROR_RCODE_SERVER_FAILURE",
         "9003" => "DNS_ERROR_RCODE_NAME_ERROR",
