@@ -202,16 +202,16 @@ impl Fields {
         self.0.extend(std::iter::once_with(field));
     }
 
-    /// The same with a text, which is written where it stays.
+    /// The same with a text, which is written where it stays if it is short.
     #[inline]
     pub fn push_text(&mut self, name: &'static str, text: &str) {
         if text.len() > Text::INLINE {
             self.push_with(|| (FieldName::of_static(name), Value::from(text)));
             return;
         }
-        self.push_with(|| (FieldName::of_static(name), Value::Str(Text::own())));
-        if let Some((_, Value::Str(empty))) = self.0.last_mut() {
-            empty.append(text);
+        self.push_with(|| (FieldName::of_static(name), Value::Str(Text::begun())));
+        if let Some((_, Value::Str(begun))) = self.0.last_mut() {
+            begun.append(text);
         }
     }
 

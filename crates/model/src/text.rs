@@ -56,11 +56,11 @@ impl Text {
 
     /// An empty text that others are appended to.
     #[inline]
-    pub(crate) const fn own() -> Self {
+    pub(crate) const fn begun() -> Self {
         Self(Repr::Own(CompactString::const_new("")))
     }
 
-    /// Appends to a text made by [`Text::own`].
+    /// Appends to a text made by [`Text::begun`].
     #[inline]
     pub(crate) fn append(&mut self, text: &str) {
         if let Repr::Own(own) = &mut self.0 {

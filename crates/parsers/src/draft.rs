@@ -24,6 +24,12 @@ pub(crate) trait Settable: Into<Value> {
     fn append(self, fields: &mut Fields, name: &'static str) {
         fields.push_with(|| (FieldName::of_static(name), self.into()));
     }
+
+    /// The same under a name that is no part of the program.
+    #[inline(always)]
+    fn append_own(self, fields: &mut Fields, name: &str) {
+        fields.push_with(|| (FieldName::from(Text::from(name)), self.into()));
+    }
 }
 
 impl Settable for &str {
@@ -313,7 +319,7 @@ impl Draft {
     }
 
     /// Sets a field the source named itself, if it is not set yet. `picket.*` is ours to say and goes elsewhere.
-    pub(crate) fn set_own(&mut self, name: &str, value: Value) {
+    pub(crate) fn set_own(&mut self, name: &str, value: impl Settable) {
         let reserved;
         let name = if is_ours(name) {
             reserved = format!("unverified.{name}");
@@ -323,8 +329,10 @@ impl Draft {
         };
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
-        } else if let Err(free) = self.find(Hash::of(name), name) {
-            self.push(free, || (FieldName::from(Text::from(name)), value));
+        } else if let Err(free) = self.find(Hash::of(name), name)
+            && self.claim(free)
+        {
+            value.append_own(&mut self.fields, name);
         }
     }
 

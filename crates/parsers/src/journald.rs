@@ -11,21 +11,24 @@ use crate::syslog;
 use crate::tree::{Json, Map};
 use model::{Timestamp, Value, ecs};
 
-/// What tells nothing about the event, or is in it under another name.
-const LEFT_OUT: &[&str] = &[
-    "MESSAGE",
-    "__CURSOR",
-    "__REALTIME_TIMESTAMP",
-    "__MONOTONIC_TIMESTAMP",
-    "__SEQNUM",
-    "__SEQNUM_ID",
-    "_HOSTNAME",
-    "SYSLOG_RAW",
-    "SYSLOG_TIMESTAMP",
-    "_SOURCE_REALTIME_TIMESTAMP",
-    "_SOURCE_BOOTTIME_TIMESTAMP",
-    "_SOURCE_MONOTONIC_TIMESTAMP",
-];
+/// Whether a field tells nothing about the event, or is in it under another name.
+fn is_left_out(name: &str) -> bool {
+    matches!(
+        name,
+        "MESSAGE"
+            | "__CURSOR"
+            | "__REALTIME_TIMESTAMP"
+            | "__MONOTONIC_TIMESTAMP"
+            | "__SEQNUM"
+            | "__SEQNUM_ID"
+            | "_HOSTNAME"
+            | "SYSLOG_RAW"
+            | "SYSLOG_TIMESTAMP"
+            | "_SOURCE_REALTIME_TIMESTAMP"
+            | "_SOURCE_BOOTTIME_TIMESTAMP"
+            | "_SOURCE_MONOTONIC_TIMESTAMP"
+    )
+}
 
 /// Whether the object has journald's marks.
 pub(crate) fn is(object: &Map<'_>) -> bool {
@@ -85,8 +88,12 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> 
     }
     draft.set_text(ecs::PROCESS_EXECUTABLE, text("_EXE"));
     for (name, value) in object.iter() {
-        if !LEFT_OUT.contains(&name) {
-            draft.set_own(name, own_value(value));
+        if is_left_out(name) {
+            continue;
+        }
+        match value {
+            Json::String(text) => draft.set_own(name, text.as_ref()),
+            other => draft.set_own(name, own_value(other)),
         }
     }
     message

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use model::{Value, ecs};
+use model::ecs;
 
 use crate::aliases;
 use crate::clock::parse_time;
@@ -58,7 +58,7 @@ fn own(draft: &mut Draft, pairs: Pairs<'_>) {
     }
     for (key, value) in pairs.known {
         if pairs.come_first || !key.has_byte(b'.') {
-            draft.set_own(key, Value::from(value));
+            draft.set_own(key, value.as_ref());
         }
     }
     if pairs.come_first {

@@ -1,6 +1,6 @@
 //! Addresses and ports where a message names its peer.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use model::ecs;
 
@@ -35,7 +35,7 @@ pub(crate) fn is_ip(text: &str) -> bool {
         return false;
     }
     let bare = text.cut_at(b'%').map_or(text, |(address, _)| address);
-    bare.len() <= 45 && bare.parse::<Ipv6Addr>().is_ok()
+    bare.len() <= 45 && is_ipv6(bare)
 }
 
 /// The address that the text is.
@@ -72,6 +72,42 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
     (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(all << 8 | number))
 }
 
+/// Eight groups of up to four digits, or less with one `::` for the others; the last two may be written as IPv4.
+fn is_ipv6(text: &str) -> bool {
+    let (mut groups, mut gap) = (0, false);
+    let mut rest = text;
+    if let Some(after) = rest.strip_prefix("::") {
+        (rest, gap) = (after, true);
+    }
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let Some((_, after)) = rest.split_at_checked(digits).filter(|_| (1..=4).contains(&digits)) else {
+            return false;
+        };
+        if after.starts_with('.') {
+            groups += 2;
+            if ipv4(rest).is_none() {
+                return false;
+            }
+            break;
+        }
+        groups += 1;
+        rest = match after.strip_prefix("::") {
+            Some(after) if !gap => {
+                gap = true;
+                after
+            }
+            Some(_) => return false,
+            None if after.is_empty() => break,
+            None => match after.strip_prefix(':') {
+                Some(after) if !after.is_empty() => after,
+                _ => return false,
+            },
+        };
+    }
+    if gap { groups <= 7 } else { groups == 8 }
+}
+
 /// Whether the text could be a host's name.
 pub(crate) fn is_host_name(text: &str) -> bool {
     text.len() <= 253
@@ -104,6 +140,8 @@ pub(crate) fn split_host_port(text: &str) -> Option<(&str, &str, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -141,6 +179,16 @@ mod tests {
         fn what_is_an_address_is_what_the_library_says(text in "[0-9a-f.:]{0,20}|([0-9]{1,3}\\.){3}[0-9]{1,3}|([0-9a-f]{0,4}:){1,8}[0-9a-f]{0,4}") {
             prop_assert_eq!(is_ip(&text), text.parse::<IpAddr>().is_ok());
             prop_assert_eq!(ip(&text), text.parse::<IpAddr>().ok());
+        }
+
+        #[test]
+        fn what_is_an_ipv6_address_is_what_the_library_says(
+            head in "([0-9a-fA-F]{1,4}:){0,8}", middle in "(::|:|)", tail in "([0-9a-f]{1,5}:){0,7}", end in "([0-9]{1,3}\\.){3}[0-9]{1,3}|[0-9a-f]{0,4}|::",
+        ) {
+            let text = format!("{head}{middle}{tail}{end}");
+            prop_assert_eq!(is_ipv6(&text), text.parse::<Ipv6Addr>().is_ok(), "{}", text);
+            let text = format!("{}{tail}{end}", head.strip_suffix(':').unwrap_or(&head).to_owned() + "::");
+            prop_assert_eq!(is_ipv6(&text), text.parse::<Ipv6Addr>().is_ok(), "{}", text);
         }
     }
 }

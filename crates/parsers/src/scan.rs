@@ -1,6 +1,6 @@
 //! Taking a line apart from the left.
 
-use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
+use memchr::{memchr, memchr_iter, memchr2, memrchr, memrchr_iter};
 
 /// What is left of a text.
 #[derive(Clone, Copy, Debug)]
@@ -15,29 +15,36 @@ impl<'a> Scan<'a> {
 
     /// Takes a word and the spaces around it; `None` at the end.
     pub(crate) fn word(&mut self) -> Option<&'a str> {
-        let text = self.rest.trim_start_matches([' ', '\t']);
-        let end = text.find([' ', '\t']).unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
-        self.rest = rest.trim_start_matches([' ', '\t']);
+        self.spaces();
+        let text = self.rest;
+        let end = text.bytes().position(is_space).unwrap_or(text.len());
+        let (word, rest) = text.split_at_checked(end)?;
+        self.rest = rest;
+        self.spaces();
         (!word.is_empty()).then_some(word)
     }
 
     /// Takes `"…"`, in which a backslash makes the next character part of the text, as it stands.
     pub(crate) fn quoted(&mut self) -> Option<&'a str> {
         let text = self.rest.strip_prefix('"')?;
-        let mut escaped = false;
-        let end = text.bytes().position(|byte| {
-            let ends = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends
-        })?;
-        self.rest = text.get(end + 1..)?;
-        text.get(..end)
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        loop {
+            at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+            if bytes.get(at) == Some(&b'"') {
+                break;
+            }
+            at += 2;
+        }
+        self.rest = text.get(at + 1..)?;
+        text.get(..at)
     }
 
     /// Takes spaces.
+    #[inline]
     pub(crate) fn spaces(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        let spaces = self.rest.bytes().take_while(|byte| is_space(*byte)).count();
+        self.rest = self.rest.get(spaces..).unwrap_or_default();
     }
 
     /// Takes `open…close`.
@@ -46,6 +53,11 @@ impl<'a> Scan<'a> {
         self.rest = rest;
         Some(inner)
     }
+}
+
+#[inline]
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// Looking for marks of several bytes in lines, which are short: what the standard library prepares for a search costs more
@@ -188,7 +200,7 @@ fn last(text: &[u8], mark: &[u8]) -> Option<usize> {
 
 /// A text without the escapes of a quoted field: `\"`, `\\`, and `\xHH` as nginx and Apache write them.
 pub(crate) fn unescape(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains('\\') {
+    if !text.has_byte(b'\\') {
         return text.into();
     }
     let mut bytes = Vec::with_capacity(text.len());
@@ -294,7 +306,9 @@ mod tests {
         assert_eq!(scan.quoted(), Some(r#"a \"b\\"#));
         assert_eq!(scan.rest, " c");
         assert_eq!(unescape(r#"a \"b\\ \x22\x4"#), r#"a "b\ "\x4"#);
-        assert_eq!(Scan::new("\"open").quoted(), None);
+        for open in ["\"open", "\"open\\\"", "\"open\\"] {
+            assert_eq!(Scan::new(open).quoted(), None);
+        }
     }
 
     proptest! {

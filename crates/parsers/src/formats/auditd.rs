@@ -266,7 +266,7 @@ fn is_unset(id: &str) -> bool {
 fn own(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     for (key, value) in fields {
         if let Some(text) = own_value(kind, key, *value) {
-            draft.set_own(key, Value::from(text));
+            draft.set_own(key, text.as_ref());
         }
     }
 }

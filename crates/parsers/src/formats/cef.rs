@@ -3,7 +3,7 @@
 //! Values are not quoted, so one that holds ` src=` reads as another field. A name with two values has none, and the event
 //! says that it is ambiguous.
 
-use model::{Text, Value, ecs};
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::parse_time;
@@ -223,7 +223,7 @@ fn take_leef(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 fn device(draft: &mut Draft, format: &str, [version, vendor, product, device_version, id]: [&String; 5]) {
-    draft.set_own(&format!("{format}.version"), Value::from(version.as_str()));
+    draft.set_own(&format!("{format}.version"), version.as_str());
     for (name, ecs_name, text) in [
         ("vendor", "observer.vendor", vendor),
         ("product", "observer.product", product),
@@ -231,7 +231,7 @@ fn device(draft: &mut Draft, format: &str, [version, vendor, product, device_ver
         ("event_class_id", "event.code", id),
     ] {
         draft.set_text(ecs_name, text);
-        draft.set_own(&format!("{format}.device.{name}"), Value::from(text.as_str()));
+        draft.set_own(&format!("{format}.device.{name}"), text.as_str());
     }
 }
 
@@ -342,8 +342,8 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
             Some(name) => draft.set_text(name, value),
             None => {}
         }
-        draft.set_own(&format!("{prefix}{key}"), Value::from(value.as_str()));
-        draft.set_own(key, Value::from(value.as_str()));
+        draft.set_own(&format!("{prefix}{key}"), value.as_str());
+        draft.set_own(key, value.as_str());
     }
     endpoint(
         draft,

@@ -240,7 +240,7 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
         let spaced = || word.replace('+', " ");
         // Names with a dot would be those of ECS.
         if !name.has_byte(b'.') {
-            draft.set_own(name, Value::from(word));
+            draft.set_own(name, word);
         }
         match *name {
             "s-ip" => server = word,

@@ -131,7 +131,7 @@ impl Format {
         };
         let in_path = |dataset: &&'static str| {
             let name = dataset.parts(b'.').next().unwrap_or("");
-            path.contains(name) || name == "apache" && path.has("httpd")
+            path.has(name) || name == "apache" && path.has("httpd")
         };
         let all = || self.datasets.iter().copied();
         all()

@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's `nf_log_ipv4`, `nf_log_ipv6` and `nf_log_syslog`.
 
-use model::{Text, Value, ecs};
+use model::{Text, ecs};
 
 use super::{Format, Input};
 use crate::clock::take_clf;
@@ -148,7 +148,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             _ => {}
         }
         if !value.is_empty() && name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            draft.set_own(name, Value::from(value));
+            draft.set_own(name, value);
         }
     }
     endpoint(draft, SOURCE, source, sport);

@@ -1,6 +1,6 @@
 //! dockerd and containerd: `time="2026-11-21T10:00:00Z" level=info msg="Loading containers: start."`.
 
-use model::{Value, ecs};
+use model::ecs;
 
 use crate::clock::parse_time;
 use crate::draft::Draft;
@@ -21,7 +21,7 @@ pub(crate) fn take(draft: &mut Draft, message: &str) -> bool {
     for (name, value) in Pairs(message).take(MAX_PAIRS) {
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if is_name && name.len() <= 64 && !matches!(name, "time" | "") {
-            draft.set_own(name, Value::from(value.as_str()));
+            draft.set_own(name, value.as_str());
         }
         match name {
             "time" => {
