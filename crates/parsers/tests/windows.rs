@@ -166,6 +166,39 @@ const SYSMON: &[Line] = &[
     ),
 ];
 
+const POWERSHELL: &[Line] = &[
+    (
+        r#"{"@timestamp":"2026-11-21T10:00:00.000Z","event":{"code":"400","provider":"PowerShell"},"winlog":{"channel":"Windows PowerShell","computer_name":"WS1","event_id":"400","provider_name":"PowerShell","event_data":{"param1":"Available","param2":"None","param3":"\tNewEngineState=Available\n\tPreviousEngineState=None\n\n\tSequenceNumber=13\n\n\tHostName=ConsoleHost\n\tHostVersion=5.1\n\tHostId=405e84b5\n\tHostApplication=C:\\tools\\nt\\powershell.exe -NoP \"a b\"\n\tEngineVersion=5.1\n\tScriptName=C:\\x\\y.ps1\n\tCommandLine="}}}"#,
+        &[
+            "event.type=start",
+            "process.title=ConsoleHost",
+            "process.command_line=C:\\tools\\nt\\powershell.exe -NoP \"a b\"",
+            "process.args=C:\\tools\\nt\\powershell.exe,-NoP,a b",
+            "file.directory=C:\\x",
+            "powershell.engine.version=5.1",
+        ],
+    ),
+    (
+        r#"{"@timestamp":"2026-11-21T10:00:00.000Z","event":{"code":"4103"},"winlog":{"channel":"Microsoft-Windows-PowerShell/Operational","computer_name":"WS1","event_id":"4103","provider_name":"Microsoft-Windows-PowerShell","user":{"identifier":"S-1-5-21-1-2-3-1001"},"event_data":{"ContextInfo":"        Severity = Informational\n        Host Application = powershell.exe -c x\n        User = CORP\\svc\n        Connected User = CORP\\bob\n        Shell ID = Microsoft.PowerShell\n","Payload":"CommandInvocation(Out-Default): \"Out-Default\"\nParameterBinding(Out-Default): name=\"InputObject\"; value=\"a: b\"\n"}}}"#,
+        &[
+            "user.id=S-1-5-21-1-2-3-1001",
+            "user.name=bob",
+            "source.user.name=bob",
+            "destination.user.name=svc",
+            "related.user=bob,svc",
+            "powershell.id=Microsoft.PowerShell",
+            "powershell.command.invocation_details.type=CommandInvocation,ParameterBinding",
+            "powershell.command.invocation_details.name=\"InputObject\"",
+            "powershell.command.invocation_details.value=\"Out-Default\",\"a: b\"",
+        ],
+    ),
+];
+
+#[test]
+fn powershell() {
+    must_say(POWERSHELL);
+}
+
 #[test]
 fn security() {
     must_say(SECURITY);

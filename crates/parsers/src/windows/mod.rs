@@ -37,6 +37,8 @@ pub(crate) struct Event<'a> {
     outcome: &'static str,
     pid: Cow<'a, str>,
     thread: Cow<'a, str>,
+    /// The security identifier of who wrote it.
+    writer: Cow<'a, str>,
     /// The event's own members, by the names Microsoft gives them.
     data: Map<'a>,
     /// The text in a human's language, where the shipper has it.

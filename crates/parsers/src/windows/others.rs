@@ -2,8 +2,9 @@
 
 use model::{Value, ecs};
 
-use super::{Event, account, classify};
+use super::{Event, account, classify, sysmon};
 use crate::draft::Draft;
+use crate::scan::Marks as _;
 
 pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     match event.channel.as_ref() {
@@ -87,15 +88,19 @@ fn lines<'a>(text: &'a str, separator: &'static str) -> impl Iterator<Item = (&'
     })
 }
 
-fn context(draft: &mut Draft, pairs: &mut dyn Iterator<Item = (&str, &str)>) {
+fn context<'a>(draft: &mut Draft, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut people = ("", "");
     for (name, value) in pairs {
         match name {
             "Host ID" | "HostId" => draft.set_text("process.entity_id", value),
             "Host Application" | "HostApplication" => {
                 draft.set_text(ecs::PROCESS_COMMAND_LINE, value);
-                draft.set_text("process.title", value);
+                sysmon::set_arguments(draft, value, ["process.args", "process.args_count"]);
             }
-            "Host Name" | "HostName" => draft.set_text("powershell.process.executable_name", value),
+            "Host Name" | "HostName" => draft.set_text("process.title", value),
+            "Shell ID" | "ShellID" => draft.set_text("powershell.id", value),
+            "DetailSequence" => draft.set_int("powershell.sequence", value),
+            "DetailTotal" => draft.set_int("powershell.total", value),
             "Host Version" | "HostVersion" => draft.set_text("powershell.process.executable_version", value),
             "Engine Version" | "EngineVersion" => draft.set_text("powershell.engine.version", value),
             "Runspace ID" | "RunspaceId" => draft.set_text("powershell.runspace_id", value),
@@ -104,30 +109,90 @@ fn context(draft: &mut Draft, pairs: &mut dyn Iterator<Item = (&str, &str)>) {
             "Command Type" | "CommandType" => draft.set_text("powershell.command.type", value),
             "Command Path" | "CommandPath" => draft.set_text("powershell.command.path", value),
             "Command Line" | "CommandLine" => draft.set_text("powershell.command.value", value),
-            "Script Name" | "ScriptName" => draft.set_text("file.path", value),
+            "Script Name" | "ScriptName" => script(draft, value),
             "NewEngineState" => draft.set_text("powershell.engine.new_state", value),
             "PreviousEngineState" => draft.set_text("powershell.engine.previous_state", value),
             "NewProviderState" => draft.set_text("powershell.provider.new_state", value),
             "ProviderName" => draft.set_text("powershell.provider.name", value),
-            "Connected User" | "User" | "UserId" => {
-                let (domain, user) = account(value);
-                draft.set_text("user.domain", domain);
-                draft.user(user);
-            }
+            "User" | "UserId" => people.0 = value,
+            "Connected User" | "ConnectedUser" => people.1 = value,
             "SequenceNumber" | "Sequence Number" => draft.set_int("event.sequence", value),
             _ => {}
+        }
+    }
+    // With remoting there are two: who came, and who it runs as.
+    let (runs_as, came) = people;
+    let (domain, user) = account(if came.is_empty() { runs_as } else { came });
+    draft.set_text("user.domain", domain);
+    draft.user(user);
+    if !came.is_empty() {
+        draft.set_text("source.user.domain", domain);
+        draft.set_text(ecs::SOURCE_USER_NAME, user);
+        let (domain, user) = account(runs_as);
+        draft.set_text("destination.user.domain", domain);
+        draft.set_text("destination.user.name", user);
+    }
+}
+
+/// A script's path, and the directory it is in.
+fn script(draft: &mut Draft, path: &str) {
+    draft.set_text("file.path", path);
+    if let Some((directory, _)) = path.cut_last_at(b'\\') {
+        draft.set_text("file.directory", directory);
+    }
+}
+
+/// How many lines of a pipeline's details are taken apart.
+const MAX_DETAILS: usize = 128;
+
+/// `CommandInvocation(Out-Default): "Out-Default"` and `ParameterBinding(Out-Default): name="InputObject"; value="x"`, a line
+/// each: a list for each member.
+fn details(draft: &mut Draft, text: &str) {
+    const MEMBERS: [&str; 4] = [
+        "powershell.command.invocation_details.type",
+        "powershell.command.invocation_details.related_command",
+        "powershell.command.invocation_details.name",
+        "powershell.command.invocation_details.value",
+    ];
+    let mut lists: [Vec<Value>; 4] = Default::default();
+    for line in text.lines().filter(|line| !line.trim().is_empty()).take(MAX_DETAILS) {
+        let mut read = ["", "", "", line];
+        if let Some((kind, rest)) = line.cut_at(b'(')
+            && !kind.is_empty()
+            && let Some((command, value)) = rest.cut("):")
+        {
+            let value = value.trim_start();
+            read = [kind, command, "", value];
+            if kind == "ParameterBinding"
+                && let Some((name, value)) = value.strip_prefix("name=").and_then(|rest| rest.cut("; value="))
+            {
+                read = [kind, command, name, value];
+            }
+        }
+        for (list, text) in lists.iter_mut().zip(read) {
+            if !text.is_empty() {
+                list.push(Value::from(text));
+            }
+        }
+    }
+    for (name, list) in MEMBERS.into_iter().zip(lists) {
+        if !list.is_empty() {
+            draft.set(name, list);
         }
     }
 }
 
 fn powershell(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
+    // PowerShell writes as who runs it.
+    if event.writer.starts_with("S-1-") {
+        draft.set_text(ecs::USER_ID, &event.writer);
+    }
     match event.id {
         4103 => {
             classify(draft, "powershell-command", &["process"], &["info"]);
-            context(draft, &mut lines(get("ContextInfo"), " = "));
-            let payload = get("Payload");
-            draft.set_text("powershell.command.invocation_details.value", payload);
+            context(draft, lines(get("ContextInfo"), " = "));
+            details(draft, get("Payload"));
         }
         4104 => {
             classify(draft, "powershell-script-block", &["process"], &["info"]);
@@ -135,7 +200,7 @@ fn powershell(draft: &mut Draft, event: &Event<'_>) {
             draft.set_text("powershell.file.script_block_text", get("ScriptBlockText"));
             draft.set_int("powershell.sequence", get("MessageNumber"));
             draft.set_int("powershell.total", get("MessageTotal"));
-            draft.set_text("file.path", get("Path"));
+            script(draft, get("Path"));
             if event.level == "warning" {
                 draft.unified("SUSPICIOUS_SCRIPT", 3);
             }
@@ -169,10 +234,22 @@ fn classic(draft: &mut Draft, event: &Event<'_>) {
         .data
         .values()
         .filter_map(|value| value.as_str())
-        .map(|text| text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", ""))
+        .map(|text| {
+            // Some shippers write the ends of lines as `\r\n\t`; in a text of several lines that is a path's.
+            if text.contains('\n') {
+                text.to_owned()
+            } else {
+                text.replace("\\r\\n", "\n")
+                    .replace("\\n\\t", "\n")
+                    .replace("\n\\t", "\n")
+            }
+        })
         .collect();
     for text in &texts {
-        context(draft, &mut lines(text, "="));
+        context(draft, lines(text, "="));
+        if event.id == 800 && (text.starts_with("CommandInvocation(") || text.starts_with("ParameterBinding(")) {
+            details(draft, text);
+        }
     }
 }
 

@@ -126,6 +126,10 @@ fn winlogbeat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         thread: process
             .and_then(|process| process.get("thread")?.as_object())
             .map_or_else(Cow::default, |thread| text(thread, &["id"])),
+        writer: winlog
+            .get("user")
+            .and_then(Json::as_object)
+            .map_or_else(Cow::default, |user| text(user, &["identifier"])),
         data,
         message: text(object, &["message"]),
         adds_data: true,
@@ -166,6 +170,7 @@ fn wazuh<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         },
         pid: text(system, &["processID"]),
         thread: text(system, &["threadID"]),
+        writer: Cow::default(),
         data,
         message: match text(system, &["message"]) {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
@@ -260,6 +265,7 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         outcome: outcome(&keywords),
         pid: text(object, &["Execution_ProcessID", "ExecutionProcessID", "ProcessID"]),
         thread: text(object, &["Execution_ThreadID", "ExecutionThreadID", "ThreadID"]),
+        writer: text(object, &["Security_UserID", "UserID"]),
         data,
         message,
         adds_data: true,

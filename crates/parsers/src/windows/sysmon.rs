@@ -206,15 +206,20 @@ fn created(draft: &mut Draft, event: &Event<'_>) {
     }
     set_number(draft, "process.parent.pid", get("ParentProcessId"));
     hashes(draft, get("Hashes"), false);
-    for (line, list, count) in [
-        ("CommandLine", "process.args", "process.args_count"),
-        ("ParentCommandLine", "process.parent.args", "process.parent.args_count"),
-    ] {
-        let arguments = arguments(get(line));
-        if !arguments.is_empty() {
-            draft.set(count, i64::try_from(arguments.len()).unwrap_or(i64::MAX));
-            draft.set(list, arguments.into_iter().map(Value::from).collect::<Value>());
-        }
+    set_arguments(draft, get("CommandLine"), ["process.args", "process.args_count"]);
+    set_arguments(
+        draft,
+        get("ParentCommandLine"),
+        ["process.parent.args", "process.parent.args_count"],
+    );
+}
+
+/// Sets the words of a command line, and how many there are.
+pub(super) fn set_arguments(draft: &mut Draft, line: &str, [list, count]: [&'static str; 2]) {
+    let arguments = arguments(line);
+    if !arguments.is_empty() {
+        draft.set(count, i64::try_from(arguments.len()).unwrap_or(i64::MAX));
+        draft.set(list, arguments.into_iter().map(Value::from).collect::<Value>());
     }
 }
 
