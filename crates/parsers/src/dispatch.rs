@@ -157,9 +157,19 @@ fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
     if draft.timestamp.is_none()
         && let Some((time, rest)) = take_written(text).or_else(|| take_iso_spaced(text))
         && rest.starts_with(|c: char| !c.is_alphanumeric())
+        && !names_other_zone(rest)
     {
         draft.timestamp = Some(time);
     }
+}
+
+/// Whether a zone follows a time that has no fixed meaning, such as `CET` or `EST`.
+fn names_other_zone(rest: &str) -> bool {
+    let word = rest.trim_start().split(' ').next().unwrap_or("");
+    (3..=5).contains(&word.len())
+        && word.ends_with('T')
+        && word.bytes().all(|byte| byte.is_ascii_uppercase())
+        && !matches!(word, "GMT")
 }
 
 /// Where a device's own text may begin after a time and no program: at once, or after the device's name.

@@ -264,6 +264,14 @@ const WEB: &[Line] = &[
 
 const NAMES: &[Line] = &[
     (
+        "Nov 22 00:27:40 web-01 dhcpd[40]: DHCPACK on 192.168.77.11 to ea:97:d9:0d:6a:62 (x) via eth0 (y) via v0",
+        &[
+            "client.ip=192.168.77.11",
+            "client.domain=",
+            "observer.ingress.interface.name=v0",
+        ],
+    ),
+    (
         "[1795305511] unbound[56:0] query: 203.0.113.9 www.example.com. AAAA IN",
         &[
             "picket.log_type=unbound",
@@ -502,6 +510,12 @@ fn transfers_and_scans() {
 }
 
 #[test]
+fn a_time_in_a_zone_that_is_not_known_is_left() {
+    let parsed = check::line(b"2026-11-22 00:14:34.000 CET [208] LOG:  database system is shut down");
+    assert_eq!(parsed.timestamp, check::observed());
+}
+
+#[test]
 fn mail() {
     must_say(MAIL);
 }
@@ -571,6 +585,10 @@ fn a_time_in_front_is_the_events() {
     for (log_type, text) in [
         (None, "2026-11-22 00:14:34 Initialization Sequence Completed"),
         (None, "22-Nov-2026 00:14:34.000 zone example.com/IN: loaded serial 1"),
+        (
+            None,
+            "2026-11-22 00:14:34.000 UTC [208] LOG:  database system is shut down",
+        ),
         (Some("openvpn"), "2026-11-22 00:14:34 Initialization Sequence Completed"),
         (
             Some("bind"),

@@ -113,7 +113,12 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             .map_or("", |(_, value)| *value)
     };
     let verb = message.parts(b' ').next().unwrap_or("");
-    lease(draft, verb, get("ip"), get("mac"), get("name"), get("if"));
+    // A name may hold the words behind it; the last of them are dhcpd's.
+    let (name, interface) = match get("if").cut_last(" via ") {
+        Some((_, interface)) => ("", interface),
+        None => (get("name"), get("if")),
+    };
+    lease(draft, verb, get("ip"), get("mac"), name, interface);
     draft.set_text(ecs::EVENT_REASON, reason.trim_start_matches(": "));
     true
 }
