@@ -91,10 +91,7 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> 
         if is_left_out(name) {
             continue;
         }
-        match value {
-            Json::String(text) => draft.set_own(name, text.as_ref()),
-            other => draft.set_own(name, own_value(other)),
-        }
+        draft.set_own(name, own_value(value));
     }
     message
 }

@@ -162,13 +162,13 @@ const MICROSOFT_COLUMNS: usize = 19;
 
 /// `id,date,time,description,ip,host,mac,user,…`
 fn microsoft(text: &str) -> Option<Vec<&str>> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits > 5 || text.as_bytes().get(digits) != Some(&b',') {
+        return None;
+    }
     let columns: Vec<&str> = text.parts(b',').take(24).collect();
-    let id = columns.first()?;
-    let fits = columns.len() >= 7
-        && id.len() <= 5
-        && id.bytes().all(|byte| byte.is_ascii_digit())
-        && columns.get(1)?.matches('/').count() == 2
-        && columns.get(2)?.matches(':').count() == 2;
+    let fits =
+        columns.len() >= 7 && columns.get(1)?.matches('/').count() == 2 && columns.get(2)?.matches(':').count() == 2;
     fits.then_some(columns)
 }
 

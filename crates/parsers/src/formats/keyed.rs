@@ -457,7 +457,7 @@ const ZEEK_LOGS: &[(&str, &[&str])] = &[
 
 /// A line of tab-separated columns whose count and content fit one log.
 fn zeek(text: &str) -> Option<Map<'_>> {
-    if !text.has_byte(b'\t') || !text.starts_with(|c: char| c.is_ascii_digit()) {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.has_byte(b'\t') {
         return None;
     }
     let values: Vec<&str> = text.parts(b'\t').take(64).collect();

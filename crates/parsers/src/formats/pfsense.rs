@@ -20,7 +20,7 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 fn looks(text: &str) -> bool {
-    let mut parts = text.splitn(10, ',');
+    let mut parts = text.parts(b',');
     let is_number = |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
     // Rule and sub-rule are numbers, or nothing.
     if !(is_number(parts.next()) && is_number(parts.next())) {
