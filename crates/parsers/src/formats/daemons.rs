@@ -10,6 +10,9 @@ use crate::network::is_ip;
 use crate::record::Warning;
 use crate::scan::Marks as _;
 
+/// What the names of days begin with.
+const DAYS: [char; 5] = ['S', 'M', 'T', 'W', 'F'];
+
 pub(crate) const FAIL2BAN: Format = Format {
     name: "fail2ban",
     aliases: &[],
@@ -31,7 +34,7 @@ pub(crate) const CLAMAV: Format = Format {
     begins: &[],
     looks: |text| {
         let is_found = text.ends_with(" FOUND") && infected(text).is_some_and(is_certainly_infected);
-        is_found || take_written(text).is_some_and(|(_, rest)| rest.starts_with(" -> "))
+        is_found || text.starts_with(DAYS) && take_written(text).is_some_and(|(_, rest)| rest.starts_with(" -> "))
     },
     take: take_clamav,
 };
@@ -41,7 +44,7 @@ pub(crate) const VSFTPD: Format = Format {
     aliases: &["ftp", "xferlog"],
     datasets: &["vsftpd.log"],
     programs: &["vsftpd"],
-    begins: &[],
+    begins: &["SMTWF"],
     looks: |text| {
         take_written(text).is_some_and(|(_, rest)| {
             rest.starts_with(" [pid ") && rest.has("Client \"")
