@@ -4,12 +4,13 @@ use model::{Text, Value, ecs};
 
 use crate::draft::Draft;
 use crate::network::{is_ip, port};
+use crate::slots::{Key, keys};
 
-const HOST: &[&str] = &["source_host", "host", "hostname", "host_name", "Computer"];
-const PROGRAM: &[&str] = &["program", "process", "appname", "ident"];
-const PID: &[&str] = &["pid"];
-const USER: &[&str] = &["user", "username", "user_name", "TargetUserName"];
-const SOURCE_IP: &[&str] = &[
+const HOST: [Key; 5] = keys(["source_host", "host", "hostname", "host_name", "Computer"]);
+const PROGRAM: [Key; 4] = keys(["program", "process", "appname", "ident"]);
+const PID: [Key; 1] = keys(["pid"]);
+const USER: [Key; 4] = keys(["user", "username", "user_name", "TargetUserName"]);
+const SOURCE_IP: [Key; 11] = keys([
     "source_ip",
     "src_ip",
     "srcip",
@@ -21,27 +22,27 @@ const SOURCE_IP: &[&str] = &[
     "remote_addr",
     "IpAddress",
     "ip",
-];
-const DESTINATION_IP: &[&str] = &["destination_ip", "dest_ip", "dst_ip", "dstip", "dst", "DST"];
-const SOURCE_PORT: &[&str] = &["source_port", "src_port", "srcport", "spt", "SPT"];
-const DESTINATION_PORT: &[&str] = &["destination_port", "dest_port", "dst_port", "dstport", "dpt", "DPT"];
-const LEVEL: &[&str] = &["level", "lvl", "loglevel"];
-const COMMAND: &[&str] = &["command_line", "cmdline", "CommandLine"];
-const SHA256: &[&str] = &["sha256", "file_sha256"];
+]);
+const DESTINATION_IP: [Key; 6] = keys(["destination_ip", "dest_ip", "dst_ip", "dstip", "dst", "DST"]);
+const SOURCE_PORT: [Key; 5] = keys(["source_port", "src_port", "srcport", "spt", "SPT"]);
+const DESTINATION_PORT: [Key; 6] = keys(["destination_port", "dest_port", "dst_port", "dstport", "dpt", "DPT"]);
+const LEVEL: [Key; 3] = keys(["level", "lvl", "loglevel"]);
+const COMMAND: [Key; 3] = keys(["command_line", "cmdline", "CommandLine"]);
+const SHA256: [Key; 2] = keys(["sha256", "file_sha256"]);
 
 /// Sets the ECS fields that are not set from the source's own that mean the same.
 pub(crate) fn apply(draft: &mut Draft) {
-    text(draft, ecs::HOST_NAME, HOST, is_known);
-    text(draft, ecs::PROCESS_NAME, PROGRAM, is_known);
-    text(draft, ecs::USER_NAME, USER, is_known);
-    text(draft, ecs::SOURCE_IP, SOURCE_IP, is_ip);
-    text(draft, ecs::DESTINATION_IP, DESTINATION_IP, is_ip);
-    text(draft, ecs::LOG_LEVEL, LEVEL, is_known);
-    text(draft, ecs::PROCESS_COMMAND_LINE, COMMAND, is_known);
-    text(draft, ecs::FILE_HASH_SHA256, SHA256, is_sha256);
-    number(draft, ecs::PROCESS_PID, PID, |text| text.parse().ok());
-    number(draft, ecs::SOURCE_PORT, SOURCE_PORT, port);
-    number(draft, ecs::DESTINATION_PORT, DESTINATION_PORT, port);
+    text(draft, Key::of(ecs::HOST_NAME), &HOST, is_known);
+    text(draft, Key::of(ecs::PROCESS_NAME), &PROGRAM, is_known);
+    text(draft, Key::of(ecs::USER_NAME), &USER, is_known);
+    text(draft, Key::of(ecs::SOURCE_IP), &SOURCE_IP, is_ip);
+    text(draft, Key::of(ecs::DESTINATION_IP), &DESTINATION_IP, is_ip);
+    text(draft, Key::of(ecs::LOG_LEVEL), &LEVEL, is_known);
+    text(draft, Key::of(ecs::PROCESS_COMMAND_LINE), &COMMAND, is_known);
+    text(draft, Key::of(ecs::FILE_HASH_SHA256), &SHA256, is_sha256);
+    number(draft, Key::of(ecs::PROCESS_PID), &PID, |text| text.parse().ok());
+    number(draft, Key::of(ecs::SOURCE_PORT), &SOURCE_PORT, port);
+    number(draft, Key::of(ecs::DESTINATION_PORT), &DESTINATION_PORT, port);
     relate(draft);
 }
 
@@ -63,28 +64,28 @@ fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn text(draft: &mut Draft, name: &'static str, aliases: &[&str], fits: impl Fn(&str) -> bool) {
-    if draft.get(name).is_some() {
+fn text(draft: &mut Draft, name: Key, aliases: &[Key], fits: impl Fn(&str) -> bool) {
+    if draft.get_key(name).is_some() {
         return;
     }
     let found = aliases
         .iter()
-        .find_map(|alias| draft.str(alias).filter(|text| fits(text)));
+        .find_map(|alias| draft.get_key(*alias).and_then(Value::as_str).filter(|text| fits(text)));
     if let Some(found) = found.map(Text::from) {
-        draft.set(name, found);
+        draft.set_key(name, found);
     }
 }
 
-fn number(draft: &mut Draft, name: &'static str, aliases: &[&str], parse: impl Fn(&str) -> Option<i64>) {
-    if draft.get(name).is_some() {
+fn number(draft: &mut Draft, name: Key, aliases: &[Key], parse: impl Fn(&str) -> Option<i64>) {
+    if draft.get_key(name).is_some() {
         return;
     }
-    let found = aliases.iter().find_map(|alias| match draft.get(alias)? {
+    let found = aliases.iter().find_map(|alias| match draft.get_key(*alias)? {
         Value::Int(number) => Some(*number),
         Value::Str(text) => parse(text),
         Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) => None,
     });
     if let Some(found) = found {
-        draft.set(name, found);
+        draft.set_key(name, found);
     }
 }

@@ -74,6 +74,11 @@ impl Draft {
         self.set_hashed(Hash::of(name), name, value);
     }
 
+    /// The same by a name whose hash is at hand.
+    pub(crate) fn set_key(&mut self, key: Key, value: impl Settable) {
+        self.set_hashed(key.hash, key.name, value);
+    }
+
     #[inline(never)]
     fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
         match self.find(hash, name) {

@@ -10,7 +10,7 @@ use crate::draft::Draft;
 use crate::record::Warning;
 use crate::scan::Marks as _;
 use crate::syslog::take_quoted;
-use crate::tree::{Json, Map};
+use crate::tree::{Json, Map, Tag};
 
 /// Most words of a time, a level and what runs containers in front of pairs.
 const MAX_HEADINGS: usize = 6;
@@ -101,15 +101,23 @@ fn is_heading(word: &str) -> bool {
 fn split(text: &str, least: usize) -> Option<Pairs<'_>> {
     let (all, come_first) = split_all(text, least)?;
     let mut known: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    let mut tags: Vec<Tag> = Vec::with_capacity(all.len());
     let mut twice: Vec<&str> = Vec::new();
     for (key, value) in all {
-        match known.iter().find(|(name, _)| *name == key) {
-            Some((_, first)) if *first != value => twice.push(key),
+        let tag = Tag::of(key);
+        let mut same = tags.iter().zip(&known).filter(|(other, _)| **other == tag);
+        match same.find(|(_, (name, _))| *name == key) {
+            Some((_, (_, first))) if *first != value => twice.push(key),
             Some(_) => {}
-            None => known.push((key, value)),
+            None => {
+                tags.push(tag);
+                known.push((key, value));
+            }
         }
     }
-    known.retain(|(key, _)| !twice.contains(key));
+    if !twice.is_empty() {
+        known.retain(|(key, _)| !twice.contains(key));
+    }
     Some(Pairs {
         known,
         is_ambiguous: !twice.is_empty(),
