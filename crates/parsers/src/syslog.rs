@@ -96,6 +96,9 @@ fn open_modern(rest: &str, priority: Option<u8>) -> Option<Envelope<'_>> {
     let rest = parts.next().unwrap_or("-");
     let timestamp = take_iso(time).and_then(|(time, end)| end.is_empty().then_some(time));
     let (structured, message) = take_structured(rest);
+    let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    // rsyslog's own template for this protocol keeps the space that stood behind the tag.
+    let message = message.strip_prefix(' ').unwrap_or(message);
     let known = |part| if part == "-" { "" } else { part };
     Some(Envelope {
         priority,
@@ -105,7 +108,7 @@ fn open_modern(rest: &str, priority: Option<u8>) -> Option<Envelope<'_>> {
         pid: known(pid),
         message_id: known(message_id),
         structured,
-        message: message.strip_prefix('\u{feff}').unwrap_or(message),
+        message,
         tail: message,
         iso: false,
         bad_time: timestamp.is_none() && time != "-",

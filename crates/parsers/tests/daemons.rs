@@ -176,6 +176,45 @@ const AUTH: &[Line] = &[
     ),
 ];
 
+/// rsyslog's `RSYSLOG_SyslogProtocol23Format` keeps the space behind the tag, so that two stand before the message.
+const FORWARDED: &[Line] = &[
+    (
+        "<86>1 2026-11-21T23:44:02.108462+00:00 web-01 sshd 528 - -  Accepted password for alice from 203.0.113.9 port 4 ssh2",
+        &[
+            "event.action=ssh_login",
+            "user.name=alice",
+            "source.ip=203.0.113.9",
+            "process.pid=528",
+            "message=Accepted password for alice from 203.0.113.9 port 4 ssh2",
+        ],
+    ),
+    (
+        "<86>1 2026-11-21T23:44:02.108462+00:00 web-01 CRON 43 - -  (alice) CMD (false)",
+        &["event.action=cron_command", "user.name=alice"],
+    ),
+    (
+        "<86>1 2026-11-21T23:44:02.108462+00:00 web-01 sshd 43 - -  pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)",
+        &["event.action=session_opened", "user.name=alice"],
+    ),
+    (
+        "<134>1 2026-11-21T23:44:02.108462+00:00 web-01 haproxy 43 - [x@1 a=\"b\"]  203.0.113.9:41132 [21/Nov/2026:23:52:51.829] web b/n1 0/0/0/2/2 200 200 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+        &["picket.log_type=haproxy", "source.ip=203.0.113.9"],
+    ),
+    (
+        "<30>1 2026-11-21T23:44:02.108462+00:00 web-01 postfix/smtpd 43 - -  connect from unknown[203.0.113.9]",
+        &["picket.log_type=postfix", "source.ip=203.0.113.9"],
+    ),
+    (
+        "<30>1 2026-11-21T23:44:02.108462+00:00 web-01 named 43 - -  client @0x7fee1fd80098 203.0.113.9#46764 (www.example.com): query: www.example.com IN A +E(0)K (203.0.113.9)",
+        &["picket.log_type=bind", "dns.question.name=www.example.com"],
+    ),
+];
+
+#[test]
+fn forwarded_by_rsyslog() {
+    must_say(FORWARDED);
+}
+
 const WEB: &[Line] = &[
     (
         "Nov 21 23:52:53 web-01 haproxy[139]: 203.0.113.9:58452 [21/Nov/2026:23:52:53.905] web2~ b/n1 0/0/2/0/2 200 200 - - ---- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\" 0/0000000000000000/0/0/0 shop.example/TLSv1.3/TLS_AES_256_GCM_SHA384",
