@@ -153,7 +153,12 @@ fn with_tag<'a>(mut envelope: Envelope<'a>, rest: &'a str, host_expected: bool) 
             after_host = after;
         }
     }
-    match take_tag(after_host) {
+    // nginx names the host to the local socket too, whose reader puts it in front once more.
+    let unnamed = || {
+        let rest = after_host.strip_prefix(envelope.hostname)?.strip_prefix(' ')?;
+        take_tag(rest).filter(|_| !envelope.hostname.is_empty())
+    };
+    match take_tag(after_host).or_else(unnamed) {
         Some((program, pid, message)) => {
             // Some routers write their name twice.
             let twice = program

@@ -179,6 +179,19 @@ const AUTH: &[Line] = &[
 /// rsyslog's `RSYSLOG_SyslogProtocol23Format` keeps the space behind the tag, so that two stand before the message.
 const FORWARDED: &[Line] = &[
     (
+        "2026-11-21T23:52:28.100000+00:00 web-01 web-01 nginx: 203.0.113.9 - - [21/Nov/2026:23:52:28 +0000] \"GET /a HTTP/1.1\" 200 3 \"-\" \"curl/7.88.1\"",
+        &[
+            "picket.log_type=access",
+            "host.name=web-01",
+            "source.ip=203.0.113.9",
+            "url.path=/a",
+        ],
+    ),
+    (
+        "Nov 21 23:52:28 web-01 web-01 is down",
+        &["message=web-01 is down", "process.name="],
+    ),
+    (
         "<86>1 2026-11-21T23:44:02.108462+00:00 web-01 sshd 528 - -  Accepted password for alice from 203.0.113.9 port 4 ssh2",
         &[
             "event.action=ssh_login",
