@@ -11,7 +11,7 @@ const MAX_PARTS: usize = 32;
 /// Matches a whole text: every `{name}` takes what stands before the words that follow it, the last one the rest but for
 /// the words that end the pattern. Each word is looked for once, from left to right, so the time is linear.
 pub(crate) fn dissect<'p, 't>(pattern: &'p str, text: &'t str) -> Option<Parts<'p, 't>> {
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(MAX_PARTS / 2);
     let (head, mut pattern) = pattern.cut_at(b'{').unwrap_or((pattern, ""));
     let mut text = text.strip_prefix(head)?;
     if pattern.is_empty() {

@@ -128,7 +128,7 @@ fn split(text: &str, least: usize) -> Option<Pairs<'_>> {
 type All<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 fn split_all(text: &str, least: usize) -> Option<(All<'_>, bool)> {
-    let mut pairs = Vec::new();
+    let mut pairs = Vec::with_capacity(24);
     let mut words = 0;
     let mut come_first = true;
     let mut rest = text.trim_start();

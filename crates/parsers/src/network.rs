@@ -48,28 +48,38 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
 
 /// Four numbers up to 255 without leading zeros.
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
-    let (mut dots, mut digits, mut number, mut all) = (0_u8, 0_u8, 0_u32, 0_u32);
-    if text.len() > 15 {
+    let bytes = text.as_bytes();
+    // Most texts that are no address show it at once.
+    if bytes.len() > 15 || !bytes.first()?.is_ascii_digit() {
         return None;
     }
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' if digits == 0 || number > 0 => {
-                digits += 1;
-                number = number * 10 + u32::from(byte - b'0');
-                if number > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && dots < 3 => {
-                dots += 1;
-                all = all << 8 | number;
-                (digits, number) = (0, 0);
-            }
-            _ => return None,
-        }
+    let (first, rest) = octet(bytes)?;
+    let (second, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (third, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (fourth, rest) = octet(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then(|| Ipv4Addr::new(first, second, third, fourth))
+}
+
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| byte.wrapping_sub(b'0');
+    let (first, rest) = text.split_first()?;
+    let first = digit(*first);
+    if first > 9 {
+        return None;
     }
-    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(all << 8 | number))
+    let Some((second, after)) = rest.split_first().filter(|(byte, _)| digit(**byte) <= 9) else {
+        return Some((first, rest));
+    };
+    let second = digit(*second);
+    if first == 0 {
+        return None;
+    }
+    let two = first * 10 + second;
+    match after.split_first().filter(|(byte, _)| digit(**byte) <= 9) {
+        None => Some((two, after)),
+        Some((third, rest)) => Some((two.checked_mul(10)?.checked_add(digit(*third))?, rest)),
+    }
 }
 
 /// Eight groups of up to four digits, or less with one `::` for the others; the last two may be written as IPv4.

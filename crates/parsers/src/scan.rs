@@ -134,6 +134,16 @@ pub(crate) struct Parts<'a> {
     mark: u8,
 }
 
+impl<'a> Parts<'a> {
+    /// The first of them.
+    pub(crate) fn up_to(self, most: usize) -> Vec<&'a str> {
+        // A list that begins small is moved each time it doubles.
+        let mut parts = Vec::with_capacity(most.min(32));
+        parts.extend(self.take(most));
+        parts
+    }
+}
+
 impl<'a> Iterator for Parts<'a> {
     type Item = &'a str;
 

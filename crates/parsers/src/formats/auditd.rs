@@ -89,7 +89,7 @@ impl<'a> Record<'a> {
         let body = body.trim_start_matches(':').trim();
         // auditd appends names it looked up after a group separator when it enriches.
         let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(32);
         split(body, &mut fields);
         split(enriched, &mut fields);
         Some(Self {

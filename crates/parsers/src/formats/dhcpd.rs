@@ -166,7 +166,7 @@ fn microsoft(text: &str) -> Option<Vec<&str>> {
     if digits > 5 || text.as_bytes().get(digits) != Some(&b',') {
         return None;
     }
-    let columns: Vec<&str> = text.parts(b',').take(24).collect();
+    let columns: Vec<&str> = text.parts(b',').up_to(24);
     let fits =
         columns.len() >= 7 && columns.get(1)?.matches('/').count() == 2 && columns.get(2)?.matches(':').count() == 2;
     fits.then_some(columns)

@@ -124,7 +124,7 @@ fn lease(draft: &mut Draft, text: &str) -> bool {
     let Some((interface, rest)) = rest.cut(") ") else {
         return false;
     };
-    let words: Vec<&str> = rest.parts(b' ').take(4).collect();
+    let words: Vec<&str> = rest.parts(b' ').up_to(4);
     let (address, mac, name) = match words.as_slice() {
         [first, second, rest @ ..] if is_ip(first) => (*first, *second, rest.first().copied().unwrap_or("")),
         [mac, rest @ ..] => ("", *mac, rest.first().copied().unwrap_or("")),

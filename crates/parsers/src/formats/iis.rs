@@ -130,7 +130,7 @@ fn looks(text: &str) -> bool {
 
 /// Which columns a line has. IIS writes a plus for every space, so that no column holds one.
 fn layout(text: &str) -> Option<(&'static [&'static str], Vec<&str>)> {
-    let words: Vec<&str> = text.parts(b' ').take(32).collect();
+    let words: Vec<&str> = text.parts(b' ').up_to(32);
     let names = [DEFAULT, OLD, OLD_TIMED, FULL, SITE]
         .into_iter()
         .filter(|names| names.len() == words.len())

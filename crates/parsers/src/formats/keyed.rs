@@ -193,7 +193,7 @@ fn vpc(text: &str) -> Option<Map<'_>> {
     if !text.starts_with("2 ") {
         return None;
     }
-    let words: Vec<&str> = text.parts(b' ').take(32).collect();
+    let words: Vec<&str> = text.parts(b' ').up_to(32);
     let fits = words.len() == NAMES.len()
         && words.first() == Some(&"2")
         && words.get(2).is_some_and(|interface| interface.starts_with("eni-"))
@@ -460,7 +460,7 @@ fn zeek(text: &str) -> Option<Map<'_>> {
     if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.has_byte(b'\t') {
         return None;
     }
-    let values: Vec<&str> = text.parts(b'\t').take(64).collect();
+    let values: Vec<&str> = text.parts(b'\t').up_to(64);
     values.first()?.parse::<f64>().ok()?;
     let at = |names: &[&str], name: &str| {
         let index = names.iter().position(|known| *known == name)?;

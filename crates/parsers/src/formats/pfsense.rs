@@ -33,7 +33,7 @@ fn looks(text: &str) -> bool {
 }
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
-    let parts: Vec<&str> = input.text.trim().parts(b',').take(64).collect();
+    let parts: Vec<&str> = input.text.trim().parts(b',').up_to(64);
     let [
         rule,
         _,

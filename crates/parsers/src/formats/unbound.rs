@@ -74,7 +74,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         .strip_prefix("query: ")
         .or_else(|| body.strip_prefix("reply: "))
         .unwrap_or(body);
-    let words: Vec<&str> = body.parts(b' ').take(10).collect();
+    let words: Vec<&str> = body.parts(b' ').up_to(10);
     let known = match words.as_slice() {
         [client, name, kind, class, rest @ ..] if is_ip(client) && name.ends_with('.') => {
             asked(draft, client, "", [name, kind, class]);
