@@ -21,6 +21,17 @@ impl Column {
         }
     }
 
+    /// Adds what the field has in other rows.
+    pub(crate) fn add(&mut self, other: Self) {
+        let before = self.dictionary.len() as u32;
+        self.dictionary.extend(other.dictionary);
+        for (row, other) in self.rows.iter_mut().zip(other.rows) {
+            if other != ABSENT {
+                *row = before.saturating_add(other);
+            }
+        }
+    }
+
     /// The values that occur.
     #[must_use]
     pub fn dictionary(&self) -> &[Value] {

@@ -13,7 +13,7 @@ use crate::column_decoding::{self, Data, Wanted};
 use crate::error::DecodeError;
 use crate::events::{Events, Feed};
 use crate::frame::{self, Plain};
-use crate::head::{Directory, Head};
+use crate::head::{Directory, Head, Listed};
 use crate::keys;
 use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, section};
 use crate::piece::Piece;
@@ -43,6 +43,8 @@ pub struct Block<'a> {
 #[derive(Clone, Debug)]
 struct Entry<'a> {
     name: FieldName,
+    /// Which of the field's columns it is. They stand side by side.
+    part: usize,
     /// `None` where only a part of the block is at hand, without this column.
     piece: Option<Piece<'a>>,
     count: usize,
@@ -91,7 +93,7 @@ impl<'a> Block<'a> {
         let mut budget = Budget::new();
         let directory = head.directory(&mut budget)?;
         let mut data = Reader::new(rest, "columns");
-        let mut lens = directory.columns.iter().map(|(_, len)| *len);
+        let mut lens = directory.columns.iter().map(|listed| listed.len);
         let pieces: Vec<&[u8]> = lens.try_fold(Vec::new(), |mut pieces, len| {
             pieces.push(data.take(len)?);
             Ok::<_, DecodeError>(pieces)
@@ -104,15 +106,15 @@ impl<'a> Block<'a> {
             return Err(DecodeError::Malformed("something follows the columns"));
         }
         let mut pieces = pieces.into_iter();
-        Self::put_together(&head, directory, |_| pieces.next(), overflow, budget)
+        Self::put_together(&head, directory, |_, _| pieces.next(), overflow, budget)
     }
 
     /// Checks the head of a block, and what columns of it are at hand ([`crate::split`] says what these are): those that
-    /// `column` has by their field's name. Whatever needs another one is refused with [`DecodeError::NotAtHand`].
+    /// `column` has by their field's name and [`crate::ColumnPart::part`]. Whatever needs another one is refused with [`DecodeError::NotAtHand`].
     ///
     /// # Errors
     /// As of [`Self::open`].
-    pub fn of_parts(head: &'a [u8], column: impl FnMut(&str) -> Option<&'a [u8]>) -> Result<Self, DecodeError> {
+    pub fn of_parts(head: &'a [u8], column: impl FnMut(&str, usize) -> Option<&'a [u8]>) -> Result<Self, DecodeError> {
         let (head, rest) = Head::get(head)?;
         if !rest.is_empty() {
             return Err(DecodeError::Malformed("something follows the head"));
@@ -125,7 +127,7 @@ impl<'a> Block<'a> {
     fn put_together(
         head: &Head<'a>,
         directory: Directory,
-        mut column: impl FnMut(&str) -> Option<&'a [u8]>,
+        mut column: impl FnMut(&str, usize) -> Option<&'a [u8]>,
         overflow: Option<[&'a [u8]; 2]>,
         mut budget: Budget,
     ) -> Result<Self, DecodeError> {
@@ -139,20 +141,31 @@ impl<'a> Block<'a> {
         let max_time = Timestamp(unzigzag(header.varint()?));
         let shapes = frame::get(head.section(section::SHAPES)?, &mut budget)?;
         let names = directory.columns.len();
-        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, names, &mut budget)?;
+        let firsts: Vec<usize> = directory
+            .columns
+            .iter()
+            .zip(0..)
+            .map(|(listed, at)| at - listed.part)
+            .collect();
+        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, &firsts, &mut budget)?;
         let (counts, overflow_count) = shapes.counts(names);
         budget.take_items::<Entry<'_>>(names)?;
-        let entry = |name: FieldName, bytes: Option<&'a [u8]>, count: usize| {
+        let entry = |name: FieldName, part: usize, bytes: Option<&'a [u8]>, count: usize| {
             let piece = bytes.map(Piece::get).transpose()?;
             if piece.as_ref().is_some_and(|piece| piece.count != count) {
                 return Err(WRONG_COUNT);
             }
-            Ok(Entry { name, piece, count })
+            Ok(Entry {
+                name,
+                part,
+                piece,
+                count,
+            })
         };
         let mut columns = Vec::with_capacity(names);
-        for ((name, _), count) in directory.columns.into_iter().zip(counts) {
-            let bytes = column(&name);
-            columns.push(entry(name, bytes, count)?);
+        for (Listed { name, part, .. }, count) in directory.columns.into_iter().zip(counts) {
+            let bytes = column(&name, part);
+            columns.push(entry(name, part, bytes, count)?);
         }
         if directory.overflow.map_or(0, |(count, _)| count) != overflow_count {
             return Err(WRONG_COUNT);
@@ -161,7 +174,7 @@ impl<'a> Block<'a> {
             None => None,
             Some(_) => {
                 let [names, values] = overflow.map_or([None, None], |[names, values]| [Some(names), Some(values)]);
-                let entry = |bytes| entry(FieldName::default(), bytes, overflow_count);
+                let entry = |bytes| entry(FieldName::default(), 0, bytes, overflow_count);
                 Some([entry(names)?, entry(values)?])
             }
         };
@@ -220,7 +233,8 @@ impl<'a> Block<'a> {
     /// The names of the fields that have a column, in the order they first occurred. A block of very many different
     /// fields has more than these; [`Self::column`] finds them too.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_ref())
+        let firsts = self.columns.iter().filter(|column| column.part == 0);
+        firsts.map(|column| column.name.as_ref())
     }
 
     /// The events' ids in order.
@@ -239,10 +253,11 @@ impl<'a> Block<'a> {
         keys::ids_at(self.ids, self.count, rows, &mut self.budget.clone())
     }
 
-    /// The fields that the events at some rows have, each once; `None` when some may have no column. These columns are
-    /// mostly all that [`Self::events_at`] needs of the block.
+    /// The columns that have the values of the events at some rows, each once: the field's name and
+    /// [`crate::ColumnPart::part`]; `None` when some values may be in no column. They are mostly all that
+    /// [`Self::events_at`] needs of the block.
     #[must_use]
-    pub fn fields_at(&self, rows: &[usize]) -> Option<Vec<&str>> {
+    pub fn columns_at(&self, rows: &[usize]) -> Option<Vec<(&str, usize)>> {
         if !self.has_all_columns() {
             return None;
         }
@@ -262,7 +277,8 @@ impl<'a> Block<'a> {
         Some(
             numbers
                 .iter()
-                .filter_map(|number| self.name_of(*number as usize))
+                .filter_map(|number| self.columns.get(*number as usize))
+                .map(|column| (column.name.as_ref(), column.part))
                 .collect(),
         )
     }
@@ -287,9 +303,17 @@ impl<'a> Block<'a> {
     /// When the column is malformed, its layout is not known, or it would take too much memory.
     pub fn column(&self, field: &str) -> Result<Option<Column>, DecodeError> {
         let mut budget = self.budget.clone();
-        match self.columns.iter().position(|column| column.name == field) {
-            Some(number) => self.whole_column(number, &mut budget).map(Some),
+        let mut all: Option<Column> = None;
+        for number in self.numbers_of(field) {
+            let column = self.whole_column(number, &mut budget)?;
+            match &mut all {
+                None => all = Some(column),
+                Some(all) => all.add(column),
+            }
+        }
+        match all {
             None => self.overflow_column(field, &mut budget),
+            all => Ok(all),
         }
     }
 
@@ -324,6 +348,15 @@ impl<'a> Block<'a> {
             texts: view_decoding::get_prefixes(&plain, entry.count, bases, budget)?,
             of_row: OfRow::of_present(present(), None),
         })
+    }
+
+    /// The columns of a field.
+    pub(crate) fn numbers_of(&self, field: &str) -> std::ops::Range<usize> {
+        let is_of_field = |column: &Entry<'_>| column.name == field;
+        let first = self.columns.iter().position(is_of_field).unwrap_or(self.columns.len());
+        let rest = self.columns.iter().skip(first + 1);
+        let others = rest.take_while(|column| column.part > 0).count();
+        first..(first + 1 + others).min(self.columns.len())
     }
 
     pub(crate) fn name_of(&self, number: usize) -> Option<&str> {
@@ -535,12 +568,21 @@ impl<'a> Block<'a> {
         }
         // Of few rows it costs less to sum up how many rows of which shape were before.
         let mut seen = vec![0_u32; self.shapes.len()];
+        let mut before = vec![0_u32; self.columns.len()];
         for (row, shape) in of_row.iter().enumerate() {
             if wanted.next_if(|wanted| **wanted == row).is_some() {
+                before.fill(0);
+                for (shape, seen) in seen.iter().enumerate().filter(|(_, seen)| **seen > 0) {
+                    for number in self.shapes.shape(shape) {
+                        if let Some(before) = before.get_mut(*number as usize) {
+                            *before += seen;
+                        }
+                    }
+                }
                 for number in self.shapes.shape(*shape as usize) {
-                    if let Some(positions) = positions.get_mut(*number as usize) {
-                        let with = (0..self.shapes.len()).filter(|shape| self.shapes.shape(*shape).contains(number));
-                        positions.push(with.filter_map(|shape| seen.get(shape)).sum());
+                    let number = *number as usize;
+                    if let (Some(positions), Some(before)) = (positions.get_mut(number), before.get(number)) {
+                        positions.push(*before);
                     }
                 }
                 if wanted.peek().is_none() {

@@ -4,6 +4,7 @@ use model::{Event, EventId, Timestamp, ecs};
 use rustc_hash::FxHashMap;
 
 use crate::column_encoding;
+use crate::cut;
 use crate::error::EncodeError;
 use crate::filter::Collector;
 use crate::frame;
@@ -56,7 +57,8 @@ pub fn encode(events: &[Event]) -> Result<Encoded, EncodeError> {
     if events.len() > MAX_EVENTS {
         return Err(EncodeError::TooManyEvents(events.len()));
     }
-    let table = Table::new(events)?;
+    let mut table = Table::new(events)?;
+    cut::cut(&mut table);
     let mut collector = Collector::with_capacity(events.len());
     let (directory, data) = put_columns(&table, &mut collector)?;
     let times: Vec<i64> = events.iter().map(|event| event.timestamp.0).collect();
@@ -197,6 +199,6 @@ fn put_as_prefixes(out: &mut Vec<u8>, column: &RawColumn<'_>, table: &Table<'_>,
         .columns
         .iter()
         .zip(0..)
-        .find(|(base, _)| base.name == ecs::MESSAGE);
+        .find(|(base, _)| base.name == ecs::MESSAGE && (base.part.is_none() || base.part == column.part));
     message.is_some_and(|(base, number)| column_encoding::put_prefixes(out, column, number, base, collector))
 }

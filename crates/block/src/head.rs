@@ -6,7 +6,7 @@ use model::event::FieldName;
 use crate::budget::Budget;
 use crate::error::DecodeError;
 use crate::frame;
-use crate::layout::{MAGIC, MAX_COLUMNS, PREAMBLE, SECTIONS, VERSION, section};
+use crate::layout::{MAGIC, MAX_COLUMNS, MAX_PARTS, PREAMBLE, SECTIONS, VERSIONS, section};
 use crate::wire::Reader;
 
 const TWICE: DecodeError = DecodeError::Malformed("a section occurs twice");
@@ -21,10 +21,20 @@ pub(crate) struct Head<'a> {
 /// What the directory says.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
-    /// Name and length of each column.
-    pub(crate) columns: Vec<(FieldName, usize)>,
+    /// Each column.
+    pub(crate) columns: Vec<Listed>,
     /// How many fields have no column, and how long their names and values are.
     pub(crate) overflow: Option<(usize, [usize; 2])>,
+}
+
+/// A column in the directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: FieldName,
+    /// Which of the field's columns it is, from 0.
+    pub(crate) part: usize,
+    /// Bytes.
+    pub(crate) len: usize,
 }
 
 impl<'a> Head<'a> {
@@ -34,7 +44,7 @@ impl<'a> Head<'a> {
             return Err(DecodeError::Magic);
         }
         match bytes.get(MAGIC.len()) {
-            Some(&VERSION) => {}
+            Some(version) if VERSIONS.contains(version) => {}
             Some(&version) => return Err(DecodeError::Version(version)),
             None => return Err(DecodeError::Truncated("preamble")),
         }
@@ -77,13 +87,24 @@ impl<'a> Head<'a> {
         if count > MAX_COLUMNS {
             return Err(DecodeError::Malformed("there are too many columns"));
         }
-        budget.take_items::<(FieldName, usize)>(count)?;
-        let mut columns = Vec::with_capacity(count);
+        budget.take_items::<Listed>(count)?;
+        let mut columns: Vec<Listed> = Vec::with_capacity(count);
         for _ in 0..count {
             let len = reader.len()?;
             let name = reader.text(len)?;
             budget.take(len)?;
-            columns.push((ecs::field_name(name), reader.len()?));
+            let part = match columns.last() {
+                Some(before) if before.name == name => before.part + 1,
+                _ => 0,
+            };
+            if part >= MAX_PARTS {
+                return Err(DecodeError::Malformed("a field has too many columns"));
+            }
+            columns.push(Listed {
+                name: ecs::field_name(name),
+                part,
+                len: reader.len()?,
+            });
         }
         let overflow = match reader.len()? {
             0 => None,
@@ -98,10 +119,22 @@ impl<'a> Head<'a> {
 pub struct Parts<'a> {
     /// What [`crate::Block::of_parts`] always needs.
     pub head: &'a [u8],
-    /// Each field's name and column, in the order in which they follow the head.
-    pub columns: Vec<(FieldName, &'a [u8])>,
+    /// The columns, in the order in which they follow the head.
+    pub columns: Vec<ColumnPart<'a>>,
     /// The fields without a column; empty when there are none. Follows the columns.
     pub overflow: &'a [u8],
+}
+
+/// A column of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnPart<'a> {
+    /// The field's name.
+    pub field: FieldName,
+    /// Which of the field's columns it is, from 0, below [`crate::MAX_PARTS`]. A field of much text has several, each for
+    /// some rows.
+    pub part: usize,
+    /// The column.
+    pub bytes: &'a [u8],
 }
 
 /// Takes a block apart. Its parts in order, one after the other, are the block again.
@@ -113,8 +146,12 @@ pub fn split(bytes: &[u8]) -> Result<Parts<'_>, DecodeError> {
     let mut data = Reader::new(rest, "columns");
     let directory = head.directory(&mut Budget::new())?;
     let mut columns = Vec::with_capacity(directory.columns.len());
-    for (name, len) in directory.columns {
-        columns.push((name, data.take(len)?));
+    for Listed { name, part, len } in directory.columns {
+        columns.push(ColumnPart {
+            field: name,
+            part,
+            bytes: data.take(len)?,
+        });
     }
     Ok(Parts {
         head: bytes.get(..bytes.len() - rest.len()).unwrap_or_default(),

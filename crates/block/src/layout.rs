@@ -6,6 +6,8 @@ use model::{Event, Value};
 pub const MAX_EVENTS: usize = 65_536;
 /// Most fields that get a column of their own; further ones share the overflow columns.
 pub const MAX_COLUMNS: usize = 4096;
+/// Most columns that one field has: of much text, each has the values of some rows.
+pub const MAX_PARTS: usize = 8;
 /// Most addresses listed in [`crate::Meta::ips`].
 pub const MAX_IPS: usize = 256;
 /// Most bytes of memory that decoding a block may hold at once.
@@ -15,7 +17,10 @@ pub const MAX_DECODED_BYTES: usize = 256 << 20;
 pub const MAX_WEIGHT: usize = 64 << 20;
 
 pub(crate) const MAGIC: [u8; 4] = *b"PKTB";
-pub(crate) const VERSION: u8 = 2;
+/// What is written.
+pub(crate) const VERSION: u8 = 3;
+/// What can be read.
+pub(crate) const VERSIONS: std::ops::RangeInclusive<u8> = 2..=VERSION;
 /// Bytes before the first section: magic and version.
 pub(crate) const PREAMBLE: usize = 5;
 /// Kinds of sections. A reader skips those it does not know.

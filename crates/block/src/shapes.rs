@@ -29,10 +29,11 @@ pub(crate) struct Shapes {
 }
 
 impl Shapes {
+    /// `firsts` has for each column the first one of its field.
     pub(crate) fn get(
         reader: &mut Reader<'_>,
         rows: usize,
-        columns: usize,
+        firsts: &[usize],
         budget: &mut Budget,
     ) -> Result<Self, DecodeError> {
         let count = reader.count()?;
@@ -40,8 +41,8 @@ impl Shapes {
         let mut starts = Vec::with_capacity(count + 1);
         let mut numbers = Vec::new();
         let mut last_seen_in = Vec::new();
-        budget.take_items::<usize>(columns)?;
-        last_seen_in.resize(columns, usize::MAX);
+        budget.take_items::<usize>(firsts.len())?;
+        last_seen_in.resize(firsts.len(), usize::MAX);
         for shape in 0..count {
             starts.push(numbers.len() as u32);
             let len = reader.count()?;
@@ -52,11 +53,12 @@ impl Shapes {
                     numbers.push(OVERFLOW);
                     continue;
                 }
-                let seen = last_seen_in
-                    .get_mut(number)
+                let first = firsts.get(number);
+                let seen = first
+                    .and_then(|first| last_seen_in.get_mut(*first))
                     .ok_or(DecodeError::Malformed("a shape names a column that is not there"))?;
                 if std::mem::replace(seen, shape) == shape {
-                    return Err(DecodeError::Malformed("a shape names a column twice"));
+                    return Err(DecodeError::Malformed("a shape names a field twice"));
                 }
                 numbers.push(number as u32);
             }

@@ -13,8 +13,23 @@ pub(crate) struct RawColumn<'a> {
     pub(crate) name: &'a str,
     pub(crate) rows: Vec<u32>,
     pub(crate) values: Vec<&'a Value>,
+    /// Which part of the block's rows these are; `None` of a field that is not cut.
+    pub(crate) part: Option<usize>,
     /// The column that came after this one the last time; mostly it does again.
     next: u32,
+}
+
+impl RawColumn<'_> {
+    /// A part of it, by positions.
+    pub(crate) fn some(&self, positions: std::ops::Range<usize>, part: usize) -> Self {
+        Self {
+            name: self.name,
+            rows: self.rows.get(positions.clone()).unwrap_or_default().to_vec(),
+            values: self.values.get(positions).unwrap_or_default().to_vec(),
+            part: Some(part),
+            next: 0,
+        }
+    }
 }
 
 /// A block's events, turned.
@@ -105,6 +120,7 @@ impl<'a> Table<'a> {
             name,
             rows: Vec::new(),
             values: Vec::new(),
+            part: None,
             next: number + 1,
         });
         self.by_name.insert(name, number);

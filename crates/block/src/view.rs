@@ -210,10 +210,10 @@ impl<'b, 'a> Views<'b, 'a> {
         self.block.name_of(column).unwrap_or_default()
     }
 
-    /// The column of a field.
+    /// The columns of a field: none, or one for all rows, or several for some each.
     #[must_use]
-    pub fn column_of(&self, field: &str) -> Option<usize> {
-        (0..self.columns()).find(|column| self.name(*column) == field)
+    pub fn columns_of(&self, field: &str) -> std::ops::Range<usize> {
+        self.block.numbers_of(field)
     }
 
     /// A column.

@@ -44,9 +44,9 @@ fn sums(bytes: &[u8]) -> Vec<(std::ops::Range<usize>, usize)> {
     let mut end = parts.head.len();
     // The last section is its kind, its length and the checksum.
     let mut sums = vec![(0..end - 6, end - 4)];
-    for (_, column) in &parts.columns {
-        sums.push((end..end + column.len() - 4, end + column.len() - 4));
-        end += column.len();
+    for column in &parts.columns {
+        sums.push((end..end + column.bytes.len() - 4, end + column.bytes.len() - 4));
+        end += column.bytes.len();
     }
     sums
 }
@@ -103,9 +103,9 @@ fn sections_of_later_versions_are_skipped() {
     bytes.splice(5..5, [77, 0]);
     reseal(&mut bytes, &head(end + 7));
     assert_eq!(Block::open(&bytes).unwrap().events().unwrap(), traffic::events(40, 9));
-    bytes[4] = 3;
+    bytes[4] = 4;
     reseal(&mut bytes, &head(end + 7));
-    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(3)));
+    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(4)));
 }
 
 #[test]

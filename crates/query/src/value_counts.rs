@@ -92,29 +92,36 @@ impl ValueCounts {
         }
     }
 
-    /// Adds a column of so many events.
-    pub fn add_column(&mut self, view: &View, events: u64) {
-        let mut counts = vec![0_u64; view.values()];
-        for row in 0..view.rows() {
-            if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
-                *count += 1;
+    /// Adds all columns that a field has in so many events.
+    pub fn add_columns(&mut self, views: &[View], events: u64) {
+        let mut with = 0_u64;
+        for view in views {
+            let mut counts = vec![0_u64; view.values()];
+            for row in 0..view.rows() {
+                if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
+                    *count += 1;
+                }
             }
+            with += view.rows() as u64;
+            self.add_view(view, &counts);
         }
         self.total += events;
-        self.missing += events.saturating_sub(view.rows() as u64);
-        self.add_view(view, &counts);
+        self.missing += events.saturating_sub(with);
     }
 
-    /// Adds what some rows of a column have. [`Self::total`] is left to the caller.
-    pub fn add_rows(&mut self, view: &View, rows: &[usize]) {
+    /// Adds what some rows of a column have, and gives back those that have nothing in it. [`Self::total`] and
+    /// [`Self::missing`] are left to the caller.
+    pub fn add_rows(&mut self, view: &View, mut rows: Vec<usize>) -> Vec<usize> {
         let mut counts = vec![0_u64; view.values()];
-        for row in rows {
-            match view.index(*row).and_then(|index| counts.get_mut(index)) {
-                Some(count) => *count += 1,
-                None => self.missing += 1,
+        rows.retain(|row| match view.index(*row).and_then(|index| counts.get_mut(index)) {
+            Some(count) => {
+                *count += 1;
+                false
             }
-        }
+            None => true,
+        });
         self.add_view(view, &counts);
+        rows
     }
 
     /// Adds a value that so many events have; each element of a list counts. None is [`Value::Null`].

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Gateway;
 
 /// What a request for the first blocks of a scan has in it.
-pub(crate) const FIRST_BLOCKS: &[u8] = b"allowDiskUse\0";
+pub(crate) const FIRST_BLOCKS: &[u8] = b"\x03hint\0";
 /// What a request for blocks by their ids has in it.
 pub(crate) const WHOLE_BLOCK: &[u8] = b"\x03_id\0";
 

@@ -230,13 +230,16 @@ pub(super) fn read_without_body(raw: &RawDocument, day: Day) -> Result<StoredBlo
 
 /// What has to be fetched for [`found`].
 pub(super) fn projection(columns: &Columns) -> Document {
-    let mut fields = doc! { "min": 1, "max": 1, "n": 1, "head": 1, "body": 1 };
+    let mut fields = doc! { "min": 1, "max": 1, "n": 1, "body": 1 };
+    if !matches!(columns, Columns::Only(_)) {
+        fields.insert("head", 1);
+    }
     match columns {
         Columns::All => {
             fields.insert("cols", 1);
         }
-        Columns::Of(names) => {
-            for path in names.iter().filter_map(|name| parts::path(name)) {
+        Columns::Of(names) | Columns::Only(names) => {
+            for path in names.iter().flat_map(parts::paths) {
                 fields.insert(path, 1);
             }
         }
@@ -265,7 +268,7 @@ pub(super) fn found(raw: &RawDocument, day: Day, columns: &Columns) -> Result<Fo
             .ok_or_else(|| wrong("n", "a count"))?,
         body: match columns {
             Columns::All => Body::Whole(parts::whole(raw)?),
-            Columns::Of(names) => parts::some(raw, names)?,
+            Columns::Of(_) | Columns::Only(_) => parts::some(raw)?,
         },
     })
 }

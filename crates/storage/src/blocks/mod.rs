@@ -28,6 +28,7 @@ mod held;
 mod histogram;
 mod merge;
 mod open_day;
+mod ordered;
 mod parts;
 mod pending;
 pub mod portable;
@@ -54,7 +55,7 @@ pub use event::event;
 pub use held::{Wanted, count_by_hold, count_by_holds, count_held, end_restored, hold, release};
 pub use histogram::{Histogram, histogram};
 pub use merge::{Cell, Merge, Small, cells, forget_merged, has_originals, merge, plan, small};
-pub use parts::{Body, Columns, OneColumn};
+pub use parts::{Body, ColumnName, Columns, OneColumn};
 pub use pending::{PendingStats, mark_done, pending, pending_stats, reopen};
 pub use query::Span;
 pub use retain::{

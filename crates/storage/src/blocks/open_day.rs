@@ -15,7 +15,7 @@ use mongodb::options::ReadConcern;
 
 use super::scan::{filter, in_span};
 use super::snapshot::{is_lost, patiently};
-use super::{Columns, Day, ScanQuery, document};
+use super::{Columns, Day, ScanQuery, document, ordered};
 use crate::{Error, Store};
 
 /// Blocks fetched from the database at once. Bounds the memory of a scan to a few of them.
@@ -229,25 +229,14 @@ async fn open(
     if let Some(before) = before {
         wanted = doc! { "$and": [wanted, { "max": { "$lt": bson::DateTime::from_millis(before) } }] };
     }
-    let collection = store.collection::<RawDocumentBuf>(&day.collection());
     let fetch = match query.columns {
         // What an agent sends stands together; a word or an address may stand once in a block.
-        Columns::Of(_) if query.few && query.need.is_selective() && query.source.is_none() => FETCH_FEW_PARTS,
+        Columns::Of(_) | Columns::Only(_) if query.few && query.need.is_selective() && query.source.is_none() => {
+            FETCH_FEW_PARTS
+        }
         _ if query.few => FETCH_FEW,
         Columns::All => FETCH,
-        Columns::Of(_) => FETCH_PARTS,
+        Columns::Of(_) | Columns::Only(_) => FETCH_PARTS,
     };
-    patiently!({
-        let find = collection
-            .find(wanted.clone())
-            .sort(doc! { "max": -1 })
-            .allow_disk_use(true)
-            .projection(projection(query))
-            .batch_size(fetch)
-            .read_concern(ReadConcern::snapshot());
-        match query.max_time {
-            Some(time) => find.max_time(time),
-            None => find,
-        }
-    })
+    ordered::open(store, day, query, &wanted, &projection(query), fetch).await
 }

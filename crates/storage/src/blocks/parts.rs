@@ -17,25 +17,49 @@ pub enum Columns {
     /// All of it.
     #[default]
     All,
-    /// The head, and the columns of these fields.
-    Of(Vec<String>),
+    /// The head, and these columns.
+    Of(Vec<ColumnName>),
+    /// These columns, for whoever has the head.
+    Only(Vec<ColumnName>),
+}
+
+/// A column of a block, or all columns of a field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnName {
+    /// The field's name.
+    pub field: String,
+    /// Which of the field's columns ([`block::ColumnPart::part`]); all when `None`.
+    pub part: Option<usize>,
+}
+
+impl From<String> for ColumnName {
+    /// All of the field.
+    fn from(field: String) -> Self {
+        Self { field, part: None }
+    }
 }
 
 impl Columns {
     /// The head, which has ids, times and where addresses stand.
     pub const NONE: Self = Self::Of(Vec::new());
 
-    /// Adds what another asks for.
+    /// All columns of some fields.
+    #[must_use]
+    pub fn of_fields(fields: impl IntoIterator<Item = String>) -> Self {
+        Self::Of(fields.into_iter().map(ColumnName::from).collect())
+    }
+
+    /// Adds what another asks for. All is fetched when one needs the head and the other does not.
     pub fn add(&mut self, other: &Self) {
         match (&mut *self, other) {
-            (Self::Of(fields), Self::Of(more)) => {
-                for field in more {
-                    if !fields.contains(field) {
-                        fields.push(field.clone());
+            (Self::Of(names), Self::Of(more)) | (Self::Only(names), Self::Only(more)) => {
+                for name in more {
+                    if !names.contains(name) {
+                        names.push(name.clone());
                     }
                 }
             }
-            (Self::All, _) | (_, Self::All) => *self = Self::All,
+            (Self::All | Self::Of(_) | Self::Only(_), _) => *self = Self::All,
         }
     }
 }
@@ -45,8 +69,8 @@ impl Columns {
 pub enum Body {
     /// All.
     Whole(Vec<u8>),
-    /// The head, and columns by the names of their fields.
-    Parts(Vec<u8>, Vec<(String, Vec<u8>)>),
+    /// The head, if it was fetched, and columns by their fields' names and their parts.
+    Parts(Vec<u8>, Vec<((String, usize), Vec<u8>)>),
 }
 
 impl Body {
@@ -57,8 +81,20 @@ impl Body {
     pub fn open(&self) -> Result<Block<'_>, DecodeError> {
         match self {
             Self::Whole(bytes) => Block::open(bytes),
-            Self::Parts(head, columns) => Block::of_parts(head, |name| {
-                let (_, column) = columns.iter().find(|(other, _)| other == name)?;
+            Self::Parts(head, _) => self.open_with(head),
+        }
+    }
+
+    /// The block, whose head was fetched before.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn open_with<'b>(&'b self, head: &'b [u8]) -> Result<Block<'b>, DecodeError> {
+        match self {
+            Self::Whole(bytes) => Block::open(bytes),
+            Self::Parts(_, columns) => Block::of_parts(head, |name, part| {
+                let mut columns = columns.iter();
+                let (_, column) = columns.find(|((of, number), _)| *number == part && of == name)?;
                 Some(column.as_slice())
             }),
         }
@@ -75,18 +111,40 @@ impl Body {
 }
 
 /// The key of a field's column; `None` when its name cannot be one.
-fn key(name: &str) -> Option<String> {
+fn key(name: &str, part: usize) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'@' | b'-');
     let begins = name
         .bytes()
         .next()
         .is_some_and(|first| first.is_ascii_alphanumeric() || first == b'@');
-    (begins && name.len() <= MAX_KEY && name.bytes().all(is_plain)).then(|| name.replace('.', "|"))
+    (begins && name.len() <= MAX_KEY && name.bytes().all(is_plain)).then(|| {
+        let mut key = name.replace('.', "|");
+        if part > 0 {
+            key.push_str(&format!("#{part}"));
+        }
+        key
+    })
 }
 
-/// The path of a field's column within a block's document.
-pub(super) fn path(field: &str) -> Option<String> {
-    key(field).map(|key| format!("cols.{key}"))
+/// The field and the part that a key is of; `None` when it says neither.
+fn named(key: &str) -> Option<(String, usize)> {
+    if key.starts_with('|') {
+        return None;
+    }
+    let (name, part) = match key.split_once('#') {
+        None => (key, 0),
+        Some((name, part)) => (name, part.parse().ok()?),
+    };
+    Some((name.replace('|', "."), part))
+}
+
+/// The paths of columns within a block's document.
+pub(super) fn paths(column: &ColumnName) -> impl Iterator<Item = String> {
+    let parts = match column.part {
+        None => 0..block::MAX_PARTS,
+        Some(part) => part..part + 1,
+    };
+    parts.filter_map(|part| key(&column.field, part).map(|key| format!("cols.{key}")))
 }
 
 /// Appends the block's bytes: `head` and `cols`, in which the columns follow each other as in the block; `more`, when some
@@ -98,13 +156,13 @@ pub(super) fn write(document: &mut RawDocumentBuf, body: &[u8]) {
     };
     let mut columns = RawDocumentBuf::new();
     let mut written = parts.head.len();
-    for (number, (name, column)) in parts.columns.iter().enumerate().take(MAX_KEYED) {
-        let key = key(name).unwrap_or_else(|| format!("|{number}"));
+    for (number, column) in parts.columns.iter().enumerate().take(MAX_KEYED) {
+        let key = key(&column.field, column.part).unwrap_or_else(|| format!("|{number}"));
         let Ok(key) = bson::raw::CString::try_from(key) else {
             break;
         };
-        columns.append(key, binary(column));
-        written += column.len();
+        columns.append(key, binary(column.bytes));
+        written += column.bytes.len();
     }
     let rest = body.get(written..).unwrap_or_default();
     if !rest.is_empty() {
@@ -117,7 +175,9 @@ pub(super) fn write(document: &mut RawDocumentBuf, body: &[u8]) {
 
 /// Whether the document has a block's bytes.
 pub(super) fn are_in(raw: &RawDocument) -> bool {
-    raw.get_binary("head").is_ok() || raw.get_binary("body").is_ok()
+    ["head", "cols", "body"]
+        .into_iter()
+        .any(|name| raw.get(name).is_ok_and(|value| value.is_some()))
 }
 
 /// The bytes of a block that was fetched whole; empty when they were not fetched.
@@ -137,51 +197,50 @@ pub(super) fn whole(raw: &RawDocument) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The bytes of a block of which these columns were fetched.
-pub(super) fn some(raw: &RawDocument, fields: &[String]) -> Result<Body, Error> {
-    let Ok(head) = raw.get_binary("head") else {
+/// The bytes of a block of which some columns were fetched.
+pub(super) fn some(raw: &RawDocument) -> Result<Body, Error> {
+    if raw.get_binary("body").is_ok() {
         return whole(raw).map(Body::Whole);
-    };
+    }
+    let head = raw
+        .get_binary("head")
+        .map(|head| head.bytes.to_vec())
+        .unwrap_or_default();
     let mut found = Vec::new();
-    if !fields.is_empty() && raw.get("cols")?.is_some() {
-        let columns = columns(raw)?;
-        for field in fields {
-            let Some(key) = key(field) else { continue };
-            if let Some(column) = columns.get(key)? {
-                found.push((field.clone(), bytes_of(column)?.to_vec()));
+    if raw.get("cols")?.is_some() {
+        for column in columns(raw)? {
+            let (key, column) = column?;
+            if let Some(name) = named(key.as_str()) {
+                found.push((name, bytes_of(column)?.to_vec()));
             }
         }
     }
-    Ok(Body::Parts(head.bytes.to_vec(), found))
+    Ok(Body::Parts(head, found))
 }
 
-/// One column of a block.
+/// One field of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneColumn {
     /// No event of the block has the field.
     Absent,
-    /// For `block::values_of`.
-    Here(Vec<u8>),
+    /// For `block::values_of`, each for some of the events.
+    Here(Vec<Vec<u8>>),
     /// The block has to be read for it.
     Elsewhere,
 }
 
-/// A field's column in a document that was fetched with `more`, `head` left out, and [`path`].
+/// A field's columns in a document that was fetched with `more`, `head` left out, and [`paths`].
 pub(super) fn one(raw: &RawDocument, field: &str) -> Result<OneColumn, Error> {
-    let Some(key) = key(field) else {
+    // Where not all columns are there by name, some of the field's may be among the others.
+    if key(field, 0).is_none() || raw.get("cols")?.is_none() || raw.get("more")?.is_some() {
         return Ok(OneColumn::Elsewhere);
-    };
-    if raw.get("cols")?.is_some()
-        && let Some(column) = columns(raw)?.get(key)?
-    {
-        return Ok(OneColumn::Here(bytes_of(column)?.to_vec()));
     }
-    let is_split = raw.get("cols")?.is_some();
-    let has_more = raw.get("more")?.is_some();
-    Ok(if is_split && !has_more {
+    let columns = columns(raw)?.iter().map(|column| Ok(bytes_of(column?.1)?.to_vec()));
+    let columns: Vec<Vec<u8>> = columns.collect::<Result<_, Error>>()?;
+    Ok(if columns.is_empty() {
         OneColumn::Absent
     } else {
-        OneColumn::Elsewhere
+        OneColumn::Here(columns)
     })
 }
 
@@ -203,13 +262,25 @@ mod tests {
 
     #[test]
     fn names_that_could_be_taken_for_others_are_no_keys() {
+        let path = |name: &str| {
+            paths(&ColumnName {
+                field: name.to_owned(),
+                part: Some(0),
+            })
+            .next()
+        };
         assert_eq!(path("source.ip").as_deref(), Some("cols.source|ip"));
         assert_eq!(path("@timestamp").as_deref(), Some("cols.@timestamp"));
+        let all: Vec<String> = paths(&ColumnName::from("a.b".to_owned())).collect();
+        assert_eq!((all.len(), all[7].as_str()), (block::MAX_PARTS, "cols.a|b#7"));
+        assert_eq!(named("a|b#7"), Some(("a.b".to_owned(), 7)));
+        assert_eq!((named("a|b"), named("|rest")), (Some(("a.b".to_owned(), 0)), None));
         for name in [
             "",
             "$where",
             ".a",
             "a|b",
+            "a#1",
             "|rest",
             "with space",
             "nul\0",

@@ -10,6 +10,7 @@ use crate::Error;
 const UNAVAILABLE: i32 = 246;
 /// `CursorNotFound`, `QueryPlanKilled` (the collection was dropped), `SnapshotTooOld`, and the above.
 const LOST: [i32; 4] = [43, 175, 239, UNAVAILABLE];
+const BAD_VALUE: i32 = 2;
 const PAUSE: Duration = Duration::from_millis(20);
 const TRIES: u32 = 100;
 
@@ -31,6 +32,18 @@ fn is_too_early(error: &Error) -> bool {
         Error::Unavailable(error) | Error::Other(error) => code(error) == Some(UNAVAILABLE),
         Error::Duplicate(_) | Error::Invalid { .. } => false,
     }
+}
+
+/// Whether a query was refused because the index it names is not there.
+pub(super) fn lacks_index(error: &Error) -> bool {
+    let (Error::Unavailable(error) | Error::Other(error)) = error else {
+        return false;
+    };
+    let ErrorKind::Command(command) = error.kind.as_ref() else {
+        return false;
+    };
+    // Only the message tells this `BadValue` from others.
+    command.code == BAD_VALUE && command.message.contains("hint provided")
 }
 
 /// Waits for a snapshot to read: in the first milliseconds of a day's collection there is none.

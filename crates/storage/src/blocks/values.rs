@@ -3,12 +3,10 @@
 use bson::{RawDocumentBuf, doc};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Tenant, Timestamp};
-use mongodb::options::ReadConcern;
 use query::Span;
 
 use super::scan::filter;
-use super::snapshot::patiently;
-use super::{BlockId, Day, OneColumn, ScanQuery, list_days, parts};
+use super::{BlockId, ColumnName, Day, OneColumn, ScanQuery, list_days, ordered, parts};
 use crate::{Error, Store};
 
 /// Columns fetched from the database at once.
@@ -61,20 +59,10 @@ async fn of_day(
     span: Span,
 ) -> Result<impl Stream<Item = Result<ColumnOfBlock, Error>> + Send + use<>, Error> {
     let mut fields = doc! { "min": 1, "max": 1, "n": 1, "more": 1, "v": 1 };
-    match parts::path(&field) {
-        Some(path) => fields.insert(path, 1),
-        None => None,
-    };
-    let collection = store.collection::<RawDocumentBuf>(&day.collection());
-    let cursor = patiently!(
-        collection
-            .find(filter(&query))
-            .sort(doc! { "max": -1 })
-            .allow_disk_use(true)
-            .projection(fields.clone())
-            .batch_size(FETCH)
-            .read_concern(ReadConcern::snapshot())
-    )?;
+    for path in parts::paths(&ColumnName::from(field.clone())) {
+        fields.insert(path, 1);
+    }
+    let cursor = ordered::open(&store, day, &query, &filter(&query), &fields, FETCH).await?;
     Ok(cursor
         .map_err(Error::from)
         .map(move |raw| read(&raw?, day, &field, span)))

@@ -213,6 +213,11 @@ pub(super) fn by_time() -> Document {
     doc! { "tenant": 1, "part": 1, "max": -1, "min": 1, "n": 1, "minutes": 1 }
 }
 
+/// The index that has the blocks with an address, or with more addresses than are listed, in search order.
+pub(super) fn by_address() -> Document {
+    doc! { "tenant": 1, "ips": 1, "max": -1 }
+}
+
 /// The index that tells which classes a day holds without reading blocks.
 pub(super) fn by_classes() -> Document {
     doc! { "tenant": 1, "classes": 1 }
@@ -236,7 +241,6 @@ fn indexes() -> [IndexModel; 7] {
         index(doc! { "part": 1, "at": 1 }, Some(only_pending)),
         index(by_classes(), None),
         index(doc! { "marks": 1 }, Some(only_marked)),
-        // With `max` in it, blocks with an address come in search order.
-        index(doc! { "ips": 1, "max": -1 }, None),
+        index(by_address(), None),
     ]
 }

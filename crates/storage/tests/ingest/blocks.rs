@@ -330,7 +330,7 @@ async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
     let id = store_all(store, std::slice::from_ref(&new)).await[0];
     assert_eq!(get(store, new.day, id).await.unwrap().unwrap().body, new.body);
     for name in names.into_iter().chain(["many.0", "many.599", "absent"]) {
-        let columns = Columns::Of(vec![name.to_owned(), "message".to_owned()]);
+        let columns = Columns::of_fields([name.to_owned(), "message".to_owned()]);
         let part = storage::blocks::find(store, new.day, id, &columns)
             .await
             .unwrap()
@@ -354,7 +354,7 @@ async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
             .await
             .unwrap();
         match &of_blocks[0].column {
-            OneColumn::Here(column) => match block::values_of(column) {
+            OneColumn::Here(columns) => match block::values_of(&columns[0]) {
                 Ok(view) => assert_eq!(view.text(0).map(str::to_owned), Some(format!("header {name}"))),
                 Err(error) => assert_eq!((name, error), ("event.original", block::DecodeError::NotAtHand)),
             },
@@ -397,6 +397,31 @@ async fn a_block_with_too_many_addresses_to_list_is_still_found_by_one() {
         ..ScanQuery::default()
     };
     assert_eq!(found(store, absent).await, []);
+}
+
+/// The database is told which index has the order; a day that was restored without it is searched all the same.
+#[tokio::test]
+async fn a_day_without_indexes_is_searched_all_the_same() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let blocks = [
+        block(source("a"), 0, 3, NOON, "from 10.9.9.9"),
+        block(source("a"), 3, 3, Timestamp(NOON.0 + 1), "from 10.9.9.9"),
+    ];
+    let mut ids = store_all(store, &blocks).await;
+    ids.reverse();
+    let by_address = ScanQuery {
+        need: Need::Address("10.9.9.9".parse().unwrap()),
+        addresses: Some(vec!["10.9.9.9".parse().unwrap()]),
+        ..ScanQuery::default()
+    };
+    assert_eq!(found(store, by_address.clone()).await, ids);
+    let client = mongodb::Client::with_uri_str(database.uri()).await.unwrap();
+    let day = client.database(database.name());
+    let day = day.collection::<bson::Document>(&blocks[0].day.collection());
+    day.drop_indexes().await.unwrap();
+    assert_eq!(found(store, by_address).await, ids);
+    assert_eq!(found(store, ScanQuery::default()).await, ids);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use block::{Block, DecodeError};
 use model::{AgentId, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
-use storage::blocks::{BlockId, Columns, Day, FoundBlock, ScanQuery};
+use storage::blocks::{BlockId, Body, ColumnName, Columns, Day, FoundBlock, ScanQuery};
 
 /// How far back sums go when nobody says from when.
 const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
@@ -33,6 +33,9 @@ pub struct EventFilter {
 /// Place in the order of events.
 pub(super) type Key = (Timestamp, EventId);
 
+/// Longest head of a block that is kept until its events are read, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// An event that is found, and not read yet.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -41,6 +44,8 @@ pub(super) struct Place {
     pub(super) row: usize,
     /// What of the block the event is made of.
     pub(super) columns: Arc<Columns>,
+    /// The block's head, unless it is long or comes with the columns.
+    pub(super) head: Option<Arc<Vec<u8>>>,
 }
 
 /// A filter made ready: relative times fixed, blocks chosen.
@@ -127,6 +132,13 @@ impl EventFilter {
     }
 }
 
+fn named((field, part): (&str, usize)) -> ColumnName {
+    ColumnName {
+        field: field.to_owned(),
+        part: Some(part),
+    }
+}
+
 impl Prepared {
     /// The blocks that may hold such events.
     pub(super) fn blocks(&self) -> ScanQuery {
@@ -143,7 +155,7 @@ impl Prepared {
 
     /// What of a block tells which of its events match.
     pub(super) fn columns(&self) -> Columns {
-        self.query.fields().map_or(Columns::All, Columns::Of)
+        self.query.fields().map_or(Columns::All, Columns::of_fields)
     }
 
     /// Whether only the time matters.
@@ -176,15 +188,24 @@ impl Prepared {
             found.truncate(limit);
         }
         let rows: Vec<usize> = found.iter().map(|(_, row)| *row).collect();
-        let columns = Arc::new(match block.fields_at(&rows) {
-            Some(fields) => Columns::Of(fields.into_iter().map(str::to_owned).collect()),
-            None => Columns::All,
-        });
+        let head = match &of.body {
+            Body::Parts(head, _) if head.len() <= MAX_HEAD => Some(Arc::new(head.clone())),
+            Body::Parts(..) | Body::Whole(_) => None,
+        };
+        let columns = block.columns_at(&rows);
+        let columns = columns.map(|columns| columns.into_iter().map(named).collect());
+        let (columns, head) = match (columns, head) {
+            (Some(columns), Some(head)) => (Columns::Only(columns), Some(head)),
+            (Some(columns), None) => (Columns::Of(columns), None),
+            (None, _) => (Columns::All, None),
+        };
+        let columns = Arc::new(columns);
         let places = found.into_iter().map(|(key, row)| Place {
             key,
             block: (of.day, of.id),
             row,
             columns: columns.clone(),
+            head: head.clone(),
         });
         Ok(places.collect())
     }

@@ -19,8 +19,10 @@ use crate::problem::{from_storage, internal};
 
 /// Groups of blocks read at once.
 const AT_ONCE: usize = 4;
-/// Blocks in a group.
+/// Most blocks in a group.
 const IN_GROUP: usize = 8;
+/// Blocks that are waited for before a group is read, as long as more are looked for.
+const WORTH_IT: usize = 4;
 
 /// Events and what is missing among them.
 #[derive(Debug, Default)]
@@ -33,15 +35,64 @@ pub(super) struct Read {
     pub(super) is_gone: bool,
 }
 
+/// Blocks that can be fetched together, as much the same columns are wanted of them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    day: Day,
+    /// Whether the blocks' heads are at hand.
+    has_head: bool,
+    /// Which parts of fields that have several; all when `None`.
+    parts: Option<BTreeSet<Option<usize>>>,
+}
+
+impl Kind {
+    fn of(place: &Place) -> Self {
+        Self {
+            day: place.block.0,
+            has_head: place.head.is_some(),
+            parts: match &*place.columns {
+                Columns::All => None,
+                Columns::Of(columns) | Columns::Only(columns) => {
+                    Some(columns.iter().map(|column| column.part).collect())
+                }
+            },
+        }
+    }
+}
+
 /// Blocks of a day of which the same columns are fetched, and which of their rows are wanted.
 struct Group {
     day: Day,
     columns: Columns,
-    rows: Vec<(BlockId, Rows)>,
+    blocks: BTreeMap<BlockId, Wanted>,
 }
 
-/// Rows of a block in order, and the times and ids of the events there.
-type Rows = Vec<(usize, Key)>;
+/// What is wanted of a block.
+#[derive(Default)]
+struct Wanted {
+    head: Option<Arc<Vec<u8>>>,
+    /// Rows, and the times and ids of the events there.
+    rows: Vec<(usize, Key)>,
+}
+
+impl Group {
+    fn of(place: &Place) -> Self {
+        Self {
+            day: place.block.0,
+            columns: (*place.columns).clone(),
+            blocks: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, place: &Place) {
+        let wanted = self.blocks.entry(place.block.1).or_default();
+        if wanted.rows.is_empty() {
+            self.columns.add(&place.columns);
+            wanted.head.clone_from(&place.head);
+        }
+        wanted.rows.push((place.row, place.key));
+    }
+}
 
 /// Reads events at places that become known one after the other. What was begun ends with it.
 pub(super) struct Reading {
@@ -49,8 +100,9 @@ pub(super) struct Reading {
     turn: Turn,
     running: JoinSet<Result<Read, ServiceError>>,
     slots: Arc<Semaphore>,
-    /// Places that are being read or were.
-    begun: usize,
+    /// Places that are being read, were, or wait to be.
+    taken: usize,
+    waiting: BTreeMap<Kind, Group>,
 }
 
 impl Reading {
@@ -60,24 +112,24 @@ impl Reading {
             turn: turn.clone(),
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
-            begun: 0,
+            taken: 0,
+            waiting: BTreeMap::new(),
         }
     }
 
-    /// Begins to read once it is worth the way. The places are those of the call before and more behind them.
+    /// Begins to read what is worth the way. The places are those of the call before and more behind them.
     pub(super) fn begin(&mut self, places: &[Place]) {
-        let fresh = places.get(self.begun..).unwrap_or_default();
-        let blocks: BTreeSet<(Day, BlockId)> = fresh.iter().map(|place| place.block).collect();
-        // Of a block with many of the events, all are read at once.
-        if blocks.len() >= IN_GROUP {
-            self.read(fresh);
-            self.begun = places.len();
-        }
+        self.take(places);
+        let worth_it = self.waiting.extract_if(.., |_, group| group.blocks.len() >= WORTH_IT);
+        let worth_it: Vec<Group> = worth_it.map(|(_, group)| group).collect();
+        worth_it.into_iter().for_each(|group| self.read(group));
     }
 
     /// Reads what was not begun yet of the places, and waits for all.
     pub(super) async fn finish(mut self, places: &[Place]) -> Result<Read, ServiceError> {
-        self.read(places.get(self.begun..).unwrap_or_default());
+        self.take(places);
+        let rest = std::mem::take(&mut self.waiting);
+        rest.into_values().for_each(|group| self.read(group));
         let mut all = Read::default();
         while let Some(read) = self.running.join_next().await {
             all.add(read.map_err(|error| internal("reader of events", &error))??);
@@ -87,47 +139,32 @@ impl Reading {
         Ok(all)
     }
 
-    fn read(&mut self, places: &[Place]) {
-        for group in groups(places) {
-            let (store, turn, slots) = (self.store.clone(), self.turn.clone(), self.slots.clone());
-            self.running.spawn(async move {
-                let slot = slots.acquire_owned().await;
-                let _slot = slot.map_err(|error| internal("reader of events", &error))?;
-                of_group(&store, &turn, group).await
-            });
-        }
-    }
-}
-
-fn groups(places: &[Place]) -> Vec<Group> {
-    let mut blocks: BTreeMap<(Day, BlockId), (&Columns, Rows)> = BTreeMap::new();
-    for place in places {
-        let (_, rows) = blocks
-            .entry(place.block)
-            .or_insert_with(|| (&place.columns, Rows::new()));
-        rows.push((place.row, place.key));
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    for ((day, id), (columns, mut rows)) in blocks {
-        rows.sort_unstable_by_key(|(row, _)| *row);
-        match groups.last_mut() {
-            Some(group) if group.day == day && group.rows.len() < IN_GROUP => {
-                group.columns.add(columns);
-                group.rows.push((id, rows));
+    fn take(&mut self, places: &[Place]) {
+        for place in places.get(self.taken..).unwrap_or_default() {
+            let kind = Kind::of(place);
+            let group = self.waiting.entry(kind.clone()).or_insert_with(|| Group::of(place));
+            let is_full = group.blocks.len() >= IN_GROUP && !group.blocks.contains_key(&place.block.1);
+            if is_full && let Some(full) = self.waiting.remove(&kind) {
+                self.read(full);
             }
-            _ => groups.push(Group {
-                day,
-                columns: columns.clone(),
-                rows: vec![(id, rows)],
-            }),
+            self.waiting.entry(kind).or_insert_with(|| Group::of(place)).add(place);
         }
+        self.taken = places.len();
     }
-    groups
+
+    fn read(&mut self, group: Group) {
+        let (store, turn, slots) = (self.store.clone(), self.turn.clone(), self.slots.clone());
+        self.running.spawn(async move {
+            let slot = slots.acquire_owned().await;
+            let _slot = slot.map_err(|error| internal("reader of events", &error))?;
+            of_group(&store, &turn, group).await
+        });
+    }
 }
 
 async fn of_group(store: &Store, turn: &Turn, group: Group) -> Result<Read, ServiceError> {
-    let Group { day, columns, rows } = group;
-    let ids: Vec<BlockId> = rows.iter().map(|(id, _)| *id).collect();
+    let Group { day, columns, blocks } = group;
+    let ids: Vec<BlockId> = blocks.keys().copied().collect();
     let found = blocks::find_some(store, day, &ids, &columns)
         .await
         .map_err(from_storage)?;
@@ -138,15 +175,18 @@ async fn of_group(store: &Store, turn: &Turn, group: Group) -> Result<Read, Serv
     let (turn_of_task, is_whole) = (turn.clone(), columns == Columns::All);
     let task = tokio::task::spawn_blocking(move || {
         let _turn = turn_of_task;
-        let mut left = Vec::new();
-        for (id, rows) in rows {
+        let mut left = BTreeMap::new();
+        for (id, mut wanted) in blocks {
             let Some(block) = found.iter().find(|block| block.id == id) else {
                 continue;
             };
-            match at(block, &rows) {
+            wanted.rows.sort_unstable_by_key(|(row, _)| *row);
+            match at(block, &wanted) {
                 Ok(mut events) => read.events.append(&mut events),
                 // A text may be completed by a column that the event itself does not have.
-                Err(DecodeError::NotAtHand) if !is_whole => left.push((id, rows)),
+                Err(DecodeError::NotAtHand) if !is_whole => {
+                    left.insert(id, wanted);
+                }
                 Err(error) => {
                     report(block, &error);
                     read.unreadable += 1;
@@ -161,7 +201,7 @@ async fn of_group(store: &Store, turn: &Turn, group: Group) -> Result<Read, Serv
         let whole = Group {
             day,
             columns,
-            rows: left,
+            blocks: left,
         };
         read.add(Box::pin(of_group(store, turn, whole)).await?);
     }
@@ -176,10 +216,13 @@ impl Read {
     }
 }
 
-fn at(found: &FoundBlock, rows: &Rows) -> Result<Vec<Event>, DecodeError> {
-    let places: Vec<usize> = rows.iter().map(|(row, _)| *row).collect();
-    let fields = found.body.open()?.fields_of(&places)?;
-    let events = rows.iter().zip(fields);
+fn at(found: &FoundBlock, wanted: &Wanted) -> Result<Vec<Event>, DecodeError> {
+    let block = match &wanted.head {
+        Some(head) => found.body.open_with(head),
+        None => found.body.open(),
+    };
+    let places: Vec<usize> = wanted.rows.iter().map(|(row, _)| *row).collect();
+    let events = wanted.rows.iter().zip(block?.fields_of(&places)?);
     Ok(events
         .map(|((_, (timestamp, id)), fields)| Event {
             id: *id,

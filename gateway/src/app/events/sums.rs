@@ -148,10 +148,10 @@ impl Events {
         field: &str,
     ) -> Result<(ValueCounts, Option<Partial>), ServiceError> {
         let columns = match prepared.columns() {
-            Columns::All => Columns::All,
-            Columns::Of(mut fields) => {
-                fields.push(field.to_owned());
-                Columns::Of(fields)
+            Columns::All | Columns::Only(_) => Columns::All,
+            Columns::Of(mut columns) => {
+                columns.push(field.to_owned().into());
+                Columns::Of(columns)
             }
         };
         let (of_block, field) = (prepared.clone(), field.to_owned());
@@ -230,8 +230,13 @@ pub(super) fn count_values(prepared: &Prepared, block: &Block<'_>, field: &str) 
         return Ok(values);
     }
     let views = block.views();
-    if let Some(column) = views.column_of(field) {
-        values.add_rows(views.get(column)?, &found.rows);
+    let columns = views.columns_of(field);
+    if !columns.is_empty() {
+        let mut without = found.rows;
+        for column in columns {
+            without = values.add_rows(views.get(column)?, without);
+        }
+        values.missing += without.len() as u64;
         return Ok(values);
     }
     match block.column(field)? {

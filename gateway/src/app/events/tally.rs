@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use block::DecodeError;
+use block::{DecodeError, View};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use model::Timestamp;
 use proto::ServiceError;
@@ -132,7 +132,7 @@ impl Events {
         left: Vec<ColumnOfBlock>,
         whole: &mut Whole,
     ) -> Result<Option<&'static str>, ServiceError> {
-        let parts = Columns::Of(vec![field.to_owned()]);
+        let parts = Columns::of_fields([field.to_owned()]);
         for ColumnOfBlock { day, id, max, .. } in left {
             whole.unread = Some(max);
             if whole.bytes >= self.limits.bytes {
@@ -192,7 +192,7 @@ fn cut(reason: &'static str, unread_until: Option<Timestamp>) -> Partial {
 
 fn size(column: &ColumnOfBlock) -> u64 {
     match &column.column {
-        OneColumn::Here(bytes) => bytes.len() as u64,
+        OneColumn::Here(columns) => columns.iter().map(|bytes| bytes.len() as u64).sum(),
         OneColumn::Absent | OneColumn::Elsewhere => 0,
     }
 }
@@ -205,11 +205,15 @@ fn count(mut values: ValueCounts, columns: Vec<ColumnOfBlock>) -> Counted {
                 values.total += u64::from(column.events);
                 values.missing += u64::from(column.events);
             }
-            OneColumn::Here(bytes) => match block::values_of(bytes) {
-                Ok(view) => values.add_column(&view, u64::from(column.events)),
-                // What is wrong with it, reading the block tells.
-                Err(_) => left.push(column),
-            },
+            OneColumn::Here(columns) => {
+                let views: Result<Vec<View>, DecodeError> =
+                    columns.iter().map(|bytes| block::values_of(bytes)).collect();
+                match views {
+                    Ok(views) => values.add_columns(&views, u64::from(column.events)),
+                    // What is wrong with it, reading the block tells.
+                    Err(_) => left.push(column),
+                }
+            }
             OneColumn::Elsewhere => left.push(column),
         }
     }

@@ -36,7 +36,7 @@ pub trait Columns {
     /// How many columns.
     fn columns(&self) -> usize;
 
-    /// The name of a field. Each column has its own.
+    /// The name of a column's field. Several columns may have the same, of which each event has one at most.
     fn name(&self, column: usize) -> &str;
 
     /// The values of a column: those that occur, if [`Self::indexes`] tells which event has which, and else those of the
