@@ -2,6 +2,8 @@
 
 mod others;
 mod security;
+mod security_codes;
+mod security_events;
 mod shape;
 mod sysmon;
 mod xml;
