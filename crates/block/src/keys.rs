@@ -21,12 +21,13 @@ pub(crate) fn ids(section: &[u8], count: usize, budget: &mut Budget) -> Result<V
             seq: first.seq + offset,
             ..first
         }));
-        Ok(())
+        Ok(true)
     })?;
     Ok(ids)
 }
 
-/// Reads those of `count` ids that are at some rows, which are in order. Rows that are not there are left out.
+/// Reads those of `count` ids that are at some rows, which are in order. Rows that are not there are left out, and what is
+/// behind the last of them is not looked at.
 pub(crate) fn ids_at(
     section: &[u8],
     count: usize,
@@ -43,7 +44,7 @@ pub(crate) fn ids_at(
                 ..first
             });
         }
-        Ok(())
+        Ok(rows.peek().is_some())
     })?;
     Ok(ids)
 }
@@ -67,12 +68,12 @@ impl First<'_> {
 }
 
 /// Gives each run of consecutive ids in order: its first id, the row that has it, and how many there are. Together they
-/// cover all rows.
+/// cover all rows. Ends when `each` says that it has enough.
 fn each_run(
     section: &[u8],
     count: usize,
     budget: &mut Budget,
-    mut each: impl FnMut(First<'_>, usize, usize) -> Result<(), DecodeError>,
+    mut each: impl FnMut(First<'_>, usize, usize) -> Result<bool, DecodeError>,
 ) -> Result<(), DecodeError> {
     let plain = frame::get(section, budget)?;
     let mut reader = Reader::new(&plain, "ids");
@@ -87,7 +88,9 @@ fn each_run(
         if len == 0 || len > count - start || seq.checked_add(len as u64 - 1).is_none() {
             return Err(WRONG);
         }
-        each(First { numbering, seq }, start, len)?;
+        if !each(First { numbering, seq }, start, len)? {
+            return Ok(());
+        }
         start += len;
     }
     if start == count { Ok(()) } else { Err(WRONG) }

@@ -20,6 +20,11 @@ use crate::problem::{from_storage, internal};
 
 /// Blocks looked at while the next is fetched.
 const AT_ONCE: usize = 3;
+/// The same of small blocks or parts of them: more than come at once, so that the database looks for the next ones
+/// meanwhile.
+const AT_ONCE_OF_SMALL: usize = 12;
+/// Bytes of those that are looked at above which no more than [`AT_ONCE`] are.
+const SMALL: usize = 2 << 20;
 
 /// How much one search may read.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,7 @@ struct Running<T> {
     max: Timestamp,
     /// Whether all of it was fetched.
     is_whole: bool,
+    bytes: usize,
     task: JoinHandle<Looked<T>>,
 }
 
@@ -140,11 +146,11 @@ impl<T: Send + 'static> Pass<T> {
     /// worth having.
     pub(super) async fn next(&mut self) -> Result<Option<T>, ServiceError> {
         loop {
-            while self.running.len() < self.at_once && !self.is_over {
+            while self.has_room() && !self.is_over {
                 self.fetch().await?;
             }
             // The first block is often enough.
-            self.at_once = AT_ONCE;
+            self.at_once = AT_ONCE_OF_SMALL;
             let Some(mut first) = self.running.pop_front() else {
                 return Ok(None);
             };
@@ -175,6 +181,11 @@ impl<T: Send + 'static> Pass<T> {
                 },
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let bytes: usize = self.running.iter().map(|running| running.bytes).sum();
+        self.running.len() < self.at_once && (self.running.len() < AT_ONCE || bytes < SMALL)
     }
 
     /// No event that [`Self::next`] has not given yet is later than this; `None` when all were given.
@@ -227,6 +238,7 @@ impl<T: Send + 'static> Pass<T> {
         Running {
             max: block.max,
             is_whole,
+            bytes: block.body.size(),
             task: tokio::task::spawn_blocking(move || {
                 let looked = look(block, &*work);
                 drop(turn);
