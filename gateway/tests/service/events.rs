@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use gateway::SearchConfig;
 use gateway::app::events::{EventFilter, Events};
-use model::Tenant;
+use model::{BatchKey, Epoch, Event, EventId, Partition, SourceId, Tenant, Timestamp};
 use query::Query;
 use reqwest::Method;
 use serde_json::{Value, json};
+use storage::blocks::{BlockBatch, Day, NewBlock};
 
 use crate::frozen::{FIRST_BLOCKS, Frozen, WHOLE_BLOCK};
 use crate::support::{self, Gateway, problem};
@@ -259,6 +260,92 @@ async fn fill_much(gateway: &Gateway) -> usize {
         assert_eq!(gateway.post("/ingest", json!(events)).await["accepted"], 300);
     }
     32 * 300
+}
+
+/// A block whose messages are cut into parts, of which a page fetches those that it shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_large_blocks_are_found_shown_and_counted_whole() {
+    const COUNT: u32 = 3000;
+    let gateway = support::start().await;
+    let tenant = Tenant::default();
+    let source = SourceId::named("test", "large");
+    let message = |row: u32| {
+        let noise = (1..6_u64).map(|n| (u64::from(row) * 8 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let noise: String = noise.map(|part| format!("{part:016x}")).collect();
+        format!("word{row} third{} {noise}", row % 3)
+    };
+    let events: Vec<Event> = (0..COUNT)
+        .map(|row| Event {
+            id: EventId {
+                source,
+                epoch: Epoch(1),
+                seq: u64::from(row),
+            },
+            timestamp: Timestamp(1_800_000_000_000_000 + i64::from(row) * 1000),
+            fields: [
+                ("message", message(row)),
+                ("event.original", format!("header: {}", message(row))),
+            ]
+            .into_iter()
+            .map(|(name, text)| (name.into(), text.into()))
+            .collect(),
+        })
+        .collect();
+    let encoded = block::encode(&events).unwrap();
+    let parts = block::split(&encoded.bytes).unwrap();
+    assert!(
+        parts.columns.iter().any(|column| column.part > 1),
+        "the messages are in parts"
+    );
+    let key = BatchKey {
+        tenant: tenant.clone(),
+        source,
+        epoch: Epoch(1),
+        first_seq: 0,
+    };
+    let new = NewBlock {
+        tenant: tenant.clone(),
+        partition: Partition::of(&tenant, &source),
+        day: Day::of_batch(events[0].timestamp, events[0].timestamp),
+        min: encoded.meta.min_time,
+        max: encoded.meta.max_time,
+        events: COUNT,
+        batches: vec![BlockBatch {
+            key,
+            count: COUNT,
+            hash: [0; 32],
+            link: None,
+        }],
+        ips: encoded.meta.ips,
+        minutes: encoded.meta.minutes,
+        token_filter: encoded.meta.token_filter,
+        body: encoded.bytes,
+        node: "test".parse().unwrap(),
+        at: events[0].timestamp,
+    };
+    storage::blocks::insert(&gateway.store, &new).await.unwrap();
+
+    let search = Events::new(gateway.store.clone(), &SearchConfig::default());
+    let filter = |query: &str| EventFilter {
+        query: Query::parse(query).unwrap(),
+        ..EventFilter::all(Tenant::default())
+    };
+    for row in [0, 999, 1000, 1501, 2999] {
+        let page = search.page(filter(&format!("word{row}")), None, 50).await.unwrap();
+        assert_eq!(page.events, [events[row as usize].clone()]);
+    }
+    let newest: Vec<Event> = events.iter().rev().step_by(3).take(700).cloned().collect();
+    let page = search.page(filter("message:*third2*"), None, 700).await.unwrap();
+    assert_eq!(page.events, newest);
+    // Of the column alone, and of the rows that match.
+    for (query, total) in [("*", COUNT), ("message:*third1*", COUNT / 3)] {
+        let top = search.top(&filter(query), "message", 5).await.unwrap();
+        assert_eq!(
+            (top.total, top.missing, top.distinct),
+            (total.into(), 0, total.into()),
+            "{query}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
