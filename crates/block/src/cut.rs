@@ -1,9 +1,7 @@
 //! Cutting columns of much text by rows, so that who wants one event fetches and unpacks only the part that has it.
 
-use std::collections::HashSet;
-
 use model::ecs;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::layout::{MAX_COLUMNS, MAX_PARTS};
 use crate::table::{OVERFLOW, RawColumn, Table};
@@ -78,15 +76,12 @@ pub(crate) fn cut(table: &mut Table<'_>) {
 
 fn is_heavy(column: &RawColumn<'_>) -> bool {
     let texts = || column.values.iter().filter_map(|value| value.as_str());
-    if texts().next().is_none() {
-        return false;
-    }
     let bytes: usize = texts().map(str::len).sum();
     if bytes < HEAVY {
         return false;
     }
     let step = column.values.len().div_ceil(SAMPLE).max(1);
-    let (mut sampled, mut distinct) = (0, HashSet::new());
+    let (mut sampled, mut distinct) = (0, FxHashSet::default());
     for text in texts().step_by(step) {
         sampled += 1;
         distinct.insert(text);

@@ -110,7 +110,8 @@ impl<'a> Block<'a> {
     }
 
     /// Checks the head of a block, and what columns of it are at hand ([`crate::split`] says what these are): those that
-    /// `column` has by their field's name and [`crate::ColumnPart::part`]. Whatever needs another one is refused with [`DecodeError::NotAtHand`].
+    /// `column` has by their field's name and [`crate::ColumnPart::part`]. Whatever needs another one is refused with
+    /// [`DecodeError::NotAtHand`].
     ///
     /// # Errors
     /// As of [`Self::open`].

@@ -46,10 +46,10 @@ pub(crate) fn list(texts: &[&'static str]) -> List {
             .iter()
             .zip(wanted)
             .all(|(one, other)| std::ptr::eq(*one, other));
-        let list = match recent.list {
-            Some(list) if same => list,
-            _ => kept(texts),
-        };
+        if same && let Some(list) = recent.list {
+            return List::of_static(list);
+        }
+        let list = kept(texts);
         *recent = Recent {
             texts: wanted,
             list: Some(list),

@@ -35,7 +35,7 @@ pub(super) struct Read {
     pub(super) is_gone: bool,
 }
 
-/// Blocks that can be fetched together, as much the same columns are wanted of them.
+/// Blocks that are fetched together, because much the same columns are wanted of them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     day: Day,
@@ -87,7 +87,10 @@ impl Group {
     fn add(&mut self, place: &Place) {
         let wanted = self.blocks.entry(place.block.1).or_default();
         if wanted.rows.is_empty() {
-            self.columns.add(&place.columns);
+            // Mostly the same, and then each need not be looked for among the others.
+            if self.columns != *place.columns {
+                self.columns.add(&place.columns);
+            }
             wanted.head.clone_from(&place.head);
         }
         wanted.rows.push((place.row, place.key));
