@@ -92,7 +92,7 @@ fn origin(draft: &mut Draft, record: &RawRecord<'_>) {
 }
 
 fn line(draft: &mut Draft, text: &str, record: &RawRecord<'_>) {
-    if text.starts_with("<Event") && json::take_xml(draft, text) {
+    if (text.starts_with("<Event") || text.starts_with("<?xml")) && json::take_xml(draft, text) {
         return;
     }
     let mut wanted = record.log_type.map(formats::named).into_iter().flatten().peekable();

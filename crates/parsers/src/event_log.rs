@@ -8,9 +8,11 @@ use serde_json::Value;
 use crate::tree::{Json, Map};
 
 /// What holds a node's XML attributes, by the tool that wrote it.
-const ATTRIBUTES: [&str; 3] = ["#attributes", "@attributes", "_attributes"];
+const ATTRIBUTES: [&str; 4] = ["#attributes", "@attributes", "_attributes", "$"];
 /// What holds a node's own text beside attributes.
-const TEXTS: [&str; 2] = ["#text", "_text"];
+const TEXTS: [&str; 4] = ["#text", "_text", "_", "$t"];
+/// What a node's name ends with where its attributes stand beside it.
+const BESIDE: &str = "_attributes";
 
 /// The members of an event without their wrapping: those of `System`, attributes as `Provider_Name`, then those of
 /// `EventData` or `UserData`. `None` when it is no such event.
@@ -50,7 +52,7 @@ fn flat_event<'a>(event: &'a Map<'_>, more: usize) -> Option<Map<'a>> {
     }
     if let Some(Json::Object(user)) = event.get("UserData") {
         // One level more, named after the provider's template.
-        for value in user.values() {
+        for (_, value) in user.iter().filter(|(name, _)| !is_attributes(name)) {
             if let Json::Object(data) = value {
                 add_data(&mut flat, data);
             }
@@ -67,7 +69,15 @@ fn add_system<'a>(flat: &mut Map<'a>, name: &'a str, value: &'a Json<'_>) {
     if let Some(text) = own_text(node) {
         add(flat, name, text);
     }
-    for (attribute, value) in attributes(node) {
+    let (name, beside) = match name.strip_suffix(BESIDE) {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    // What a node of the system has beside its text are attributes, however the tool marks them.
+    let plain = node.iter().filter(|(name, value)| {
+        (beside || !name.starts_with(['#', '@', '_', '$'])) && !value.is_object() && value.as_array().is_none()
+    });
+    for (attribute, value) in attributes(node).chain(plain) {
         // The one attribute of this node is what it is about.
         if name == "TimeCreated" && attribute == "SystemTime" {
             add(flat, name, value);
@@ -79,7 +89,7 @@ fn add_system<'a>(flat: &mut Map<'a>, name: &'a str, value: &'a Json<'_>) {
 
 fn add_data<'a>(flat: &mut Map<'a>, data: &'a Map<'_>) {
     for (name, value) in data.iter() {
-        if ATTRIBUTES.contains(&name) {
+        if is_attributes(name) || name.starts_with('@') && !value.is_object() {
             continue;
         }
         match value {
@@ -103,18 +113,30 @@ fn is_named(item: &Json<'_>) -> bool {
     named(item).is_some()
 }
 
-/// `{"#attributes": {"Name": "Image"}, "#text": "…"}`.
+/// `{"#attributes": {"Name": "Image"}, "#text": "…"}`, `{"@Name": "Image", "#text": "…"}` or `{"Name": "Image", "Value": "…"}`.
 fn named<'b, 'a>(item: &'b Json<'a>) -> Option<(&'b str, &'b Json<'a>)> {
     let node = item.as_object()?;
-    let (_, name) = attributes(node).find(|(name, _)| *name == "Name")?;
-    Some((name.as_str()?, own_text(node).unwrap_or(&Json::Null)))
+    let (_, name) = attributes(node)
+        .find(|(name, _)| *name == "Name")
+        .or_else(|| Some(("Name", node.get("Name")?)))?;
+    let text = own_text(node).or_else(|| node.get("Value")).unwrap_or(&Json::Null);
+    Some((name.as_str()?, text))
+}
+
+fn is_attributes(name: &str) -> bool {
+    ATTRIBUTES.contains(&name) || name.ends_with(BESIDE)
 }
 
 fn attributes<'b, 'a>(node: &'b Map<'a>) -> impl Iterator<Item = (&'b str, &'b Json<'a>)> {
+    let marked = node
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix('@')?, value)))
+        .filter(|(_, value)| !value.is_object());
     ATTRIBUTES
         .iter()
         .filter_map(|name| node.get(name)?.as_object())
         .flat_map(Map::iter)
+        .chain(marked)
 }
 
 fn own_text<'b, 'a>(node: &'b Map<'a>) -> Option<&'b Json<'a>> {

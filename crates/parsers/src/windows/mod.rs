@@ -6,6 +6,7 @@ mod security_codes;
 mod security_events;
 mod shape;
 mod sysmon;
+mod templates;
 mod xml;
 
 use std::borrow::Cow;
@@ -83,6 +84,7 @@ fn describe(draft: &mut Draft, event: &Event<'_>) {
     draft.set_text("winlog.channel", &event.channel);
     draft.set_text("winlog.computer_name", &event.computer);
     draft.set_text("winlog.record_id", &event.record);
+    draft.set_text("winlog.user.identifier", &event.writer);
     draft.set_text(ecs::HOST_NAME, &event.computer);
     draft.set_text(ecs::LOG_LEVEL, &event.level);
     draft.set_text(ecs::EVENT_OUTCOME, event.outcome);
@@ -99,9 +101,8 @@ fn describe(draft: &mut Draft, event: &Event<'_>) {
         for (name, value) in event.data.iter() {
             let value = match value {
                 Json::String(text) => Value::from(text.as_ref()),
-                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-                    Value::from(value.to_string())
-                }
+                Json::Array(_) => Value::from_json(&value.to_value(), 1),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => Value::from(value.to_string()),
             };
             // Names with a dot are those of ECS and ours; an event's data has none that say what the event is.
             if name.has_byte(b'.') {

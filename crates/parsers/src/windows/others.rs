@@ -44,6 +44,11 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
         );
         draft.user(user);
     }
+    // Whoever wrote the event did it, where its data name nobody or only who cleared a log.
+    let is_writer = draft.get(ecs::USER_NAME).is_none() || matches!(event.id, 104 | 1102);
+    if is_writer && draft.get(ecs::USER_ID).is_none() && event.writer.starts_with("S-1-") {
+        draft.set_text(ecs::USER_ID, &event.writer);
+    }
 }
 
 fn system(draft: &mut Draft, event: &Event<'_>) {
@@ -53,7 +58,6 @@ fn system(draft: &mut Draft, event: &Event<'_>) {
             classify(draft, "service-installed", &["configuration", "process"], &["creation"]);
             draft.set_text("service.name", get("ServiceName"));
             draft.set_text("process.executable", get("ImagePath"));
-            draft.user(account(get("AccountName")).1);
             draft.unified("SERVICE_INSTALL", 4);
         }
         7036 => {
@@ -84,6 +88,8 @@ fn system(draft: &mut Draft, event: &Event<'_>) {
 fn lines<'a>(text: &'a str, separator: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
     text.lines().take(128).filter_map(move |line| {
         let (name, value) = line.split_once(separator)?;
+        // Shippers put other members in front of the first line.
+        let name = name.cut_last_at(b'\t').map_or(name, |(_, name)| name);
         Some((name.trim(), value.trim()))
     })
 }
@@ -230,10 +236,12 @@ fn classic(draft: &mut Draft, event: &Event<'_>) {
         _ => return,
     };
     classify(draft, action, &["process"], kinds);
-    let texts: Vec<String> = event
-        .data
-        .values()
-        .filter_map(|value| value.as_str())
+    // Where a shipper has no data, they are in the message.
+    let members = || event.data.values().filter_map(|value| value.as_str());
+    let message = [event.message.as_ref()];
+    let has_members = members().any(|text| text.contains("HostId=") || text.contains("HostApplication="));
+    let texts: Vec<String> = members()
+        .chain(message.into_iter().filter(|_| !has_members))
         .map(|text| {
             // Some shippers write the ends of lines as `\r\n\t`; in a text of several lines that is a path's.
             if text.contains('\n') {

@@ -3,12 +3,15 @@
 
 use std::borrow::Cow;
 
-use super::Event;
+use super::{Event, templates};
 use crate::scan::Marks as _;
 use crate::tree::{self, Json, Map};
 
 /// Longest text that is taken apart as a message.
 const MAX_MESSAGE: usize = 1 << 16;
+
+/// Most members without a name that are numbered.
+const MAX_UNNAMED: usize = 64;
 
 /// The event in an object, when it is one.
 pub(super) fn read<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
@@ -98,6 +101,13 @@ fn winlogbeat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
             data.extend(strings(members));
         }
     }
+    // Members without names are a list where rules look for them.
+    let unnamed: Vec<Json<'_>> = (1..=MAX_UNNAMED)
+        .map_while(|at| data.get(&format!("param{at}")).cloned())
+        .collect();
+    if unnamed.len() > 1 && !data.contains_key("Data") {
+        data.insert("Data", Json::Array(unnamed));
+    }
     let process = winlog.get("process").and_then(Json::as_object);
     let at = |names: &[&str]| process.map_or_else(Cow::default, |process| text(process, names));
     let keywords = winlog.get("keywords").map_or_else(String::new, ToString::to_string);
@@ -142,10 +152,9 @@ fn wazuh<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     let system = win.get("system")?.as_object()?;
     let id = id(system, &["eventID"])?;
     let mut data = Map::new();
-    for name in ["eventdata", "userdata", "eventData"] {
-        let Some(Json::Object(members)) = win.get(name) else {
-            continue;
-        };
+    // Beside the system's members are those of the event, under `eventdata` or the name of the provider's template.
+    let others = win.iter().filter(|(name, _)| *name != "system");
+    for members in others.filter_map(|(_, value)| value.as_object()).take(4) {
         for (name, value) in strings(members) {
             // Wazuh writes the first letter small.
             let mut name = name.into_owned();
@@ -227,7 +236,7 @@ const SYSTEM: &[&str] = &[
 
 /// Members beside each other: as rules know them, nxlog's and Fluent Bit's.
 fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
-    let number = id(object, &["EventID"])?;
+    let id = id(object, &["EventID"])?;
     let channel = text(object, &["Channel"]);
     let provider = text(object, &["Provider_Name", "ProviderName", "SourceName", "Provider"]);
     if channel.is_empty() && provider.is_empty() {
@@ -241,6 +250,10 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     };
     let is_data = |name: &str| !SYSTEM.contains(&name) || name == "EventType" && outcome(&keywords).is_empty();
     let mut data = strings_of(object, is_data);
+    if let Some(Json::Array(items)) = object.get("Data") {
+        number(&mut data, items);
+        data.insert("Data", Json::Array(items.iter().map(Json::borrowed).collect()));
+    }
     // Some collectors keep the data as JSON text.
     if let Some(Json::String(inner)) = object.get("EventData")
         && let Some(inner) = tree::object(inner)
@@ -248,7 +261,7 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         data.extend(strings(&inner).into_owned());
     }
     if let Some(Json::Array(inserts)) = object.get("StringInserts") {
-        position(&mut data, &provider, number, inserts);
+        position(&mut data, &provider, id, inserts);
     }
     let message = text(object, &["Message", "message"]);
     if data.len() < 3 && message.len() <= MAX_MESSAGE {
@@ -257,7 +270,7 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     Some(Event {
         channel,
         provider,
-        id: number,
+        id,
         computer: text(object, &["Computer", "Hostname"]),
         time: text(object, &["TimeCreated", "EventTime", "@timestamp", "TimeGenerated"]),
         record: text(object, &["EventRecordID", "RecordNumber"]),
@@ -272,333 +285,26 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
     })
 }
 
-/// The members of an event that is only given as a list, in the order of the provider's template.
-const TEMPLATES: &[(i64, &[&str])] = &[
-    (
-        4624,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "TargetUserSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetLogonId",
-            "LogonType",
-            "LogonProcessName",
-            "AuthenticationPackageName",
-            "WorkstationName",
-            "LogonGuid",
-            "TransmittedServices",
-            "LmPackageName",
-            "KeyLength",
-            "ProcessId",
-            "ProcessName",
-            "IpAddress",
-            "IpPort",
-            "ImpersonationLevel",
-        ],
-    ),
-    (
-        4625,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "TargetUserSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "Status",
-            "FailureReason",
-            "SubStatus",
-            "LogonType",
-            "LogonProcessName",
-            "AuthenticationPackageName",
-            "WorkstationName",
-            "TransmittedServices",
-            "LmPackageName",
-            "KeyLength",
-            "ProcessId",
-            "ProcessName",
-            "IpAddress",
-            "IpPort",
-        ],
-    ),
-    (
-        4634,
-        &[
-            "TargetUserSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetLogonId",
-            "LogonType",
-        ],
-    ),
-    (
-        4647,
-        &["TargetUserSid", "TargetUserName", "TargetDomainName", "TargetLogonId"],
-    ),
-    (
-        4648,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "LogonGuid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetLogonGuid",
-            "TargetServerName",
-            "TargetInfo",
-            "ProcessId",
-            "ProcessName",
-            "IpAddress",
-            "IpPort",
-        ],
-    ),
-    (
-        4672,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "PrivilegeList",
-        ],
-    ),
-    (
-        4688,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "NewProcessId",
-            "NewProcessName",
-            "TokenElevationType",
-            "ProcessId",
-            "CommandLine",
-            "TargetUserSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetLogonId",
-            "ParentProcessName",
-            "MandatoryLabel",
-        ],
-    ),
-    (
-        4689,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "Status",
-            "ProcessId",
-            "ProcessName",
-        ],
-    ),
-    (
-        4697,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "ServiceName",
-            "ServiceFileName",
-            "ServiceType",
-            "ServiceStartType",
-            "ServiceAccount",
-        ],
-    ),
-    (
-        4698,
-        &[
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "TaskName",
-            "TaskContent",
-        ],
-    ),
-    (
-        4720,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "PrivilegeList",
-        ],
-    ),
-    (
-        4722,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-        ],
-    ),
-    (
-        4724,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-        ],
-    ),
-    (
-        4725,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-        ],
-    ),
-    (
-        4726,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "PrivilegeList",
-        ],
-    ),
-    (
-        4728,
-        &[
-            "MemberName",
-            "MemberSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "PrivilegeList",
-        ],
-    ),
-    (
-        4732,
-        &[
-            "MemberName",
-            "MemberSid",
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-            "PrivilegeList",
-        ],
-    ),
-    (
-        4740,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "SubjectUserSid",
-            "SubjectUserName",
-            "SubjectDomainName",
-            "SubjectLogonId",
-        ],
-    ),
-    (
-        4768,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "TargetSid",
-            "ServiceName",
-            "ServiceSid",
-            "TicketOptions",
-            "Status",
-            "TicketEncryptionType",
-            "PreAuthType",
-            "IpAddress",
-            "IpPort",
-            "CertIssuerName",
-            "CertSerialNumber",
-            "CertThumbprint",
-        ],
-    ),
-    (
-        4769,
-        &[
-            "TargetUserName",
-            "TargetDomainName",
-            "ServiceName",
-            "ServiceSid",
-            "TicketOptions",
-            "TicketEncryptionType",
-            "IpAddress",
-            "IpPort",
-            "Status",
-            "LogonGuid",
-            "TransmittedServices",
-        ],
-    ),
-    (
-        4771,
-        &[
-            "TargetUserName",
-            "TargetSid",
-            "ServiceName",
-            "TicketOptions",
-            "Status",
-            "PreAuthType",
-            "IpAddress",
-            "IpPort",
-        ],
-    ),
-    (4776, &["PackageName", "TargetUserName", "Workstation", "Status"]),
-    (
-        7045,
-        &["ServiceName", "ImagePath", "ServiceType", "StartType", "AccountName"],
-    ),
-];
-
+/// Names the members of an event that is only given as a list.
 fn position<'a>(data: &mut Map<'a>, provider: &str, id: i64, inserts: &'a [Json<'_>]) {
-    let known = provider == "Microsoft-Windows-Security-Auditing" || provider == "Service Control Manager";
-    let template = TEMPLATES
-        .iter()
-        .find(|(known, _)| *known == id)
-        .map(|(_, names)| *names);
-    let Some(names) = template.filter(|_| known) else {
+    let Some(names) = templates::members(provider, id) else {
+        number(data, inserts);
         return;
     };
-    for (name, value) in names.iter().zip(inserts) {
+    for (name, value) in names.zip(inserts) {
         let text = value
             .as_str()
             .map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
-        data.insert_default(*name, || Json::String(text));
+        data.insert_default(name, || Json::String(text));
+    }
+}
+
+/// Numbers members that have no names, as winlogbeat does.
+fn number<'a>(data: &mut Map<'a>, items: &'a [Json<'_>]) {
+    for (at, item) in items.iter().enumerate().take(MAX_UNNAMED) {
+        if let Some(text) = item.as_str() {
+            data.insert_default(format!("param{}", at + 1), || Json::from(text));
+        }
     }
 }
 
