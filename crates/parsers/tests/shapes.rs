@@ -406,8 +406,8 @@ fn said(text: &str, event: &Sample) -> BTreeMap<String, String> {
         .fields
         .iter()
         .filter(|(name, _)| name.contains('.') || own(name))
-        .filter(|(name, _)| !matches!(name, "event.original" | "winlog.keywords") && !theirs(name))
-        .map(|(name, value)| (name.to_string(), value.to_text().into_owned()))
+        .filter(|(name, _)| !matches!(*name, "event.original" | "winlog.keywords") && !theirs(name))
+        .map(|(name, value)| (name.to_owned(), value.to_text().into_owned()))
         .collect();
     said.insert("@timestamp".to_owned(), parsed.timestamp.to_string());
     said
