@@ -276,6 +276,14 @@ impl Fields {
         self.0.get(index).map(|(name, _)| name)
     }
 
+    /// The value at a position of [`Fields::iter`], if the name there is the same place of the program.
+    #[must_use]
+    #[inline(always)]
+    pub fn value_if_at(&self, index: usize, name: &str) -> Option<&Value> {
+        let (existing, value) = self.0.get(index)?;
+        existing.is_at(name).then_some(value)
+    }
+
     /// The value at a position of [`Fields::iter`], to be changed.
     #[inline]
     pub fn value_mut(&mut self, index: usize) -> Option<&mut Value> {

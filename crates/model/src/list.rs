@@ -8,6 +8,12 @@ use thin_vec::ThinVec;
 
 use crate::event::Value;
 
+/// Room that a list begins with. It is 64 bytes then, and 256 when it grows: allocators have blocks of powers of two at
+/// hand, and look longer for what lies between.
+const ROOM: usize = 2;
+/// Room that it grows to.
+const MORE: usize = 10;
+
 /// Several values, in 16 bytes. Short to pass on, and shared where many events have the same.
 #[derive(Clone)]
 pub struct List(Repr);
@@ -33,9 +39,9 @@ impl List {
     #[must_use]
     #[inline]
     pub fn one(value: impl Into<Value>) -> Self {
-        let mut values = ThinVec::with_capacity(1);
-        values.push(value.into());
-        Self(Repr::Own(values))
+        let mut list = Self::new();
+        list.push(value.into());
+        list
     }
 
     /// Values of which many copies will be made: none of them takes room elsewhere.
@@ -58,6 +64,11 @@ impl List {
             self.0 = Repr::Own(self.iter().cloned().collect());
         }
         if let Repr::Own(values) = &mut self.0 {
+            match values.len() {
+                0 => values.reserve_exact(ROOM),
+                ROOM => values.reserve_exact(MORE - ROOM),
+                _ => {}
+            }
             values.push(value);
         }
     }

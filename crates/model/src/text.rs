@@ -248,6 +248,13 @@ impl FieldName {
         std::ptr::eq(own, name) || own == name
     }
 
+    /// Whether it is the same place of the program as this name. False of others, which may be equal all the same.
+    #[must_use]
+    #[inline]
+    pub fn is_at(&self, name: &str) -> bool {
+        matches!(self.0.0, Repr::Static(own) if std::ptr::eq(own, name))
+    }
+
     /// The name, when it is part of the program.
     #[must_use]
     pub fn as_static(&self) -> Option<&'static str> {

@@ -16,23 +16,19 @@ use crate::useragent;
 /// The names of one end of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Side {
-    pub(crate) address: &'static str,
-    pub(crate) ip: &'static str,
-    pub(crate) domain: &'static str,
-    pub(crate) port: &'static str,
-    pub(crate) bytes: &'static str,
-    pub(crate) packets: &'static str,
+    address: Key,
+    ip: Key,
+    domain: Key,
+    port: Key,
 }
 
 macro_rules! side {
     ($name:ident, $prefix:literal) => {
-        pub(crate) const $name: Side = Side {
-            address: concat!($prefix, ".address"),
-            ip: concat!($prefix, ".ip"),
-            domain: concat!($prefix, ".domain"),
-            port: concat!($prefix, ".port"),
-            bytes: concat!($prefix, ".bytes"),
-            packets: concat!($prefix, ".packets"),
+        pub(crate) static $name: Side = Side {
+            address: Key::of(concat!($prefix, ".address")),
+            ip: Key::of(concat!($prefix, ".ip")),
+            domain: Key::of(concat!($prefix, ".domain")),
+            port: Key::of(concat!($prefix, ".port")),
         };
     };
 }
@@ -42,7 +38,7 @@ side!(CLIENT, "client");
 side!(SERVER, "server");
 
 /// Sets one end: its address as written, which is an IP or else a domain, and its port (0 or none when there is none).
-pub(crate) fn endpoint(draft: &mut Draft, side: Side, host: &str, port: &str) {
+pub(crate) fn endpoint(draft: &mut Draft, side: &Side, host: &str, port: &str) {
     let host = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -54,14 +50,14 @@ pub(crate) fn endpoint(draft: &mut Draft, side: Side, host: &str, port: &str) {
         .strip_prefix("::ffff:")
         .filter(|v4| v4.has_byte(b'.'))
         .unwrap_or(host);
-    draft.set(side.address, plain);
+    draft.set_key(side.address, plain);
     if is_ip(plain) {
-        draft.set(side.ip, plain);
+        draft.set_address(side.ip, plain);
     } else if is_host_name(plain) {
-        draft.set(side.domain, plain);
+        draft.set_key(side.domain, plain);
     }
     if let Some(port) = crate::network::port(port) {
-        draft.set(side.port, port);
+        draft.set_key(side.port, port);
     }
 }
 
@@ -80,15 +76,22 @@ pub(crate) fn split_port(text: &str) -> (&str, &str) {
 
 /// Adds all that follows from what is set.
 pub(crate) fn derive(draft: &mut Draft) {
-    resolve(draft, SOURCE);
-    resolve(draft, DESTINATION);
-    resolve(draft, CLIENT);
-    resolve(draft, SERVER);
+    for side in [&SOURCE, &DESTINATION, &CLIENT, &SERVER] {
+        if draft.may_have(&[side.ip, side.address]) != 0 {
+            resolve(draft, side);
+        }
+    }
     url::derive(draft);
     useragent::derive(draft);
     domain::derive(draft);
-    sum(draft, SOURCE.bytes, DESTINATION.bytes, "network.bytes");
-    sum(draft, SOURCE.packets, DESTINATION.packets, "network.packets");
+    sum(
+        draft,
+        const { keys(["source.bytes", "destination.bytes", "network.bytes"]) },
+    );
+    sum(
+        draft,
+        const { keys(["source.packets", "destination.packets", "network.packets"]) },
+    );
     community::derive(draft);
     if draft.get("network.type").is_none()
         && let Some(ip) = draft.str(ecs::SOURCE_IP).or_else(|| draft.str("client.ip"))
@@ -101,39 +104,41 @@ pub(crate) fn derive(draft: &mut Draft) {
     unified::derive(draft);
 }
 
-fn resolve(draft: &mut Draft, side: Side) {
-    if let Some(ip) = draft.str(side.ip) {
-        let fits = is_ip(ip);
-        if !fits || draft.get(side.address).is_none() {
+fn resolve(draft: &mut Draft, side: &Side) {
+    let is_sure = draft.is_address(side.ip);
+    if let Some(ip) = draft.get_key(side.ip).and_then(Value::as_str) {
+        let fits = is_sure || is_ip(ip);
+        if !fits || draft.get_key(side.address).is_none() {
             let ip = Text::from(ip);
             if !fits {
                 // A name where an address belongs; kept as the name it is.
-                draft.take(side.ip);
+                draft.take(side.ip.name);
             }
-            draft.set_default(side.address, ip);
+            draft.set_default_key(side.address, ip);
         }
         if fits {
             return;
         }
     }
-    let Some(address) = draft.str(side.address) else { return };
+    let Some(address) = draft.get_key(side.address).and_then(Value::as_str) else {
+        return;
+    };
     let name = if is_ip(address) {
         side.ip
-    } else if draft.get(side.domain).is_none() && is_host_name(address) {
+    } else if draft.get_key(side.domain).is_none() && is_host_name(address) {
         side.domain
     } else {
         return;
     };
     let address = Text::from(address);
-    draft.set(name, address);
+    draft.set_key(name, address);
 }
 
-fn sum(draft: &mut Draft, one: &'static str, other: &'static str, total: &'static str) {
-    let number = |name| draft.get(name).and_then(Value::as_i64);
-    if draft.get(total).is_none()
-        && let (Some(one), Some(other)) = (number(one), number(other))
-    {
-        draft.set(total, one.saturating_add(other));
+#[inline(always)]
+fn sum(draft: &mut Draft, [one, other, total]: [Key; 3]) {
+    let number = |key| draft.get_key(key).and_then(Value::as_i64);
+    if let (Some(one), Some(other)) = (number(one), number(other)) {
+        draft.set_default_key(total, one.saturating_add(other));
     }
 }
 
@@ -206,14 +211,24 @@ const RELATED_HASH: [Key; 9] = keys([
 
 fn relate(draft: &mut Draft) {
     let any = |_: &str| true;
-    draft.gather(Key::of(ecs::RELATED_IP), &RELATED_IP, any);
-    // Who is named in full is listed by that name, not by the login that stands for it.
+    gather(draft, Key::of(ecs::RELATED_IP), &RELATED_IP, u32::MAX, any);
+    // Who is named in full is listed by that name, not by the login that stands for it, which is the first.
     let users = match draft.get("source.user.full_name") {
-        Some(_) => RELATED_USER.get(1..).unwrap_or(&RELATED_USER),
-        None => &RELATED_USER,
+        Some(_) => !1,
+        None => u32::MAX,
     };
-    draft.gather(Key::of(ecs::RELATED_USER), users, any);
+    gather(draft, Key::of(ecs::RELATED_USER), &RELATED_USER, users, any);
     // What an URL or a peer names is an address often enough.
-    draft.gather(Key::of("related.hosts"), &RELATED_HOSTS, |text| !is_ip(text));
-    draft.gather(Key::of("related.hash"), &RELATED_HASH, any);
+    gather(draft, Key::of("related.hosts"), &RELATED_HOSTS, u32::MAX, |text| {
+        !is_ip(text)
+    });
+    gather(draft, Key::of("related.hash"), &RELATED_HASH, u32::MAX, any);
+}
+
+#[inline(always)]
+fn gather<const N: usize>(draft: &mut Draft, into: Key, from: &[Key; N], among: u32, fits: fn(&str) -> bool) {
+    let among = among & draft.may_have(from);
+    if among != 0 || draft.may_have(&[into]) != 0 {
+        draft.gather(into, from, among, fits);
+    }
 }

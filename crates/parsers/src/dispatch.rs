@@ -21,7 +21,8 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
-    let mut draft = begin(record, matches!(text, Cow::Owned(_)));
+    let mut draft = Draft::new();
+    begin(&mut draft, record, matches!(text, Cow::Owned(_)));
     let text = text.trim_end_matches(['\n', '\r']);
     let is_json = match record.body {
         Body::Json(_) => true,
@@ -35,31 +36,30 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         }
         line(&mut draft, content, record);
     }
-    finish(draft, text, record)
+    finish(&mut draft, text, record)
 }
 
-/// The event before anything is read.
-pub(crate) fn begin(record: &RawRecord<'_>, spoiled: bool) -> Draft {
-    let mut draft = Draft::new();
+/// What an event says before anything of it is read.
+pub(crate) fn begin(draft: &mut Draft, record: &RawRecord<'_>, spoiled: bool) {
     draft.set_fixed(ecs::PICKET_LOG_TYPE, "raw");
-    origin(&mut draft, record);
+    origin(draft, record);
     if spoiled {
         draft.warn(Warning::InvalidUtf8);
     }
-    draft
 }
 
-/// The event with all that follows from what was read.
-pub(crate) fn finish(mut draft: Draft, text: &str, record: &RawRecord<'_>) -> Parsed {
+/// The event with all that follows from what was read. Leaves an empty draft.
+pub(crate) fn finish(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> Parsed {
     draft.set_default_fixed(ecs::EVENT_KIND, "event");
-    if let Some(module) = draft
-        .str(ecs::EVENT_DATASET)
-        .and_then(|dataset| dataset.parts(b'.').next())
-        .map(Text::from)
+    if draft.get(ecs::EVENT_MODULE).is_none()
+        && let Some(module) = draft
+            .str(ecs::EVENT_DATASET)
+            .and_then(|dataset| dataset.parts(b'.').next())
+            .map(Text::from)
     {
-        draft.set_default(ecs::EVENT_MODULE, module);
+        draft.set(ecs::EVENT_MODULE, module);
     }
-    derive(&mut draft);
+    derive(draft);
     // Where the whole line is the message, both are one text.
     if draft.get(ecs::MESSAGE).is_none() && draft.get(ecs::EVENT_ORIGINAL).is_none() {
         let text = Text::shared(text);

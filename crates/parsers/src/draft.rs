@@ -7,13 +7,14 @@ use model::{Fields, List, Text, Timestamp, Value, ecs};
 
 use crate::constant;
 use crate::record::Warning;
-use crate::slots::{Free, Hash, INDEXED, Key, Slots};
+use crate::slots::{Free, Glance, Hash, INDEXED, Key, Slots};
 
 /// How many of an event's fields are kept free of the source's own, for those the parsers set.
 const RESERVED: usize = 64;
 
-/// Room for fields that an event is begun with: enough for most, as growing moves all of them.
-const ROOM: usize = 44;
+/// Room for fields that an event is begun with: enough for most, as growing moves all of them, and just below a power of
+/// two in bytes, as allocators have their blocks.
+const ROOM: usize = 42;
 /// Most texts that are looked at for one of the lists of related values.
 const GATHERED: usize = 64;
 
@@ -52,16 +53,21 @@ impl Settable for Vec<Value> {}
 pub(crate) struct Draft {
     fields: Fields,
     slots: Slots,
+    /// Which of the first fields are known to be addresses, a bit each.
+    addresses: u64,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) warnings: Vec<Warning>,
     refused: usize,
 }
 
 impl Draft {
+    /// Nothing. A draft is large, and stays where it is made.
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         Self {
             fields: Fields::with_capacity(ROOM),
             slots: Slots::new(),
+            addresses: 0,
             timestamp: None,
             warnings: Vec::new(),
             refused: 0,
@@ -75,8 +81,23 @@ impl Draft {
     }
 
     /// The same by a name whose hash is at hand.
+    #[inline(always)]
     pub(crate) fn set_key(&mut self, key: Key, value: impl Settable) {
         self.set_hashed(key.hash, key.name, value);
+    }
+
+    /// The same with a text that is known to be an address, which [`Self::is_address`] then says.
+    pub(crate) fn set_address(&mut self, key: Key, address: &str) {
+        self.set_key(key, address);
+        if let Ok(index) = self.find(key.hash, key.name) {
+            self.addresses |= bit(index);
+        }
+    }
+
+    /// Whether a field is there that was set to an address, and to nothing else since.
+    pub(crate) fn is_address(&self, key: Key) -> bool {
+        self.find(key.hash, key.name)
+            .is_ok_and(|index| self.addresses & bit(index) != 0)
     }
 
     #[inline(never)]
@@ -115,9 +136,16 @@ impl Draft {
 
     #[inline(never)]
     fn replace(&mut self, index: usize, value: Value) {
-        if let Some(slot) = self.fields.value_mut(index) {
+        if let Some(slot) = self.value_mut(index) {
             *slot = value;
         }
+    }
+
+    /// A value that is about to change.
+    #[inline]
+    fn value_mut(&mut self, index: usize) -> Option<&mut Value> {
+        self.addresses &= !bit(index);
+        self.fields.value_mut(index)
     }
 
     /// Appends a field that is not there, at the slot that [`Self::find`] found free for it.
@@ -140,9 +168,18 @@ impl Draft {
         true
     }
 
-    /// Where a field is, or else the slot where it belongs.
-    #[inline]
+    /// Where a field is, or else the slot where it belongs. One look is enough mostly.
+    #[inline(always)]
     fn find(&self, hash: Hash, name: &str) -> Result<usize, Free> {
+        match self.slots.glance(hash) {
+            Glance::Nothing(free) if self.fields.len() <= INDEXED => Err(free),
+            Glance::Likely(index) if self.fields.value_if_at(index, name).is_some() => Ok(index),
+            Glance::Nothing(_) | Glance::Likely(_) | Glance::Other => self.search(hash, name),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, hash: Hash, name: &str) -> Result<usize, Free> {
         let is_it = |index| self.fields.name_at(index).is_some_and(|existing| existing.is(name));
         self.slots.find(hash, is_it).or_else(|free| self.find_late(name, free))
     }
@@ -176,7 +213,7 @@ impl Draft {
     /// Takes a field out.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         let value = self.fields.remove(name)?;
-        self.slots = Slots::new();
+        (self.slots, self.addresses) = (Slots::new(), 0);
         for index in 0..self.fields.len().min(INDEXED) {
             let name = self.fields.name_at(index);
             if let Some(Err(free)) = name.map(|name| self.find(Hash::of(name), name)) {
@@ -198,6 +235,12 @@ impl Draft {
     #[inline(always)]
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Settable) {
         self.set_hashed_default(Hash::of(name), name, value);
+    }
+
+    /// The same by a name whose hash is at hand.
+    #[inline(always)]
+    pub(crate) fn set_default_key(&mut self, key: Key, value: impl Settable) {
+        self.set_hashed_default(key.hash, key.name, value);
     }
 
     #[inline(never)]
@@ -270,7 +313,7 @@ impl Draft {
                 return;
             }
         };
-        match self.fields.value_mut(index) {
+        match self.value_mut(index) {
             Some(Value::List(list)) if list.iter().any(|item| item.as_str() == Some(text)) => {}
             Some(Value::List(list)) => list.push(text.into()),
             Some(single) => {
@@ -281,10 +324,22 @@ impl Draft {
         }
     }
 
-    /// Adds what is known among the texts of some fields to a list, once each and at most [`GATHERED`], if it `fits`.
-    pub(crate) fn gather(&mut self, into: Key, from: &[Key], fits: fn(&str) -> bool) {
+    /// Which of some fields may be there, a bit each; the others are not.
+    #[inline(always)]
+    pub(crate) fn may_have<const N: usize>(&self, keys: &[Key; N]) -> u32 {
+        const { assert!(N <= 32, "a bit each") };
+        if self.fields.len() > INDEXED {
+            return u32::MAX;
+        }
+        let bit = |(n, key): (usize, &Key)| u32::from(!self.slots.lacks(key.hash)) << n;
+        keys.iter().enumerate().map(bit).fold(0, |bits, bit| bits | bit)
+    }
+
+    /// Adds what is known among the texts of some fields to a list, once each and at most [`GATHERED`], if it `fits`. Only
+    /// those `among` the fields are looked at, as [`Self::may_have`] says.
+    pub(crate) fn gather(&mut self, into: Key, from: &[Key], among: u32, fits: fn(&str) -> bool) {
         let found = self.find(into.hash, into.name);
-        let mut list = match found.ok().and_then(|index| self.fields.value_mut(index)) {
+        let mut list = match found.ok().and_then(|index| self.value_mut(index)) {
             None => List::new(),
             Some(value) => match std::mem::replace(value, Value::Null) {
                 Value::List(list) => list,
@@ -304,7 +359,10 @@ impl Draft {
                 list.push(text.into());
             }
         };
-        for key in from {
+        for (n, key) in from.iter().enumerate() {
+            if among & 1 << n == 0 {
+                continue;
+            }
             match self.get_key(*key) {
                 Some(Value::Str(text)) => add(text),
                 Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
@@ -363,7 +421,17 @@ impl Draft {
 
     #[inline(never)]
     fn found(&self, hash: Hash, name: &str) -> Option<&Value> {
-        let index = self.find(hash, name).ok()?;
+        if let Glance::Likely(index) = self.slots.glance(hash)
+            && let Some(value) = self.fields.value_if_at(index, name)
+        {
+            return Some(value);
+        }
+        self.found_late(hash, name)
+    }
+
+    #[inline(never)]
+    fn found_late(&self, hash: Hash, name: &str) -> Option<&Value> {
+        let index = self.search(hash, name).ok()?;
         self.fields.at(index).map(|(_, value)| value)
     }
 
@@ -406,8 +474,8 @@ impl Draft {
         self.add_to_list(ecs::RELATED_USER, name);
     }
 
-    /// The fields with the warnings among them, and the rest.
-    pub(crate) fn finish(mut self) -> (Fields, Option<Timestamp>, Vec<Warning>) {
+    /// Takes out the fields with the warnings among them, and the rest.
+    pub(crate) fn finish(&mut self) -> (Fields, Option<Timestamp>, Vec<Warning>) {
         if self.refused > 0 {
             self.warn(Warning::TooManyFields(self.refused));
         }
@@ -415,8 +483,18 @@ impl Draft {
             let texts = self.warnings.iter().map(|warning| Value::from(warning.to_string()));
             self.fields.insert(ecs::PICKET_WARNINGS, texts.collect::<Value>());
         }
-        (self.fields, self.timestamp, self.warnings)
+        let (fields, warnings) = (std::mem::take(&mut self.fields), std::mem::take(&mut self.warnings));
+        (fields, self.timestamp, warnings)
     }
+}
+
+/// The bit of one of the first fields; none of the others.
+#[inline]
+fn bit(index: usize) -> u64 {
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u64.checked_shl(index))
+        .unwrap_or(0)
 }
 
 /// Whether a name is only ours to set, and so goes elsewhere when a source uses it.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod aliases;
+mod bytes;
 mod clock;
 mod community;
 mod constant;

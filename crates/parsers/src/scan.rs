@@ -1,6 +1,8 @@
 //! Taking a line apart from the left.
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr, memrchr_iter};
+use memchr::memchr2;
+
+use crate::bytes;
 
 /// What is left of a text.
 #[derive(Clone, Copy, Debug)]
@@ -101,24 +103,24 @@ impl Marks for str {
 
     #[inline]
     fn cut_at(&self, mark: u8) -> Option<(&str, &str)> {
-        let at = memchr(mark, self.as_bytes())?;
+        let at = bytes::first(self.as_bytes(), mark)?;
         Some((self.get(..at)?, self.get(at + 1..)?))
     }
 
     #[inline]
     fn cut_last_at(&self, mark: u8) -> Option<(&str, &str)> {
-        let at = memrchr(mark, self.as_bytes())?;
+        let at = bytes::last(self.as_bytes(), mark)?;
         Some((self.get(..at)?, self.get(at + 1..)?))
     }
 
     #[inline]
     fn place_of(&self, mark: u8) -> Option<usize> {
-        memchr(mark, self.as_bytes())
+        bytes::first(self.as_bytes(), mark)
     }
 
     #[inline]
     fn has_byte(&self, mark: u8) -> bool {
-        memchr(mark, self.as_bytes()).is_some()
+        bytes::first(self.as_bytes(), mark).is_some()
     }
 
     #[inline]
@@ -150,7 +152,7 @@ impl<'a> Iterator for Parts<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
         let text = self.rest?;
-        match memchr(self.mark, text.as_bytes()) {
+        match bytes::first(text.as_bytes(), self.mark) {
             Some(at) => {
                 self.rest = text.get(at + 1..);
                 text.get(..at)
@@ -164,7 +166,7 @@ impl DoubleEndedIterator for Parts<'_> {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
         let text = self.rest?;
-        match memrchr(self.mark, text.as_bytes()) {
+        match bytes::last(text.as_bytes(), self.mark) {
             Some(at) => {
                 self.rest = text.get(..at);
                 text.get(at + 1..)
@@ -190,22 +192,36 @@ fn stands_at(text: &[u8], mark: &[u8], at: usize) -> bool {
 }
 
 /// Where the first mark is.
+#[inline]
 pub(crate) fn first(text: &[u8], mark: &[u8]) -> Option<usize> {
     let Some((offset, byte)) = rare(mark) else {
         return Some(0);
     };
-    memchr_iter(byte, text)
-        .filter_map(|found| found.checked_sub(offset))
-        .find(|at| stands_at(text, mark, *at))
+    let mut from = offset;
+    loop {
+        let found = from + bytes::first(text.get(from..)?, byte)?;
+        let at = found - offset;
+        if stands_at(text, mark, at) {
+            return Some(at);
+        }
+        from = found + 1;
+    }
 }
 
+#[inline]
 fn last(text: &[u8], mark: &[u8]) -> Option<usize> {
     let Some((offset, byte)) = rare(mark) else {
         return Some(text.len());
     };
-    memrchr_iter(byte, text)
-        .filter_map(|found| found.checked_sub(offset))
-        .find(|at| stands_at(text, mark, *at))
+    let mut rest = text;
+    loop {
+        let found = bytes::last(rest, byte)?;
+        let at = found.checked_sub(offset)?;
+        if stands_at(text, mark, at) {
+            return Some(at);
+        }
+        rest = rest.get(..found)?;
+    }
 }
 
 /// A text without the escapes of a quoted field: `\"`, `\\`, and `\xHH` as nginx and Apache write them.
@@ -277,12 +293,12 @@ pub(crate) fn columns(text: &str, separator: u8, most: usize) -> Vec<std::borrow
             // What stands between the closing quote and the separator belongs to nothing.
             at += bytes
                 .get(at..)
-                .and_then(|rest| memchr::memchr(separator, rest))
+                .and_then(|rest| bytes::first(rest, separator))
                 .unwrap_or(bytes.len() - at);
         } else {
             let end = bytes
                 .get(at..)
-                .and_then(|rest| memchr::memchr(separator, rest))
+                .and_then(|rest| bytes::first(rest, separator))
                 .map_or(bytes.len(), |n| at + n);
             columns.push(text.get(at..end).unwrap_or("").into());
             at = end;

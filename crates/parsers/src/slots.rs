@@ -100,6 +100,14 @@ pub(crate) struct Free {
     tag: u8,
 }
 
+/// What a first look at a slot shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Glance {
+    Nothing(Free),
+    Likely(usize),
+    Other,
+}
+
 impl Slots {
     pub(crate) const fn new() -> Self {
         Self([Slot { position: 0, tag: 0 }; SLOTS])
@@ -109,6 +117,20 @@ impl Slots {
     #[inline(always)]
     pub(crate) fn lacks(&self, hash: Hash) -> bool {
         self.at(hash.slot()).position == 0
+    }
+
+    /// What lies in the slot of a hash: nothing, a position whose tag is that of the hash, or something else.
+    #[inline(always)]
+    pub(crate) fn glance(&self, hash: Hash) -> Glance {
+        let slot = self.at(hash.slot());
+        match usize::from(slot.position).checked_sub(1) {
+            None => Glance::Nothing(Free {
+                at: hash.slot(),
+                tag: hash.tag(),
+            }),
+            Some(index) if slot.tag == hash.tag() => Glance::Likely(index),
+            Some(_) => Glance::Other,
+        }
     }
 
     /// Where a field is that `is_it` knows by its position, or else the slot where it belongs.

@@ -267,7 +267,7 @@ fn connection(draft: &mut Draft, message: &str) -> bool {
         let mut own = own.parts(b' ');
         let (address, mark, number) = (own.next(), own.next(), own.next());
         if let (Some(address), Some("port"), Some(number)) = (address, mark, number) {
-            endpoint(draft, DESTINATION, address, number);
+            endpoint(draft, &DESTINATION, address, number);
         }
         return true;
     }

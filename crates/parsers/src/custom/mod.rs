@@ -156,13 +156,13 @@ impl CustomParser {
 
     /// The same of a record that was shipped in an object.
     fn parse_within(&self, record: &RawRecord<'_>, shell: Option<&Map<'_>>) -> Option<Parsed> {
-        let finish = |mut draft: Draft, text: &str| {
+        let finish = |draft: &mut Draft, text: &str| {
             if let Some(shell) = shell {
                 let host = ["source_host", "host"]
                     .iter()
                     .find_map(|name| shell.get(name)?.as_str());
                 draft.set_default_text(ecs::HOST_NAME, host.unwrap_or(""));
-                json::add_shell(&mut draft, shell);
+                json::add_shell(draft, shell);
             }
             Some(dispatch::finish(draft, text, record))
         };
@@ -178,7 +178,8 @@ impl CustomParser {
         let spoiled = matches!(text, Cow::Owned(_));
         let text = text.trim_end_matches(['\n', '\r']);
         let content = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut draft = dispatch::begin(record, spoiled);
+        let mut draft = Draft::new();
+        dispatch::begin(&mut draft, record, spoiled);
         if let Shape::Object = self.shape {
             if !content.trim_start().starts_with('{') {
                 return None;
@@ -188,7 +189,7 @@ impl CustomParser {
                 return None;
             }
             self.fill(&mut draft, &object);
-            return finish(draft, text);
+            return finish(&mut draft, text);
         }
         let envelope = syslog::open(content, record.observed).filter(|envelope| !syslog::is_bare(envelope));
         if let Shape::LogFormat(format) = &self.shape {
@@ -211,7 +212,7 @@ impl CustomParser {
             // The host that a client asked for is not the one that speaks.
             object.shift_remove("host");
             add_members(&mut draft, &object);
-            return finish(draft, text);
+            return finish(&mut draft, text);
         }
         let object = match envelope {
             Some(envelope) => match self.object(envelope.message, asked.is_some()) {
@@ -226,7 +227,7 @@ impl CustomParser {
             None => self.object(content, asked.is_some())?,
         };
         self.fill(&mut draft, &object);
-        finish(draft, text)
+        finish(&mut draft, text)
     }
 
     fn fill(&self, draft: &mut Draft, object: &Map<'_>) {

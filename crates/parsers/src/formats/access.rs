@@ -117,7 +117,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     if ssl_client.is_empty() {
         clients(draft, head);
     } else {
-        endpoint(draft, SOURCE, ssl_client, "");
+        endpoint(draft, &SOURCE, ssl_client, "");
     }
     set_request(draft, request);
     draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
@@ -199,7 +199,7 @@ fn clients(draft: &mut Draft, head: &str) {
     let quoted = addresses.starts_with('"');
     if words.len() > 1 && !listed && !quoted {
         let (host, port) = split_port(words.remove(0));
-        endpoint(draft, DESTINATION, host, port);
+        endpoint(draft, &DESTINATION, host, port);
         if !is_ip(host) {
             draft.set("url.domain", host);
         }
@@ -209,7 +209,7 @@ fn clients(draft: &mut Draft, head: &str) {
         .clone()
         .find(|word| is_public(word))
         .or_else(|| trimmed.clone().next());
-    endpoint(draft, SOURCE, client.unwrap_or(""), "");
+    endpoint(draft, &SOURCE, client.unwrap_or(""), "");
 }
 
 /// Whether the text is an address that the Internet routes.

@@ -70,7 +70,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         && let Some(client) = scan.enclosed('[', ']')
     {
         let (host, port) = split_port(client.trim_start_matches("client "));
-        endpoint(draft, SOURCE, host, port);
+        endpoint(draft, &SOURCE, host, port);
         scan.spaces();
     }
     draft.set_text("event.reason", reason);

@@ -348,11 +348,11 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
     }
     people(draft, kind, &written);
     if let Some(address) = value("addr").or_else(|| value("laddr")) {
-        endpoint(draft, SOURCE, address, "");
+        endpoint(draft, &SOURCE, address, "");
     }
     if kind == "MAC_IPSEC_EVENT" {
-        endpoint(draft, SOURCE, value("src").unwrap_or(""), "");
-        endpoint(draft, crate::derive::DESTINATION, value("dst").unwrap_or(""), "");
+        endpoint(draft, &SOURCE, value("src").unwrap_or(""), "");
+        endpoint(draft, &crate::derive::DESTINATION, value("dst").unwrap_or(""), "");
     }
     match kind {
         "EXECVE" => arguments(draft, fields),
@@ -484,13 +484,13 @@ fn socket_address(draft: &mut Draft, text: &str) {
         [2, 0, p1, p2, a, b, c, d, ..] => {
             let port = u16::from_be_bytes([*p1, *p2]).to_string();
             let address = std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string();
-            endpoint(draft, crate::derive::DESTINATION, &address, &port);
+            endpoint(draft, &crate::derive::DESTINATION, &address, &port);
         }
         [10, 0, p1, p2, _, _, _, _, rest @ ..] if rest.len() >= 16 => {
             let port = u16::from_be_bytes([*p1, *p2]).to_string();
             if let Some(Ok(octets)) = rest.get(..16).map(<[u8; 16]>::try_from) {
                 let address = std::net::Ipv6Addr::from(octets).to_string();
-                endpoint(draft, crate::derive::DESTINATION, &address, &port);
+                endpoint(draft, &crate::derive::DESTINATION, &address, &port);
             }
         }
         [1, 0, path @ ..] => {

@@ -59,7 +59,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     if let Some((time, _)) = take_written(input.text) {
         draft.timestamp = Some(time);
     }
-    endpoint(draft, SOURCE, address, port);
+    endpoint(draft, &SOURCE, address, port);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     let denied = message.ends_with(" denied") || message.has(" denied (");
@@ -80,7 +80,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.set_fixed("network.transport", "udp");
         }
         if let Some(server) = words.next() {
-            endpoint(draft, DESTINATION, server.trim_matches(['(', ')']), "");
+            endpoint(draft, &DESTINATION, server.trim_matches(['(', ')']), "");
         }
         draft.set_fixed(ecs::EVENT_ACTION, "dns_query");
         draft.set_list(ecs::EVENT_TYPE, &["protocol", "info"]);

@@ -347,13 +347,13 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
     }
     endpoint(
         draft,
-        SOURCE,
+        &SOURCE,
         get(&["src", "sourceAddress"]),
         get(&["spt", "sourcePort", "srcPort"]),
     );
     endpoint(
         draft,
-        DESTINATION,
+        &DESTINATION,
         get(&["dst", "destinationAddress"]),
         get(&["dpt", "destinationPort", "dstPort"]),
     );

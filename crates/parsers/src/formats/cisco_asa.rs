@@ -31,7 +31,7 @@ fn find(text: &str) -> Option<(&str, &str)> {
 
 /// The host before `%ASA-`, if any, and what follows: `%ASA-…`, `: %ASA-…`, `host %ASA-…`, `host : %ASA-…`.
 fn mark(text: &str) -> Option<(&str, &str)> {
-    let at = memchr::memchr(b'%', text.as_bytes().get(..256.min(text.len()))?)?;
+    let at = crate::bytes::first(text.as_bytes().get(..256.min(text.len()))?, b'%')?;
     let host = text.get(..at)?.trim().trim_end_matches(':').trim_end();
     if !host.is_empty() && !crate::network::is_host_name(host) {
         return None;
@@ -541,8 +541,8 @@ impl<'a> Named<'a> {
 
 fn fill(draft: &mut Draft, parts: &[(&str, &str)]) {
     let named = Named::of(parts);
-    endpoint(draft, SOURCE, named.s, port_of(named.sp).unwrap_or(""));
-    endpoint(draft, DESTINATION, named.d, port_of(named.dp).unwrap_or(""));
+    endpoint(draft, &SOURCE, named.s, port_of(named.sp).unwrap_or(""));
+    endpoint(draft, &DESTINATION, named.d, port_of(named.dp).unwrap_or(""));
     draft.set_text("observer.egress.interface.name", named.si.trim());
     draft.set_text("observer.ingress.interface.name", named.di.trim());
     draft.set_text("rule.name", named.rule.trim());

@@ -56,7 +56,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     }
     draft.timestamp = time.or(draft.timestamp);
     draft.set(ecs::LOG_LEVEL, level);
-    endpoint(draft, SOURCE, host, port);
+    endpoint(draft, &SOURCE, host, port);
     draft.set("dns.id", id);
     draft.set_known("dns.question.type", kind);
     draft.set_known("dns.question.class", class);

@@ -140,7 +140,7 @@ fn take_fail2ban(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.set_known(ecs::LOG_LEVEL, &Text::lowercase(level));
     draft.set("rule.name", jail);
     draft.set("fail2ban.jail", jail);
-    endpoint(draft, SOURCE, address, "");
+    endpoint(draft, &SOURCE, address, "");
     draft.set_text(ecs::EVENT_ACTION, action);
     draft.set_list(ecs::EVENT_CATEGORY, &["intrusion_detection", "network"]);
     draft.set_list(ecs::EVENT_TYPE, &[kind]);
@@ -271,7 +271,7 @@ fn take_transfer(draft: &mut Draft, text: &str) -> bool {
     };
     draft.classify("file", &[kind], "ftp_transfer");
     draft.outcome(status == "c");
-    endpoint(draft, SOURCE, host, "");
+    endpoint(draft, &SOURCE, host, "");
     draft.user(user);
     draft.set_text("file.path", path);
     draft.set_int("file.size", bytes);
@@ -323,7 +323,7 @@ fn take_vsftpd(draft: &mut Draft, input: &Input<'_>) -> bool {
         Some((user, verb)) => (user, verb),
         None => ("", head),
     };
-    endpoint(draft, SOURCE, plain, "");
+    endpoint(draft, &SOURCE, plain, "");
     draft.user(user);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "ftp");
     match verb {
@@ -414,7 +414,7 @@ fn take_openvpn(draft: &mut Draft, input: &Input<'_>) -> bool {
         message,
     } = tunnel;
     draft.timestamp = time.or(draft.timestamp);
-    endpoint(draft, SOURCE, host, port);
+    endpoint(draft, &SOURCE, host, port);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "openvpn");
     draft.set(ecs::MESSAGE, message);
     if let Some(name) = message
@@ -486,7 +486,7 @@ fn take_wireguard(draft: &mut Draft, input: &Input<'_>) -> bool {
     {
         let (host, port) = split_port(peer);
         if is_ip(host) {
-            endpoint(draft, SOURCE, host, port);
+            endpoint(draft, &SOURCE, host, port);
         }
         if let Some((_, number)) = head.cut_last("peer ") {
             draft.set_text("wireguard.peer", number);
@@ -535,7 +535,7 @@ fn take_mongodb(draft: &mut Draft, input: &Input<'_>) -> bool {
     );
     if let Some(rest) = message.strip_prefix("connection accepted from ") {
         let (host, port) = split_port(rest.parts(b' ').next().unwrap_or(""));
-        endpoint(draft, SOURCE, host, port);
+        endpoint(draft, &SOURCE, host, port);
     }
     true
 }

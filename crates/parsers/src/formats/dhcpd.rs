@@ -57,8 +57,8 @@ pub(super) fn lease(draft: &mut Draft, verb: &str, address: &str, mac: &str, nam
     );
     draft.set_known("observer.ingress.interface.name", interface);
     if is_ip(address) {
-        endpoint(draft, CLIENT, address, "");
-        endpoint(draft, SOURCE, address, "");
+        endpoint(draft, &CLIENT, address, "");
+        endpoint(draft, &SOURCE, address, "");
     }
     if mac.bytes().filter(|byte| *byte == b':').count() == 5 {
         draft.set("client.mac", mac.to_ascii_uppercase().replace(':', "-"));

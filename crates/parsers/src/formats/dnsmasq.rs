@@ -41,7 +41,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some((action, name, answer)) = read(draft, text, &mut client) else {
         return false;
     };
-    endpoint(draft, SOURCE, client.0, client.1);
+    endpoint(draft, &SOURCE, client.0, client.1);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set(ecs::EVENT_ACTION, action);
     if name != "<name unprintable>" {
@@ -131,6 +131,6 @@ fn lease(draft: &mut Draft, text: &str) -> bool {
         [] => return false,
     };
     super::dhcpd::lease(draft, verb, address, mac, name, interface);
-    endpoint(draft, CLIENT, address, "");
+    endpoint(draft, &CLIENT, address, "");
     true
 }

@@ -97,7 +97,7 @@ fn common(draft: &mut Draft, text: &str) -> bool {
         return false;
     }
     draft.timestamp = Some(time);
-    endpoint(draft, SOURCE, client, port);
+    endpoint(draft, &SOURCE, client, port);
     for (name, value) in read {
         draft.set_text(name, value);
     }
@@ -124,8 +124,8 @@ fn connect(draft: &mut Draft, text: &str) -> bool {
     for (name, value) in parts {
         let (host, port) = split_port(value);
         match name {
-            "source" => endpoint(draft, SOURCE, host, port),
-            "destination" => endpoint(draft, DESTINATION, host, port),
+            "source" => endpoint(draft, &SOURCE, host, port),
+            "destination" => endpoint(draft, &DESTINATION, host, port),
             "frontend" => draft.set_text("haproxy.frontend_name", value),
             _ => draft.set_text("haproxy.mode", value),
         }
@@ -155,7 +155,7 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
         return false;
     };
     draft.timestamp = Some(time);
-    endpoint(draft, SOURCE, host, port);
+    endpoint(draft, &SOURCE, host, port);
     // `web/2: SSL handshake failure` names the listener too.
     let complaint = frontend.strip_suffix(':');
     let name = complaint.map_or(frontend, |name| name.parts(b'/').next().unwrap_or(name));

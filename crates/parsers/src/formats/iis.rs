@@ -293,8 +293,8 @@ fn fill(draft: &mut Draft, names: &[&str], words: &[&str]) {
             _ => {}
         }
     }
-    endpoint(draft, SOURCE, client, client_port);
-    endpoint(draft, DESTINATION, server, port);
+    endpoint(draft, &SOURCE, client, client_port);
+    endpoint(draft, &DESTINATION, server, port);
     if let Some(action) = action {
         filtered(draft, action);
         return;

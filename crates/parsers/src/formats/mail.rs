@@ -59,7 +59,7 @@ fn peer(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn set_peer(draft: &mut Draft, name: &str, address: &str) {
-    endpoint(draft, SOURCE, address, "");
+    endpoint(draft, &SOURCE, address, "");
     if name != "unknown" {
         draft.set_known(ecs::SOURCE_DOMAIN, name);
     }
@@ -202,7 +202,7 @@ fn told(draft: &mut Draft, text: &str) -> bool {
             return false;
         }
         draft.classify("network", &["info"], "smtp_dns_mismatch");
-        endpoint(draft, SOURCE, address, "");
+        endpoint(draft, &SOURCE, address, "");
         return true;
     }
     let tls = text
@@ -368,8 +368,8 @@ fn of_client(draft: &mut Draft, service: &str, rest: &str) -> bool {
                 .find_map(|part| part.trim_start_matches('>').strip_prefix(key))
                 .unwrap_or("")
         };
-        endpoint(draft, SOURCE, value("rip="), "");
-        endpoint(draft, crate::derive::DESTINATION, value("lip="), "");
+        endpoint(draft, &SOURCE, value("rip="), "");
+        endpoint(draft, &crate::derive::DESTINATION, value("lip="), "");
         draft.set_known("dovecot.method", value("method="));
         let kind = if success || failed { "start" } else { "end" };
         draft.classify(
@@ -400,7 +400,7 @@ fn of_client(draft: &mut Draft, service: &str, rest: &str) -> bool {
             (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
         };
         if is_ip(address) {
-            endpoint(draft, SOURCE, address, "");
+            endpoint(draft, &SOURCE, address, "");
             // `?` where the name is not told, as it is none.
             draft.user(if user == "?" { "" } else { user });
             draft.classify("authentication", &["start"], "mail_login");

@@ -73,8 +73,8 @@ fn firewall(draft: &mut Draft, text: &str) -> bool {
     if !is_ip(source) || !is_ip(destination) {
         return false;
     }
-    endpoint(draft, SOURCE, source, sport);
-    endpoint(draft, DESTINATION, destination, dport);
+    endpoint(draft, &SOURCE, source, sport);
+    endpoint(draft, &DESTINATION, destination, dport);
     let mut words = head.parts(b' ').rev();
     draft.set_text("mikrotik.chain", words.next().unwrap_or(""));
     let prefix = words.next().filter(|word| !word.has_byte(b',')).unwrap_or("");
@@ -142,7 +142,7 @@ fn session(draft: &mut Draft, text: &str) -> bool {
     );
     draft.outcome(success);
     draft.user(user);
-    endpoint(draft, SOURCE, from, "");
+    endpoint(draft, &SOURCE, from, "");
     draft.set_known(ecs::NETWORK_PROTOCOL, via);
     if start {
         draft.unified(

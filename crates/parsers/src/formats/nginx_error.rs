@@ -88,7 +88,7 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
             .strip_prefix("client ")
             .and_then(|rest| rest.split_once(" closed keepalive connection"));
         if let Some((client, _)) = kept_alive.filter(|(client, _)| is_ip(client)) {
-            endpoint(draft, SOURCE, client, "");
+            endpoint(draft, &SOURCE, client, "");
         }
         return true;
     };
@@ -100,7 +100,7 @@ fn peer(draft: &mut Draft, message: &str) -> bool {
     if !is_ip(client) && !client.starts_with("unix:") {
         return true;
     }
-    endpoint(draft, SOURCE, client, "");
+    endpoint(draft, &SOURCE, client, "");
     let Some(rest) = rest.strip_prefix("server: ") else {
         return true;
     };

@@ -151,8 +151,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.set_own(name, value);
         }
     }
-    endpoint(draft, SOURCE, source, sport);
-    endpoint(draft, DESTINATION, destination, dport);
+    endpoint(draft, &SOURCE, source, sport);
+    endpoint(draft, &DESTINATION, destination, dport);
     draft.set_text("network.transport", &transport);
     if let Some(host) = draft.str(ecs::HOST_NAME).map(Text::from) {
         draft.set("observer.name", host);

@@ -107,8 +107,8 @@ impl Row<'_> {
 
 /// The columns that traffic and threats share.
 fn flow(draft: &mut Draft, row: &Row<'_>) {
-    endpoint(draft, SOURCE, row.at(7), row.at(24));
-    endpoint(draft, DESTINATION, row.at(8), row.at(25));
+    endpoint(draft, &SOURCE, row.at(7), row.at(24));
+    endpoint(draft, &DESTINATION, row.at(8), row.at(25));
     for (ip, port, at, port_at) in [
         ("source.nat.ip", "source.nat.port", 9, 26),
         ("destination.nat.ip", "destination.nat.port", 10, 27),
@@ -320,7 +320,7 @@ fn user_id(draft: &mut Draft, row: &Row<'_>) {
     let shift = usize::from(row.at(7).starts_with("vsys") || !crate::network::is_ip(row.at(7)));
     let ip = 7 + shift - usize::from(crate::network::is_ip(row.at(7)));
     let ip = if crate::network::is_ip(row.at(ip)) { ip } else { 8 };
-    endpoint(draft, SOURCE, row.at(ip), "");
+    endpoint(draft, &SOURCE, row.at(ip), "");
     draft.set_text("client.ip", row.at(ip));
     person(draft, row.at(ip + 1));
     draft.set_text(ecs::EVENT_ACTION, row.at(4));
@@ -345,7 +345,7 @@ fn global_protect(draft: &mut Draft, row: &Row<'_>) {
     person(draft, row.at(12));
     draft.set_text(ecs::HOST_NAME, row.at(14));
     let (public, private) = (row.at(15), row.at(17));
-    endpoint(draft, SOURCE, if is_given(private) { private } else { public }, "");
+    endpoint(draft, &SOURCE, if is_given(private) { private } else { public }, "");
     if is_given(private) {
         draft.set("client.ip", private);
         draft.set("host.ip", private);

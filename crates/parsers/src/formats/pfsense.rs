@@ -80,8 +80,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     }
     draft.set_int("network.iana_number", packet.number);
     draft.set_int("network.bytes", packet.length);
-    endpoint(draft, SOURCE, packet.source, "");
-    endpoint(draft, DESTINATION, packet.destination, "");
+    endpoint(draft, &SOURCE, packet.source, "");
+    endpoint(draft, &DESTINATION, packet.destination, "");
     match packet.protocol.as_str() {
         "tcp" | "udp" | "sctp" => {
             if let [sport, dport, tail @ ..] = packet.tail {

@@ -66,7 +66,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     draft.timestamp = time.or(draft.timestamp);
     // Suricata writes ICMP's type and code where others have ports.
     let has_ports = !transport.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("icmp"));
-    for (side, text) in [(SOURCE, from), (DESTINATION, to)] {
+    for (side, text) in [(&SOURCE, from), (&DESTINATION, to)] {
         let (host, port) = split_port(text);
         endpoint(draft, side, host, if has_ports { port } else { "" });
     }

@@ -61,8 +61,8 @@ fn proxied(draft: &mut Draft, text: &str) -> bool {
         return false;
     };
     draft.timestamp = loose_clf(time);
-    endpoint(draft, SOURCE, client, port);
-    endpoint(draft, DESTINATION, peer, "");
+    endpoint(draft, &SOURCE, client, port);
+    endpoint(draft, &DESTINATION, peer, "");
     draft.set("event.code", method);
     draft.set("http.request.method", method);
     draft.set(
@@ -152,7 +152,7 @@ impl Native<'_> {
         draft.timestamp = Some(self.time);
         draft.set("event.duration", self.elapsed.saturating_mul(1_000_000));
         let (client, port) = split_port(self.client);
-        endpoint(draft, SOURCE, client, port);
+        endpoint(draft, &SOURCE, client, port);
         draft.set(ecs::EVENT_ACTION, self.result);
         draft.set_list(ecs::EVENT_CATEGORY, &["web"]);
         let denied = self.result.has("DENIED");
@@ -167,7 +167,7 @@ impl Native<'_> {
         draft.set_known("http.response.mime_type", self.mime);
         if let Some((hierarchy, peer)) = self.peer.cut_at(b'/') {
             draft.set_known("squid.hierarchy_status", hierarchy);
-            endpoint(draft, DESTINATION, peer, "");
+            endpoint(draft, &DESTINATION, peer, "");
         }
         draft.set_fixed("observer.vendor", "Squid");
         draft.set_fixed("observer.product", "Proxy");

@@ -101,7 +101,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 }
 
 fn asked(draft: &mut Draft, client: &str, port: &str, [name, kind, class]: [&str; 3]) {
-    endpoint(draft, SOURCE, client, port);
+    endpoint(draft, &SOURCE, client, port);
     draft.set_fixed(ecs::NETWORK_PROTOCOL, "dns");
     draft.set_list(ecs::EVENT_CATEGORY, &["network"]);
     draft.set_list(ecs::EVENT_TYPE, &["protocol"]);

@@ -231,8 +231,8 @@ fn network(draft: &mut Draft, message: &str) -> bool {
         let (from, device) = rest.cut(", on dev ").unwrap_or((rest, ""));
         if is_ip(to) && is_ip(from) {
             draft.classify("network", &["denied"], "martian_source");
-            endpoint(draft, SOURCE, from, "");
-            endpoint(draft, DESTINATION, to, "");
+            endpoint(draft, &SOURCE, from, "");
+            endpoint(draft, &DESTINATION, to, "");
             draft.set_text("observer.ingress.interface.name", device);
             return true;
         }

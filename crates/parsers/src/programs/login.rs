@@ -56,7 +56,7 @@ fn success(draft: &mut Draft, message: &str) -> bool {
     draft.outcome(true);
     draft.user(user.trim());
     draft.set_text(ecs::PROCESS_TTY, tty);
-    endpoint(draft, SOURCE, from.trim(), "");
+    endpoint(draft, &SOURCE, from.trim(), "");
     draft.unified("LOGIN_SUCCESS", if user == "root" { 2 } else { 1 });
     true
 }
@@ -96,7 +96,7 @@ fn failure(draft: &mut Draft, message: &str) -> bool {
         None => (place, ""),
     };
     draft.set_text(ecs::PROCESS_TTY, tty.strip_prefix("/dev/").unwrap_or(tty));
-    endpoint(draft, SOURCE, from, "");
+    endpoint(draft, &SOURCE, from, "");
     draft.unified("LOGIN_FAIL", 3);
     true
 }

@@ -167,7 +167,7 @@ fn set_number(draft: &mut Draft, name: &'static str, text: &str) {
 fn peer(draft: &mut Draft, address: &str, port: &str, name: &str) {
     let local = matches!(address, "::" | "LOCAL" | "local");
     if !local {
-        endpoint(draft, SOURCE, address, if port == "0" { "" } else { port });
+        endpoint(draft, &SOURCE, address, if port == "0" { "" } else { port });
     }
     let name = name.trim_start_matches('\\');
     if !name.is_empty() {

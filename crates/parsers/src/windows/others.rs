@@ -324,8 +324,8 @@ fn iis(draft: &mut Draft, event: &Event<'_>) {
     draft.set_fixed(ecs::EVENT_DATASET, "iis.access");
     draft.set_list(ecs::EVENT_CATEGORY, &["web", "network"]);
     draft.set_list(ecs::EVENT_TYPE, &["access", "connection"]);
-    crate::derive::endpoint(draft, crate::derive::SOURCE, get("c-ip"), "");
-    crate::derive::endpoint(draft, crate::derive::DESTINATION, get("s-ip"), get("s-port"));
+    crate::derive::endpoint(draft, &crate::derive::SOURCE, get("c-ip"), "");
+    crate::derive::endpoint(draft, &crate::derive::DESTINATION, get("s-ip"), get("s-port"));
     draft.set_text("http.request.method", get("cs-method"));
     let query = get("cs-uri-query");
     let stem = get("cs-uri-stem");

@@ -269,8 +269,8 @@ fn share(draft: &mut Draft, event: &Event<'_>) {
 
 fn connection(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
-    crate::derive::endpoint(draft, crate::derive::SOURCE, get("SourceAddress"), get("SourcePort"));
-    crate::derive::endpoint(draft, crate::derive::DESTINATION, get("DestAddress"), get("DestPort"));
+    crate::derive::endpoint(draft, &crate::derive::SOURCE, get("SourceAddress"), get("SourcePort"));
+    crate::derive::endpoint(draft, &crate::derive::DESTINATION, get("DestAddress"), get("DestPort"));
     let transport = match get("Protocol") {
         "6" => "tcp",
         "17" => "udp",

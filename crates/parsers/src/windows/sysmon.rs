@@ -274,8 +274,8 @@ fn arguments(line: &str) -> Vec<String> {
 
 fn connection(draft: &mut Draft, event: &Event<'_>) {
     let get = |name| event.get(name);
-    endpoint(draft, SOURCE, get("SourceIp"), get("SourcePort"));
-    endpoint(draft, DESTINATION, get("DestinationIp"), get("DestinationPort"));
+    endpoint(draft, &SOURCE, get("SourceIp"), get("SourcePort"));
+    endpoint(draft, &DESTINATION, get("DestinationIp"), get("DestinationPort"));
     draft.set_text(ecs::SOURCE_DOMAIN, get("SourceHostname"));
     draft.set_text(ecs::DESTINATION_DOMAIN, get("DestinationHostname"));
     draft.set_text("network.transport", get("Protocol"));

@@ -97,8 +97,8 @@ impl<'a> Reading<'a> {
             let between = if query.is_empty() { "" } else { "?" };
             draft.set("url.original", format!("{path}{between}{query}"));
         }
-        endpoint(draft, SOURCE, client, client_port);
-        endpoint(draft, DESTINATION, server, server_port);
+        endpoint(draft, &SOURCE, client, client_port);
+        endpoint(draft, &DESTINATION, server, server_port);
     }
 }
 
