@@ -5,6 +5,7 @@ use model::{Text, Value, ecs};
 use crate::draft::Draft;
 use crate::network::{is_ip, port};
 use crate::slots::{Key, keys};
+use crate::tree::Map;
 
 const HOST: [Key; 5] = keys(["source_host", "host", "hostname", "host_name", "Computer"]);
 const PROGRAM: [Key; 4] = keys(["program", "process", "appname", "ident"]);
@@ -34,6 +35,20 @@ const SHA256: [Key; 2] = keys(["sha256", "file_sha256"]);
 pub(crate) fn apply(draft: &mut Draft) {
     text(draft, Key::of(ecs::HOST_NAME), &HOST, is_known);
     text(draft, Key::of(ecs::PROCESS_NAME), &PROGRAM, is_known);
+    apply_to_peers(draft);
+}
+
+/// Sets the host from the members of what was put around an event.
+pub(crate) fn set_host(draft: &mut Draft, shell: &Map<'_>) {
+    const NAMES: [&str; 4] = ["source_host", "host", "hostname", "host_name"];
+    let found = NAMES.iter().find_map(|name| shell.get(name)?.as_str());
+    if let Some(host) = found.filter(|host| is_known(host)) {
+        draft.set_default(ecs::HOST_NAME, host);
+    }
+}
+
+/// The same as [`apply`] for logs in which hosts and processes are those that peers name.
+pub(crate) fn apply_to_peers(draft: &mut Draft) {
     text(draft, Key::of(ecs::USER_NAME), &USER, is_known);
     text(draft, Key::of(ecs::SOURCE_IP), &SOURCE_IP, is_ip);
     text(draft, Key::of(ecs::DESTINATION_IP), &DESTINATION_IP, is_ip);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use model::{Text, ecs};
 
 use crate::clock::{take_iso_spaced, take_written};
+use crate::container;
 use crate::derive::derive;
 use crate::draft::Draft;
 use crate::formats::{self, Format, Input};
@@ -29,14 +30,28 @@ pub fn parse(record: &RawRecord<'_>) -> Parsed {
         Body::Line(_) => matches!(record.log_type, Some("json" | "journald")),
     };
     let content = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match container::unwrap(content) {
+        Some(inner) => {
+            written(&mut draft, &inner.line, record, false);
+            draft.timestamp = draft.timestamp.or(inner.time);
+            draft.set_default(ecs::MESSAGE, inner.line.as_ref());
+            draft.set(ecs::EVENT_ORIGINAL, text);
+            draft.set_own("stream", inner.stream);
+        }
+        None => written(&mut draft, content, record, is_json),
+    }
+    finish(&mut draft, text, record)
+}
+
+/// Reads what a program wrote.
+fn written(draft: &mut Draft, content: &str, record: &RawRecord<'_>, is_json: bool) {
     let looks_json = content.trim_start().starts_with('{');
-    if !(looks_json && json::take(&mut draft, content, record)) {
+    if !(looks_json && json::take(draft, content, record)) {
         if is_json {
             draft.warn(Warning::InvalidJson);
         }
-        line(&mut draft, content, record);
+        line(draft, content, record);
     }
-    finish(&mut draft, text, record)
 }
 
 /// What an event says before anything of it is read.
@@ -199,6 +214,9 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
     let name = envelope.program.rsplit('/').next().unwrap_or(envelope.program);
     let speaker = if envelope.program.starts_with("postfix/") {
         "postfix"
+    } else if name.starts_with("dovecot-") {
+        // A second instance is called by a name of its own.
+        "dovecot"
     } else {
         name
     };
@@ -217,16 +235,16 @@ fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRec
             if is_wanted || program::is_known(name) || program::pam_speaks(envelope.message) {
                 return None;
             }
-            // What stands before a program's message is a header. Where no program was found, or a mark of Cisco's was
-            // taken for one, it may be the device's own text.
-            let tail = (name.is_empty() || name.starts_with('%')) && envelope.tail != envelope.message;
+            // What stands before a program's message is a header. Where no program was found, it may be the device's own text.
+            let tail = name.is_empty() && envelope.tail != envelope.message;
             formats::detect(draft, &input(envelope.message))
                 .or_else(|| tail.then(|| formats::detect(draft, &input(envelope.tail)))?)
         });
     if let Some(format) = found {
         settle(draft, format, record);
-        // The kernel's messages name processes themselves.
-        if draft.str(ecs::HOST_NAME) != Some(envelope.program) && format.name != "kernel" {
+        // The kernel's and the audit daemon's messages name processes themselves.
+        let names_processes = matches!(format.name, "kernel" | "auditd");
+        if draft.str(ecs::HOST_NAME) != Some(envelope.program) && !names_processes {
             draft.set_text(ecs::PROCESS_NAME, name);
         }
         host_of(draft);

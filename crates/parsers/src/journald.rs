@@ -65,11 +65,12 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> 
         syslog::severity(draft, priority);
     }
     let program = believed_program(draft, text("SYSLOG_IDENTIFIER"), text("_COMM"));
-    // Only the kernel itself speaks over its own transport.
-    let of_kernel = text("_TRANSPORT") == "kernel";
+    // Only the kernel itself speaks over its own transports.
+    let transport = text("_TRANSPORT");
+    let of_kernel = matches!(transport, "kernel" | "audit");
     let input = Input {
         text: &message,
-        program: "kernel",
+        program: transport,
         is_certain: false,
         observed: draft.timestamp.unwrap_or(observed),
         header: None,
@@ -78,7 +79,9 @@ pub(crate) fn take(draft: &mut Draft, object: &Map<'_>, observed: Timestamp) -> 
         Some(format) => {
             draft.set(ecs::PICKET_LOG_TYPE, format.name);
             draft.set_default(ecs::EVENT_DATASET, format.dataset(None, ""));
-            draft.set_fixed(ecs::PROCESS_NAME, "kernel");
+            if format.name != "auditd" {
+                draft.set_fixed(ecs::PROCESS_NAME, "kernel");
+            }
             draft.set_default_fixed(ecs::HOST_OS_TYPE, "linux");
         }
         None => program::take(draft, program, &message, "journald"),

@@ -61,8 +61,9 @@ fn take_shipped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> 
     let log_type = fields.get("log_type").and_then(Json::as_str).or(record.log_type);
     take_record(draft, inner, message, &RawRecord { log_type, ..*record });
     draft.set_default(ecs::MESSAGE, message);
+    aliases::set_host(draft, object);
     add_shell(draft, object);
-    aliases::apply(draft);
+    aliases::apply_to_peers(draft);
     true
 }
 
@@ -171,6 +172,7 @@ fn mapped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> bool {
     mapping.apply(draft, inner);
     add_own(draft, inner);
     if !std::ptr::eq(inner, object) {
+        aliases::set_host(draft, object);
         add_own_but(draft, object, |name, _| {
             SHELLS.contains(&name) || name == "message" || name == ecs::TIMESTAMP
         });
@@ -179,7 +181,12 @@ fn mapped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> bool {
     if let Some(message) = message {
         draft.set_default(ecs::MESSAGE, message);
     }
-    aliases::apply(draft);
+    // Their `host` is what a peer asked for or calls itself.
+    if matches!(mapping.name, "web_json" | "zeek") {
+        aliases::apply_to_peers(draft);
+    } else {
+        aliases::apply(draft);
+    }
     true
 }
 

@@ -10,6 +10,7 @@ mod bytes;
 mod clock;
 mod community;
 mod constant;
+mod container;
 mod cron;
 pub mod custom;
 mod derive;

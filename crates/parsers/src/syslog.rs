@@ -51,7 +51,9 @@ pub(crate) fn open(line: &str, observed: Timestamp) -> Option<Envelope<'_>> {
     {
         return Some(envelope);
     }
-    let timed = take_bsd(rest, observed)
+    // Some of Cisco's devices put a colon around their time, and say its zone.
+    let bare = rest.strip_prefix(':').filter(|_| priority.is_some()).unwrap_or(rest);
+    let timed = take_bsd(bare, observed)
         .map(|(time, rest)| (time, rest, false))
         .or_else(|| take_iso(rest).map(|(time, rest)| (time, rest, true)));
     let Some((timestamp, rest, iso)) = timed else {
@@ -66,6 +68,13 @@ pub(crate) fn open(line: &str, observed: Timestamp) -> Option<Envelope<'_>> {
         ));
     };
     let rest = rest.strip_prefix(':').unwrap_or(rest).strip_prefix(' ')?;
+    let rest = rest
+        .cut(": ")
+        .filter(|(zone, rest)| {
+            let is_zone = zone.len() <= 5 && zone.bytes().all(|byte| byte.is_ascii_uppercase());
+            is_zone && !zone.is_empty() && rest.starts_with('%')
+        })
+        .map_or(rest, |(_, rest)| rest);
     Some(with_tag(
         Envelope {
             priority,
@@ -180,7 +189,8 @@ fn take_tag(rest: &str) -> Option<(&str, &str, &str)> {
         .position(|byte| matches!(byte, b':' | b'['))?;
     let program = rest.get(..end)?;
     let spaced = program.bytes().any(|byte| byte == b' ');
-    if program.is_empty() || program.starts_with(' ') {
+    // Cisco's devices name a message where others name a program.
+    if program.is_empty() || program.starts_with([' ', '%']) {
         return None;
     }
     let after = rest.get(end..)?;

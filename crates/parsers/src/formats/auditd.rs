@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use model::{Text, Timestamp, Value, ecs};
 
-use meaning::meaning;
+use meaning::{meaning, named};
 
 use super::{Format, Input};
 use crate::derive::{SOURCE, endpoint};
@@ -51,7 +51,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     if input.text.has_byte(b'\n') && event::take(draft, input.text) {
         return true;
     }
-    let Some(record) = Record::read(input.text) else {
+    let Some(record) = Record::read(input.text).or_else(|| Record::spoken(input)) else {
         return false;
     };
     record.head(draft);
@@ -66,7 +66,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 struct Record<'a> {
     kind: &'a str,
     node: &'a str,
-    time: Timestamp,
+    /// Where the record says it itself.
+    time: Option<Timestamp>,
     serial: &'a str,
     fields: Vec<(&'a str, Written<'a>)>,
 }
@@ -90,13 +91,34 @@ impl<'a> Record<'a> {
         // auditd appends names it looked up after a group separator when it enriches.
         let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
         let mut fields = Vec::with_capacity(32);
+        decision(body, &mut fields);
         split(body, &mut fields);
         split(enriched, &mut fields);
         Some(Self {
-            kind,
+            kind: named(kind),
             node,
-            time,
+            time: Some(time),
             serial,
+            fields,
+        })
+    }
+
+    /// `TYPE pairs`, as journald writes what the kernel says of it; nobody else's messages begin so.
+    fn spoken(input: &Input<'a>) -> Option<Self> {
+        let (kind, body) = input.text.cut_at(b' ').filter(|_| input.program == "audit")?;
+        let is_type =
+            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'[' | b']');
+        if kind.len() < 3 || !kind.bytes().all(is_type) || !body.has_byte(b'=') {
+            return None;
+        }
+        let mut fields = Vec::with_capacity(32);
+        decision(body, &mut fields);
+        split(body.trim(), &mut fields);
+        Some(Self {
+            kind: named(kind),
+            node: "",
+            time: None,
+            serial: "",
             fields,
         })
     }
@@ -105,7 +127,9 @@ impl<'a> Record<'a> {
     fn head(&self, draft: &mut Draft) {
         draft.set_text(ecs::HOST_NAME, self.node);
         draft.set_text("auditd.log.node", self.node);
-        draft.timestamp = Some(self.time);
+        if self.time.is_some() {
+            draft.timestamp = self.time;
+        }
         draft.set_int("auditd.log.sequence", self.serial);
         draft.set_fixed(ecs::HOST_OS_TYPE, "linux");
     }
@@ -146,6 +170,16 @@ impl<'a> Written<'a> {
 }
 
 /// Splits `a=b c="d e" msg='op=x acct="y"'`; what stands in `msg='…'` counts as fields of the record.
+/// What SELinux says before the pairs, under the name the audit tools have for it: `avc:  denied  { read } for …`.
+fn decision<'a>(body: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
+    let word = body
+        .strip_prefix("avc:")
+        .and_then(|rest| rest.parts(b' ').find(|word| !word.is_empty()));
+    if let Some(word @ ("denied" | "granted")) = word {
+        into.push(("seresult", Written::bare(word)));
+    }
+}
+
 fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let mut rest = text;
     // `old auid=700 new auid=0`: the word before makes it another field.
@@ -384,6 +418,18 @@ fn describe(draft: &mut Draft, kind: &str, fields: &[(&str, Written<'_>)]) {
                 socket_address(draft, address);
             }
         }
+        "AVC" => {
+            match (value("apparmor"), value("seresult")) {
+                (Some("DENIED"), _) | (_, Some("denied")) => draft.outcome(false),
+                (Some("ALLOWED" | "AUDIT"), _) | (_, Some("granted")) => draft.outcome(true),
+                _ => {}
+            }
+            for key in ["path", "name"] {
+                if let Some(path) = written(key).map(decoded).filter(|path| path.starts_with('/')) {
+                    draft.set_default("file.path", path.as_ref());
+                }
+            }
+        }
         _ => {}
     }
 }
@@ -410,7 +456,11 @@ fn people<'a>(draft: &mut Draft, kind: &str, written: &dyn Fn(&str) -> Option<Wr
     }
     let account = written("acct").map(decoded);
     if let Some(account) = account {
-        draft.user(&account);
+        // An enriching daemon tells who changed the account; else nobody does, and its name is all there is.
+        let is_changed = matches!(kind, "USER_CHAUTHTOK" | "ADD_USER" | "DEL_USER" | "USER_MGMT");
+        if !is_changed || draft.get(ecs::USER_NAME).is_none() {
+            draft.user(&account);
+        }
         match kind {
             "USER_CHAUTHTOK" | "ADD_USER" | "DEL_USER" | "USER_MGMT" => draft.set_text(ecs::USER_TARGET_NAME, &account),
             "USER_CMD" => {}

@@ -251,7 +251,6 @@ fn target(key: &str) -> Option<&'static str> {
         "duser" | "destinationUserName" => "destination.user.name",
         "dvc" | "deviceAddress" => "observer.ip",
         "dvchost" | "deviceHostName" => "observer.hostname",
-        "externalId" => "event.code",
         "fileHash" => "file.hash.sha256",
         "filePath" => "file.path",
         "fname" | "filename" => "file.name",
@@ -311,6 +310,22 @@ fn certain(pairs: Vec<(&str, String)>) -> (Vec<(&str, String)>, bool) {
     (known.map(|(pair, _)| pair).collect(), is_ambiguous)
 }
 
+/// A protocol by its name or its number.
+fn transport(draft: &mut Draft, value: &str) {
+    let name = match value {
+        "1" => "icmp",
+        "6" => "tcp",
+        "17" => "udp",
+        "47" => "gre",
+        "50" => "esp",
+        "58" => "ipv6-icmp",
+        "132" => "sctp",
+        name => return draft.set("network.transport", Text::lowercase(name)),
+    };
+    draft.set_fixed("network.transport", name);
+    draft.set_int("network.iana_number", value);
+}
+
 fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
     let (pairs, is_ambiguous) = certain(pairs);
     if is_ambiguous {
@@ -327,7 +342,19 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
             Some("network.direction") => {
                 draft.set("network.direction", if value == "0" { "inbound" } else { "outbound" })
             }
-            Some("network.transport") => draft.set("network.transport", Text::lowercase(value)),
+            Some("network.transport") => transport(draft, value),
+            // Of whatever algorithm: its length tells.
+            Some("file.hash.sha256") => {
+                let name = match value.len() {
+                    _ if !value.bytes().all(|byte| byte.is_ascii_hexdigit()) => continue,
+                    32 => "file.hash.md5",
+                    40 => "file.hash.sha1",
+                    64 => "file.hash.sha256",
+                    128 => "file.hash.sha512",
+                    _ => continue,
+                };
+                draft.set(name, Text::lowercase(value));
+            }
             Some(
                 name @ ("source.bytes"
                 | "destination.bytes"

@@ -63,7 +63,7 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
         return false;
     };
     // A host is only in front where the envelope left it there; a program's message has none.
-    let is_message = !input.program.is_empty() && !input.program.starts_with('%');
+    let is_message = !input.program.is_empty();
     if is_message && !input.is_certain && !before.is_empty() {
         return false;
     }

@@ -35,10 +35,10 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
 
 /// `Server BACKEND/SERVER is DOWN, reason: …`, `backend NAME has no server available!`
 fn server(draft: &mut Draft, text: &str) -> bool {
-    let down = if let Some(rest) = text.strip_prefix("Server ") {
-        let Some((name, state)) = rest.cut(" is ") else {
-            return false;
-        };
+    let named = text.strip_prefix("Server ").and_then(|rest| rest.cut(" is "));
+    // `Health check for server BACKEND/SERVER failed, reason: …, status: 0/2 DOWN.`
+    let checked = || text.strip_prefix("Health check for server ")?.cut_at(b' ');
+    let down = if let Some((name, state)) = named.or_else(checked) {
         let Some((backend, server)) = name.cut_at(b'/') else {
             return false;
         };
@@ -47,7 +47,7 @@ fn server(draft: &mut Draft, text: &str) -> bool {
         if let Some((_, reason)) = state.cut("reason: ") {
             draft.set(ecs::EVENT_REASON, reason.cut(", ").map_or(reason, |(reason, _)| reason));
         }
-        state.starts_with("DOWN")
+        state.starts_with("DOWN") || state.starts_with("failed")
     } else if let Some(backend) = text
         .strip_prefix("backend ")
         .and_then(|rest| rest.strip_suffix(" has no server available!"))
@@ -162,6 +162,7 @@ fn traffic(draft: &mut Draft, text: &str) -> bool {
     draft.set_text("haproxy.frontend_name", name.trim_end_matches('~'));
     let Some((backend, server)) = second.cut_at(b'/').filter(|_| complaint.is_none()) else {
         draft.set(ecs::MESSAGE, rest);
+        draft.outcome(false);
         draft.set(ecs::EVENT_REASON, rest.cut(": ").map_or(rest, |(_, reason)| reason));
         draft.set_list(ecs::EVENT_CATEGORY, &["network", "web"]);
         draft.set_list(ecs::EVENT_TYPE, &["connection", "error"]);

@@ -343,6 +343,15 @@ fn session(draft: &mut Draft, text: &str) -> bool {
     true
 }
 
+/// What a worker says, without its own name: `conn unix:auth-worker (pid=1,uid=2): auth-worker<3>: pam(…`.
+fn worker(text: &str) -> &str {
+    let is_worker = text.strip_prefix("conn ").and_then(|rest| rest.cut("): auth-worker<"));
+    is_worker
+        .filter(|(peer, _)| peer.len() < 256)
+        .and_then(|(_, rest)| rest.cut(">: "))
+        .map_or(text, |(_, rest)| rest)
+}
+
 fn of_client(draft: &mut Draft, service: &str, rest: &str) -> bool {
     let success = rest.starts_with("Login: ");
     // What Dovecot says comes before the name, which may say anything.
@@ -388,8 +397,9 @@ fn of_client(draft: &mut Draft, service: &str, rest: &str) -> bool {
         return true;
     }
     // `auth: passwd-file(U,A,<id>): unknown user`
+    let database = worker(rest);
     if service.starts_with("auth")
-        && let Some((head, reason)) = rest.cut_last("): ")
+        && let Some((head, reason)) = database.cut_last("): ")
         && let Some((_, inner)) = head.cut_at(b'(')
     {
         let mut parts = inner.rsplitn(3, ',');

@@ -14,13 +14,43 @@ pub(crate) const FORMAT: Format = Format {
     datasets: &["mikrotik.log"],
     programs: &[],
     begins: &[],
-    looks: |text| chain(text).is_some() || login(text).is_some(),
+    looks: |text| chain(text).is_some() || login(text).is_some() || lease(text).is_some(),
     take,
 };
 
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let is_firewall = input.is_certain || chain(input.text).is_some();
-    is_firewall && firewall(draft, input.text) || session(draft, input.text)
+    is_firewall && firewall(draft, input.text) || session(draft, input.text) || leased(draft, input.text)
+}
+
+/// `dhcp,info SERVER assigned A to MAC`, which newer versions say as `assigned A for MAC NAME`.
+fn lease(text: &str) -> Option<(bool, &str, &str, &str)> {
+    let (topics, rest) = after_topics(text);
+    let (_, rest) = rest.cut_at(b' ').filter(|_| topics.starts_with("dhcp,"))?;
+    let mut words = rest.trim_end().splitn(5, ' ');
+    let verb = words.next().filter(|verb| matches!(*verb, "assigned" | "deassigned"))?;
+    let address = words.next().filter(|address| is_ip(address))?;
+    words.next().filter(|word| matches!(*word, "to" | "for" | "from"))?;
+    let mac = words.next().filter(|mac| mac.len() == 17)?;
+    Some((verb == "assigned", address, mac, words.next().unwrap_or("")))
+}
+
+fn leased(draft: &mut Draft, text: &str) -> bool {
+    let Some((assigned, address, mac, name)) = lease(text) else {
+        return false;
+    };
+    let action = if assigned { "dhcp_assigned" } else { "dhcp_released" };
+    draft.classify(
+        "network",
+        &["connection", if assigned { "start" } else { "end" }],
+        action,
+    );
+    endpoint(draft, &crate::derive::CLIENT, address, "");
+    draft.set("client.mac", mac.to_ascii_uppercase().replace(':', "-"));
+    draft.set_text("client.domain", name);
+    draft.set_fixed(ecs::NETWORK_PROTOCOL, "dhcp");
+    draft.set_fixed("observer.vendor", "MikroTik");
+    true
 }
 
 /// Splits off the topics that RouterOS writes first, `system,error,critical `.

@@ -298,8 +298,32 @@ fn system(draft: &mut Draft, row: &Row<'_>) {
         draft.set_list(ecs::EVENT_CATEGORY, &["authentication"]);
         let failed = row.at(8).has("fail");
         draft.outcome(!failed);
+        authenticated(draft, row.at(14));
         if failed {
             draft.unified("LOGIN_FAIL", 3);
+        }
+    }
+}
+
+/// `failed authentication for user 'U'.  Reason: R. From: A.`, of which U is the peer's and the rest PAN-OS' words.
+fn authenticated(draft: &mut Draft, text: &str) {
+    let Some(rest) = text
+        .strip_prefix("failed authentication for user '")
+        .or_else(|| text.strip_prefix("authenticated for user '"))
+    else {
+        return;
+    };
+    let Some((head, address)) = rest.trim_end().trim_end_matches('.').cut_last("From: ") else {
+        return;
+    };
+    let address = address.trim().trim_end_matches('.');
+    if crate::network::is_ip(address) {
+        endpoint(draft, &SOURCE, address, "");
+    }
+    if let Some((user, words)) = head.cut_last("'.") {
+        person(draft, user);
+        if let Some((_, reason)) = words.cut("Reason: ") {
+            draft.set_text(ecs::EVENT_REASON, reason.trim().trim_end_matches('.'));
         }
     }
 }

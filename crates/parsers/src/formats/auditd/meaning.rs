@@ -73,3 +73,50 @@ pub(super) fn meaning(kind: &str) -> Meaning {
         _ => ("", &[], &[]),
     }
 }
+
+/// The name of a type that the kernel wrote as its number, where nobody translated it: `1400`, `UNKNOWN[1400]`.
+pub(super) fn named(kind: &str) -> &str {
+    let number = kind
+        .strip_prefix("UNKNOWN[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(kind);
+    match number {
+        "1100" => "USER_AUTH",
+        "1101" => "USER_ACCT",
+        "1102" => "USER_MGMT",
+        "1103" => "CRED_ACQ",
+        "1104" => "CRED_DISP",
+        "1105" => "USER_START",
+        "1106" => "USER_END",
+        "1108" => "USER_CHAUTHTOK",
+        "1109" => "USER_ERR",
+        "1110" => "CRED_REFR",
+        "1112" => "USER_LOGIN",
+        "1113" => "USER_LOGOUT",
+        "1114" => "ADD_USER",
+        "1115" => "DEL_USER",
+        "1116" => "ADD_GROUP",
+        "1117" => "DEL_GROUP",
+        "1123" => "USER_CMD",
+        "1130" => "SERVICE_START",
+        "1131" => "SERVICE_STOP",
+        "1300" => "SYSCALL",
+        "1302" => "PATH",
+        "1305" => "CONFIG_CHANGE",
+        "1306" => "SOCKADDR",
+        "1307" => "CWD",
+        "1309" => "EXECVE",
+        "1320" => "EOE",
+        "1325" => "NETFILTER_CFG",
+        "1326" => "SECCOMP",
+        "1327" => "PROCTITLE",
+        "1334" => "BPF",
+        "1400" => "AVC",
+        "1403" => "MAC_POLICY_LOAD",
+        "1404" => "MAC_STATUS",
+        "1405" => "MAC_CONFIG_CHANGE",
+        "1700" => "ANOM_PROMISCUOUS",
+        "1701" => "ANOM_ABEND",
+        _ => kind,
+    }
+}
