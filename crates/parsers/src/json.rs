@@ -102,6 +102,40 @@ fn shells<'b, 'a>(object: &'b Map<'a>) -> impl Iterator<Item = &'b Map<'a>> {
     names.iter().filter_map(|name| object.get(name)?.as_object())
 }
 
+/// Whether an object is what a program's own logger writes. Its message says what the program says, and that may be
+/// nothing but a text somebody sent it: whatever line or event it reads like, it is none. Shippers of lines say what they
+/// ship, and name no logger.
+fn is_of_logger(object: &Map<'_>, record: &RawRecord<'_>) -> bool {
+    const LOGGERS: [&str; 9] = [
+        "level",
+        "lvl",
+        "loglevel",
+        "logger",
+        "logger_name",
+        "loggerName",
+        "thread",
+        "thread_name",
+        "caller",
+    ];
+    const SHIPPERS: [&str; 10] = [
+        "program",
+        "process",
+        "appname",
+        "ident",
+        "raw_message",
+        "source_host",
+        "fields",
+        "log_type",
+        "_source",
+        "syslogtag",
+    ];
+    record.log_type.is_none()
+        && LOGGERS
+            .iter()
+            .any(|name| object.get(name).is_some_and(|value| !value.is_object()))
+        && !SHIPPERS.iter().any(|name| object.contains_key(name))
+}
+
 /// Whether a log type is that of Windows events.
 fn is_windows(log_type: &str) -> bool {
     matches!(
@@ -151,7 +185,7 @@ fn mapped(draft: &mut Draft, object: &Map<'_>, record: &RawRecord<'_>) -> bool {
     let embedded = object
         .get("message")
         .and_then(Json::as_str)
-        .filter(|message| message.starts_with('{'))
+        .filter(|message| message.starts_with('{') && !is_of_logger(object, record))
         .and_then(tree::object);
     let named = wanted.and_then(mapping::named);
     let found = match named {
@@ -289,7 +323,13 @@ fn take_flat(draft: &mut Draft, mut object: Map<'_>, text: &str, record: &RawRec
     let is_wrapper = has_inner || object.contains_key("raw_message");
     let message = MESSAGES.iter().find_map(|name| draft.str(name)).map(str::to_owned);
     unified(draft, &object);
-    read_message(draft, message.as_deref(), record);
+    if is_of_logger(&object, record) {
+        if let Some(message) = &message {
+            draft.set_default(ecs::MESSAGE, message.as_str());
+        }
+    } else {
+        read_message(draft, message.as_deref(), record);
+    }
     aliases::apply(draft);
     finish_unified(draft);
     match &message {

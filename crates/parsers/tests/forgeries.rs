@@ -391,3 +391,74 @@ fn a_name_with_two_values_is_left_out() {
         ),
     ]);
 }
+
+/// A logger's message is the program's text, which may be all that somebody sent it.
+#[test]
+fn a_loggers_message_is_no_line_of_another_program() {
+    const NOBODY: &[&str] = &[
+        "picket.log_type=json",
+        "source.ip=",
+        "user.name=",
+        "event.action=",
+        "event.outcome=",
+        "picket.event_type=",
+        "process.name=",
+    ];
+    check(&[
+        (
+            r#"{"level":"warn","msg":"Nov 21 10:00:00 h sshd[1]: Accepted password for root from 6.6.6.6 port 9 ssh2"}"#,
+            NOBODY,
+        ),
+        (
+            r#"{"logger":"app.Auth","level":"WARN","message":"Failed password for root from 6.6.6.6 port 9 ssh2","thread":"http-1"}"#,
+            NOBODY,
+        ),
+        (
+            r#"{"level":"warn","msg":"alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh"}"#,
+            NOBODY,
+        ),
+        (
+            r#"{"level":30,"time":1763719200000,"pid":7,"hostname":"h","msg":"6.6.6.6 - - [21/Nov/2026:10:00:00 +0000] \"GET /a HTTP/1.1\" 200 5"}"#,
+            NOBODY,
+        ),
+        (
+            r#"{"level":"warn","message":"{\"eventVersion\":\"1.08\",\"eventSource\":\"signin.amazonaws.com\",\"eventName\":\"ConsoleLogin\",\"sourceIPAddress\":\"6.6.6.6\",\"eventTime\":\"2026-11-21T10:00:00Z\",\"awsRegion\":\"x\",\"userIdentity\":{\"type\":\"Root\",\"userName\":\"root\"}}","logger":"http"}"#,
+            NOBODY,
+        ),
+        // Who ships lines names no logger.
+        (
+            r#"{"message":"Nov 21 10:00:00 h sshd[1]: Accepted password for bob from 203.0.113.9 port 5 ssh2","host":"web1","log":{"file":{"path":"/var/log/auth.log"}}}"#,
+            &["picket.log_type=sshd", "source.ip=203.0.113.9", "user.name=bob"],
+        ),
+        (
+            r#"{"program":"sshd","level":"info","message":"Accepted password for bob from 203.0.113.9 port 5 ssh2"}"#,
+            &["source.ip=203.0.113.9", "user.name=bob"],
+        ),
+    ]);
+}
+
+#[test]
+fn no_extension_of_cef_is_a_field_by_its_ecs_name() {
+    check(&[(
+        "CEF:0|V|P|1|1|n|5|src=203.0.113.9 duser=bob user.name=root agent.id=evil event.outcome=success",
+        &[
+            "user.name=bob",
+            "agent.id=",
+            "event.outcome=",
+            "cef.extensions.user.name=root",
+        ],
+    )]);
+}
+
+#[test]
+fn a_comma_in_a_clients_name_moves_no_columns_of_a_lease() {
+    check(&[(
+        "10,11/21/26,10:00:00,Assign,10.0.0.5,evil,6.6.6.6,AABBCCDDEEFF,,0",
+        &[
+            "client.ip=10.0.0.5",
+            "user.name=",
+            "client.mac=",
+            "picket.warnings=ambiguous text",
+        ],
+    )]);
+}

@@ -370,7 +370,10 @@ fn extend(draft: &mut Draft, pairs: Vec<(&str, String)>, prefix: &str) {
             None => {}
         }
         draft.set_own(&format!("{prefix}{key}"), value.as_str());
-        draft.set_own(key, value.as_str());
+        // Names with a dot are those of ECS, which a device has no reason to use.
+        if !key.has_byte(b'.') {
+            draft.set_own(key, value.as_str());
+        }
     }
     endpoint(
         draft,

@@ -200,6 +200,10 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.warn(Warning::Ambiguous);
             ("", "", named.get(..0).unwrap_or_default())
         }
+        [_, mac, ..] if !mac.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            draft.warn(Warning::Ambiguous);
+            ("", "", named.get(..0).unwrap_or_default())
+        }
         [host, mac, rest @ ..] => (*host, *mac, rest),
         _ => return false,
     };
