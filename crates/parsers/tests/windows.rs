@@ -194,6 +194,62 @@ const POWERSHELL: &[Line] = &[
     ),
 ];
 
+const OTHERS: &[Line] = &[
+    (
+        r#"{"EventID":1116,"Channel":"Microsoft-Windows-Windows Defender/Operational","Provider_Name":"Microsoft-Windows-Windows Defender","Computer":"WS1","Threat Name":"Trojan:Win32/X","Path":"containerfile:_C:\\a.zip; file:_C:\\a.zip->b.exe","Process Name":"Unknown","Detection User":"CORP\\bob"}"#,
+        &[
+            "file.path=C:\\a.zip->b.exe",
+            "process.executable=",
+            "user.name=bob",
+            "event.outcome=",
+        ],
+    ),
+    (
+        r#"{"EventID":1117,"Channel":"Microsoft-Windows-Windows Defender/Operational","Provider_Name":"Microsoft-Windows-Windows Defender","Computer":"WS1","Threat Name":"Trojan:Win32/X","Path":"file:_C:\\a.exe","Process Name":"C:\\b.exe","Action Name":"Quarantine","Error Code":"0x00000000"}"#,
+        &[
+            "file.path=C:\\a.exe",
+            "process.name=b.exe",
+            "event.outcome=success",
+            "event.reason=Quarantine",
+        ],
+    ),
+    (
+        r#"{"EventID":1118,"Channel":"Microsoft-Windows-Windows Defender/Operational","Provider_Name":"Microsoft-Windows-Windows Defender","Computer":"WS1","Threat Name":"x","Path":"file:_C:\\a.exe","Error Code":"0x80508023"}"#,
+        &["event.outcome=failure"],
+    ),
+    (
+        r#"{"EventID":1074,"Channel":"System","Provider_Name":"User32","Computer":"WS1","param1":"C:\\Windows\\System32\\shutdown.exe (WS1)","param2":"WS1","param3":"Other","param5":"restart","param7":"CORP\\alice"}"#,
+        &[
+            "process.name=shutdown.exe",
+            "user.name=alice",
+            "user.domain=CORP",
+            "event.reason=Other",
+        ],
+    ),
+    (
+        r#"{"EventID":201,"Channel":"Microsoft-Windows-TaskScheduler/Operational","Provider_Name":"Microsoft-Windows-TaskScheduler","Computer":"WS1","TaskName":"\\x","ActionName":"C:\\x.exe","ResultCode":"2147942402"}"#,
+        &["event.outcome=failure", "process.name=x.exe"],
+    ),
+    (
+        r#"{"EventID":7045,"Channel":"System","Provider_Name":"Service Control Manager","Computer":"WS1","Security_UserID":"S-1-5-21-1-2-3-500","ServiceName":"evil","ImagePath":"C:\\x.exe","AccountName":"LocalSystem"}"#,
+        &[
+            "user.id=S-1-5-21-1-2-3-500",
+            "user.name=",
+            "service.name=evil",
+            "winlog.user.identifier=S-1-5-21-1-2-3-500",
+        ],
+    ),
+    (
+        r#"{"EventID":4776,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Computer":"DC1","TargetUserName":"bob","Workstation":"WS7","Status":"0xc000006a"}"#,
+        &["event.outcome=failure", "picket.event_type=LOGIN_FAIL", "user.name=bob"],
+    ),
+];
+
+#[test]
+fn system_defender_and_tasks() {
+    must_say(OTHERS);
+}
+
 #[test]
 fn powershell() {
     must_say(POWERSHELL);

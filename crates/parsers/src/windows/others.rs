@@ -2,7 +2,7 @@
 
 use model::{Value, ecs};
 
-use super::{Event, account, classify, sysmon};
+use super::{Event, account, classify, number, sysmon};
 use crate::draft::Draft;
 use crate::scan::Marks as _;
 
@@ -75,7 +75,19 @@ fn system(draft: &mut Draft, event: &Event<'_>) {
         }
         6005 => classify(draft, "event-log-started", &["host"], &["start"]),
         6006 => classify(draft, "event-log-stopped", &["host"], &["end"]),
-        1074 => classify(draft, "system-shutdown-initiated", &["host"], &["end"]),
+        1074 => {
+            classify(draft, "system-shutdown-initiated", &["host"], &["end"]);
+            // `C:\Windows\System32\shutdown.exe (WS1)`
+            let program = get("param1");
+            draft.set_text(
+                "process.executable",
+                program.cut(" (").map_or(program, |(program, _)| program),
+            );
+            draft.set_text(ecs::EVENT_REASON, get("param3"));
+            let (domain, user) = account(get("param7"));
+            draft.set_text("user.domain", domain);
+            draft.user(user);
+        }
         6008 | 41 => {
             classify(draft, "unexpected-shutdown", &["host"], &["end"]);
             draft.unified("CRITICAL_ERROR", 3);
@@ -279,12 +291,20 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
         );
         draft.set_text("threat.indicator.name", get("Threat Name"));
         draft.set_text("rule.name", get("Threat Name"));
-        let path = get("Path");
-        draft.set_text(
-            "file.path",
-            path.strip_prefix("file:_").unwrap_or(path).trim_start_matches('_'),
-        );
-        draft.set_text("process.executable", get("Process Name"));
+        // `containerfile:_A; file:_A->B` has the archive first and what was found in it last.
+        let path = get("Path").rsplit("; ").next().unwrap_or("");
+        let kinds = ["file:_", "containerfile:_", "webfile:_", "process:_"];
+        let file = kinds.iter().find_map(|kind| path.strip_prefix(kind)).unwrap_or(path);
+        draft.set_text("file.path", file.trim_start_matches('_'));
+        if get("Process Name") != "Unknown" {
+            draft.set_text("process.executable", get("Process Name"));
+        }
+        let is_done = number(get("Error Code")) == Some(0);
+        match event.id {
+            1007 | 1117 => draft.outcome(is_done || get("Error Code").is_empty()),
+            1008 | 1118 | 1119 => draft.outcome(false),
+            _ => {}
+        }
         let (domain, user) = account(get("Detection User"));
         draft.set_text("user.domain", domain);
         draft.user(user);
@@ -361,6 +381,11 @@ fn task(draft: &mut Draft, event: &Event<'_>) {
         _ => return,
     };
     classify(draft, action, &["configuration", "process"], kinds);
+    match (event.id, number(get("ResultCode"))) {
+        (201, Some(code)) => draft.outcome(code == 0),
+        (101 | 103 | 203, _) => draft.outcome(false),
+        _ => {}
+    }
     draft.set_text("winlog.event_data.TaskName", get("TaskName"));
     draft.set_text(
         "process.executable",

@@ -25,6 +25,11 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     draft.set_text("service.type", service_type(event.get("ServiceType")));
     match event.id {
         4768..=4771 => kerberos(draft, event),
+        4776 if draft.get(ecs::EVENT_OUTCOME).is_none() => {
+            if let Some(status) = super::number(event.get("Status")) {
+                draft.outcome(status == 0);
+            }
+        }
         5140 | 5142..=5145 => share(draft, event),
         5152 | 5154 | 5156 | 5157 | 5158 => connection(draft, event),
         4660..=4663 | 4656 => draft.set_text("file.path", object(event)),
