@@ -51,6 +51,15 @@ fn attempt(message: &str) -> Option<(bool, &str, &str, &str)> {
         let (user, tty) = rest.cut_last(" on ")?;
         return Some((success, target, user, tty));
     }
+    // BSD: `alice to root on /dev/pts/0`, `BAD SU alice to root on /dev/pts/0`
+    let (success, whole) = message
+        .strip_prefix("BAD SU ")
+        .map_or((true, message), |rest| (false, rest));
+    if let Some((people, tty)) = whole.cut_last(" on ").filter(|(_, tty)| tty.starts_with("/dev/"))
+        && let Some((user, target)) = people.cut(" to ")
+    {
+        return Some((success, target, user, tty));
+    }
     // `+ pts/0 alice:root` and `- pts/0 alice:root`
     let (success, rest) = match (message.strip_prefix("+ "), message.strip_prefix("- ")) {
         (Some(rest), _) => (true, rest),

@@ -234,6 +234,14 @@ fn daemons_have_instances_and_workers() {
             &["source.ip=203.0.113.9", "user.name=bob", "event.outcome=failure"],
         ),
         (
+            "2026-11-21 10:00:00 us=123456 203.0.113.9:1194 TLS Error: TLS handshake failed",
+            &[
+                "picket.log_type=openvpn",
+                "source.ip=203.0.113.9",
+                "event.outcome=failure",
+            ],
+        ),
+        (
             "Nov 21 10:00:00 lb haproxy[14389]: Health check for server bck/srv1 failed, reason: Layer7 wrong status, code: 503, info: \"Service Unavailable\", check duration: 2ms, status: 0/2 DOWN.",
             &[
                 "event.action=server_down",
@@ -241,6 +249,45 @@ fn daemons_have_instances_and_workers() {
                 "haproxy.server_name=srv1",
                 "event.reason=Layer7 wrong status",
             ],
+        ),
+    ]);
+}
+
+#[test]
+fn answers_that_a_policy_of_bind_rewrote_are_blocked() {
+    must_say(&[
+        (
+            "21-Nov-2026 10:00:00.123 rpz: info: client @0x7f 203.0.113.9#5353 (bad.example): rpz QNAME NXDOMAIN rewrite bad.example/A/IN via bad.example.rpz",
+            &[
+                "dns.question.name=bad.example",
+                "dns.question.type=A",
+                "rule.name=bad.example.rpz",
+                "picket.event_type=DNS_BLOCK",
+                "source.ip=203.0.113.9",
+                "event.reason=NXDOMAIN",
+            ],
+        ),
+        (
+            "Nov 21 10:00:00 n named[1]: client @0x7f 203.0.113.9#5353 (ok.example): rpz QNAME PASSTHRU rewrite ok.example/A/IN via ok.example.rpz",
+            &[
+                "picket.event_type=DNS_QUERY",
+                "event.type=protocol,allowed",
+                "dns.question.name=ok.example",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn su_of_bsd_tells_who_failed() {
+    must_say(&[
+        (
+            "Nov 21 10:00:00 h su: BAD SU alice to root on /dev/pts/0",
+            &["user.name=alice", "user.effective.name=root", "event.outcome=failure"],
+        ),
+        (
+            "Nov 21 10:00:00 h su[7]: alice to root on /dev/pts/0",
+            &["user.name=alice", "user.effective.name=root", "event.outcome=success"],
         ),
     ]);
 }

@@ -40,6 +40,26 @@ fn client(text: &str) -> Option<&str> {
     crate::network::is_ip(address).then_some(rest)
 }
 
+/// `QNAME NXDOMAIN rewrite NAME/TYPE/CLASS via ZONE`: what a response policy zone made of an answer.
+fn rewritten(draft: &mut Draft, text: &str) {
+    let mut words = text.parts(b' ');
+    let (_, policy) = (words.next(), words.next().unwrap_or(""));
+    let name = words.nth(1).unwrap_or("");
+    let mut parts = name.rsplitn(3, '/');
+    let (class, kind) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    question(draft, parts.next().unwrap_or(""), class, kind);
+    draft.set_text("rule.name", words.next_back().unwrap_or(""));
+    draft.set_known(ecs::EVENT_REASON, policy);
+    if policy == "PASSTHRU" {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_query");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "allowed"]);
+    } else {
+        draft.set_fixed(ecs::EVENT_ACTION, "dns_block");
+        draft.set_list(ecs::EVENT_TYPE, &["protocol", "denied"]);
+        draft.unified("DNS_BLOCK", 1);
+    }
+}
+
 fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
     let Some(rest) = client(input.text) else {
         return input.is_certain && of_itself(draft, input.text);
@@ -108,6 +128,8 @@ fn take(draft: &mut Draft, input: &Input<'_>) -> bool {
             let (name, class, kind) = (words.next(), words.next(), words.next());
             question(draft, name.unwrap_or(""), class.unwrap_or(""), kind.unwrap_or(""));
         }
+    } else if let Some(rest) = message.strip_prefix("rpz ") {
+        rewritten(draft, rest);
     } else if message.starts_with("request has invalid signature: ") {
         draft.set_fixed(ecs::EVENT_ACTION, "dns_signature_refused");
         draft.set_list(ecs::EVENT_TYPE, &["protocol", "denied"]);

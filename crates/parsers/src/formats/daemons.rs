@@ -389,6 +389,11 @@ fn openvpn(text: &str) -> Option<Tunnel<'_>> {
         Some((time, rest)) => (Some(time), rest.trim_start()),
         None => (None, text),
     };
+    // The microseconds of the time, where it is verbose.
+    let text = text
+        .strip_prefix("us=")
+        .and_then(|rest| rest.cut_at(b' '))
+        .map_or(text, |(_, rest)| rest);
     let (peer, message) = text.cut_at(b' ')?;
     let (user, address) = peer.cut_last_at(b'/').unwrap_or(("", peer));
     let address = address.cut_last_at(b']').map_or(address, |(_, address)| address);
