@@ -218,6 +218,26 @@ const OTHERS: &[Line] = &[
         &["event.outcome=failure"],
     ),
     (
+        r#"{"@timestamp":"2026-11-21T10:00:00Z","event":{"code":"1117"},"winlog":{"event_id":"1117","channel":"Microsoft-Windows-Windows Defender/Operational","provider_name":"Microsoft-Windows-Windows Defender","computer_name":"WS1","event_data":{"Threat_Name":"Trojan:Win32/X","Path":"file:_C:\\a.exe","Process_Name":"C:\\b.exe","Detection_User":"CORP\\bob","Action_Name":"Quarantine","Error_Code":"0x00000000","FWLink":"https://go.example/x"}}}"#,
+        &[
+            "event.action=malware-quarantined",
+            "rule.name=Trojan:Win32/X",
+            "user.name=bob",
+            "process.name=b.exe",
+            "event.reference=https://go.example/x",
+            "event.outcome=success",
+        ],
+    ),
+    (
+        r#"{"EventID":1121,"Channel":"Microsoft-Windows-Windows Defender/Operational","Provider_Name":"Microsoft-Windows-Windows Defender","Computer":"WS1","ID":"d4f940ab","Path":"C:\\x.exe","Process Name":"C:\\winword.exe","Target Commandline":"x.exe -a","User":"CORP\\bob"}"#,
+        &[
+            "process.command_line=x.exe -a",
+            "rule.id=d4f940ab",
+            "user.name=bob",
+            "event.type=denied",
+        ],
+    ),
+    (
         r#"{"EventID":1074,"Channel":"System","Provider_Name":"User32","Computer":"WS1","param1":"C:\\Windows\\System32\\shutdown.exe (WS1)","param2":"WS1","param3":"Other","param5":"restart","param7":"CORP\\alice"}"#,
         &[
             "process.name=shutdown.exe",

@@ -53,7 +53,12 @@ pub(crate) struct Event<'a> {
 impl Event<'_> {
     /// A member of the event's data as text; empty when it is not there or says that there is nothing.
     fn get(&self, name: &str) -> &str {
-        match self.data.get(name) {
+        // winlogbeat writes spaces in names as underscores.
+        let found = self.data.get(name).or_else(|| {
+            let spaced = name.has_byte(b' ').then(|| name.replace(' ', "_"));
+            self.data.get(&spaced?)
+        });
+        match found {
             Some(Json::String(text)) if text != "-" => text.trim(),
             _ => "",
         }

@@ -279,16 +279,12 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
     let detected = matches!(event.id, 1006 | 1007 | 1008 | 1015 | 1116 | 1117 | 1118 | 1119);
     if detected {
         draft.set_fixed(ecs::EVENT_KIND, "alert");
-        classify(
-            draft,
-            if event.id == 1116 || event.id == 1006 {
-                "malware-detected"
-            } else {
-                "malware-action-taken"
-            },
-            &["malware"],
-            &["info"],
-        );
+        let action = match event.id {
+            1117 if get("Action Name") == "Quarantine" => "malware-quarantined",
+            1116 | 1117 | 1006 => "malware-detected",
+            _ => "malware-action-taken",
+        };
+        classify(draft, action, &["malware"], &["info"]);
         draft.set_text("threat.indicator.name", get("Threat Name"));
         draft.set_text("rule.name", get("Threat Name"));
         // `containerfile:_A; file:_A->B` has the archive first and what was found in it last.
@@ -302,6 +298,7 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
         let is_done = number(get("Error Code")) == Some(0);
         match event.id {
             1007 | 1117 => draft.outcome(is_done || get("Error Code").is_empty()),
+            1116 if is_done => draft.outcome(true),
             1008 | 1118 | 1119 => draft.outcome(false),
             _ => {}
         }
@@ -309,6 +306,7 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
         draft.set_text("user.domain", domain);
         draft.user(user);
         draft.set_text(ecs::EVENT_REASON, get("Action Name"));
+        draft.set_text("event.reference", get("FWLink"));
         draft.unified("MALWARE", 5);
         return;
     }
@@ -318,7 +316,12 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
             draft.unified("LOG_TAMPERING", 5);
         }
         5007 => {
-            classify(draft, "defender-configuration-changed", &["configuration"], &["change"]);
+            classify(
+                draft,
+                "antivirus-configuration-changed",
+                &["configuration"],
+                &["change"],
+            );
             draft.set("defender.changed", Value::from(get("New Value")));
             draft.unified("SECURITY_CHANGE", 2);
         }
@@ -331,6 +334,32 @@ fn defender(draft: &mut Draft, event: &Event<'_>) {
             );
             draft.set_text("file.path", get("Path"));
             draft.set_text("process.executable", get("Process Name"));
+            draft.set_text(ecs::PROCESS_COMMAND_LINE, get("Target Commandline"));
+            draft.set_text("process.parent.command_line", get("Parent Commandline"));
+            draft.set_text("rule.id", get("ID"));
+            let (domain, user) = account(get("User"));
+            draft.set_text("user.domain", domain);
+            draft.user(user);
+        }
+        1125 | 1126 => {
+            let kind = if event.id == 1126 { "denied" } else { "allowed" };
+            classify(draft, "network-protection", &["network"], &["connection", kind]);
+            draft.set_text("destination.domain", get("Destination"));
+            draft.set_text(ecs::PROCESS_NAME, get("Process Name"));
+            let (domain, user) = account(get("User"));
+            draft.set_text("user.domain", domain);
+            draft.user(user);
+        }
+        2000 => classify(draft, "antivirus-updated", &["process"], &["info"]),
+        2050 => {
+            classify(draft, "file-uploaded", &["file"], &["info"]);
+            let name = if get("Filename").is_empty() {
+                get("FileName")
+            } else {
+                get("Filename")
+            };
+            draft.set_text("file.path", name);
+            draft.set_text("file.hash.sha256", get("Sha256"));
         }
         1000..=1002 => classify(draft, "defender-scan", &["host"], &["info"]),
         2001 | 2003 => classify(draft, "defender-update-failed", &["host"], &["error"]),
