@@ -7,9 +7,32 @@ use crate::network::{is_ip, port};
 use crate::slots::{Key, keys};
 use crate::tree::Map;
 
-const HOST: [Key; 5] = keys(["source_host", "host", "hostname", "host_name", "Computer"]);
-const PROGRAM: [Key; 4] = keys(["program", "process", "appname", "ident"]);
-const PID: [Key; 1] = keys(["pid"]);
+const HOST: [Key; 7] = keys([
+    "source_host",
+    "host",
+    "hostname",
+    "host_name",
+    "Computer",
+    "HOST",
+    "Hostname",
+]);
+/// The names that syslog's program goes by: in Picket's own words, those of rsyslog, syslog-ng, nxlog, GELF and others.
+pub(crate) const PROGRAMS: [&str; 12] = [
+    "program",
+    "process.name",
+    "process",
+    "appname",
+    "ident",
+    "programname",
+    "app-name",
+    "app_name",
+    "PROGRAM",
+    "SourceName",
+    "_program",
+    "_application_name",
+];
+const PROGRAM: [Key; 12] = keys(PROGRAMS);
+const PID: [Key; 3] = keys(["pid", "procid", "PID"]);
 const USER: [Key; 4] = keys(["user", "username", "user_name", "TargetUserName"]);
 const SOURCE_IP: [Key; 11] = keys([
     "source_ip",

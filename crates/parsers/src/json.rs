@@ -29,8 +29,18 @@ const TIMES: &[&str] = &[
     "datetime",
     "event.created",
     "TimeCreated",
+    "timereported",
 ];
-const MESSAGES: &[&str] = &["raw_message", "message", "msg", "log", "MESSAGE", "raw"];
+const MESSAGES: &[&str] = &[
+    "raw_message",
+    "message",
+    "msg",
+    "log",
+    "MESSAGE",
+    "raw",
+    "short_message",
+    "Message",
+];
 
 /// Reads an object; false when the text is none.
 pub(crate) fn take(draft: &mut Draft, text: &str, record: &RawRecord<'_>) -> bool {
@@ -117,23 +127,28 @@ fn is_of_logger(object: &Map<'_>, record: &RawRecord<'_>) -> bool {
         "thread_name",
         "caller",
     ];
-    const SHIPPERS: [&str; 10] = [
-        "program",
-        "process",
-        "appname",
-        "ident",
+    const SHIPPERS: [&str; 7] = [
         "raw_message",
         "source_host",
         "fields",
         "log_type",
         "_source",
+        "source_type",
         "syslogtag",
     ];
+    /// Names of what wrote it, which may be a program whose messages are known.
+    const SERVICES: [&str; 3] = ["service", "app", "application"];
+    let is_service = |name: &&str| {
+        let name = object.get(name).and_then(Json::as_str);
+        name.is_some_and(|name| !program::is_known(name) && formats::named(name).next().is_none())
+    };
     record.log_type.is_none()
-        && LOGGERS
-            .iter()
-            .any(|name| object.get(name).is_some_and(|value| !value.is_object()))
+        && !aliases::PROGRAMS.iter().any(|name| object.contains_key(name))
         && !SHIPPERS.iter().any(|name| object.contains_key(name))
+        && (SERVICES.iter().any(is_service)
+            || LOGGERS
+                .iter()
+                .any(|name| object.get(name).is_some_and(|value| !value.is_object())))
 }
 
 /// Whether a log type is that of Windows events.
@@ -370,9 +385,11 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
         return;
     }
     let mut message = message;
-    let mut program = ["program", "process.name", "process", "appname", "ident"]
+    let tag = draft.str("syslogtag").and_then(|tag| tag.split(['[', ':']).next());
+    let mut program = aliases::PROGRAMS
         .iter()
         .find_map(|name| draft.str(name))
+        .or(tag)
         .unwrap_or("")
         .to_owned();
     // A program that is named already has written what only reads like another's line.
@@ -399,7 +416,8 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
     }
     draft.set(ecs::MESSAGE, message);
     if !program.is_empty() {
-        program::take(draft, &program, message, "json");
+        // rsyslog keeps the space behind the tag.
+        program::take(draft, &program, message.trim_start(), "json");
         return;
     }
     if read_format(draft, message, record) {

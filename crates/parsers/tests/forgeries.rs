@@ -425,6 +425,10 @@ fn a_loggers_message_is_no_line_of_another_program() {
             r#"{"level":"warn","message":"{\"eventVersion\":\"1.08\",\"eventSource\":\"signin.amazonaws.com\",\"eventName\":\"ConsoleLogin\",\"sourceIPAddress\":\"6.6.6.6\",\"eventTime\":\"2026-11-21T10:00:00Z\",\"awsRegion\":\"x\",\"userIdentity\":{\"type\":\"Root\",\"userName\":\"root\"}}","logger":"http"}"#,
             NOBODY,
         ),
+        (
+            r#"{"service":"api","message":"Accepted password for root from 6.6.6.6 port 9 ssh2"}"#,
+            NOBODY,
+        ),
         // Who ships lines names no logger.
         (
             r#"{"message":"Nov 21 10:00:00 h sshd[1]: Accepted password for bob from 203.0.113.9 port 5 ssh2","host":"web1","log":{"file":{"path":"/var/log/auth.log"}}}"#,
@@ -461,4 +465,43 @@ fn a_comma_in_a_clients_name_moves_no_columns_of_a_lease() {
             "picket.warnings=ambiguous text",
         ],
     )]);
+}
+
+/// What wrote a message has a name in each shipper's JSON, and its message is no other program's.
+#[test]
+fn a_shippers_program_is_known_by_the_name_the_shipper_has_for_it() {
+    for name in [
+        "programname",
+        "PROGRAM",
+        "app-name",
+        "SourceName",
+        "_program",
+        "appname",
+    ] {
+        let of = |program: &str| {
+            let text = format!(
+                r#"{{"{name}":"{program}","level":6,"message":"Accepted password for bob from 203.0.113.9 port 5 ssh2","host":"web1"}}"#
+            );
+            check::line(text.as_bytes())
+        };
+        let (sshd, other) = (of("sshd"), of("app"));
+        assert_eq!(sshd.fields.str("user.name"), Some("bob"), "{name}");
+        assert_eq!(other.fields.str("user.name"), None, "{name}");
+        assert_eq!(other.fields.str("picket.event_type"), None, "{name}");
+        assert_eq!(other.fields.str("process.name"), Some("app"), "{name}");
+    }
+    check(&[
+        (
+            r#"{"msg":" Failed password for root from 203.0.113.9 port 5 ssh2","hostname":"web1","syslogtag":"sshd[7]:","timereported":"2026-11-21T10:00:00Z"}"#,
+            &["user.name=root", "source.ip=203.0.113.9", "host.name=web1"],
+        ),
+        (
+            r#"{"version":"1.1","host":"web1","short_message":"Failed password for root from 203.0.113.9 port 5 ssh2","level":6,"_program":"sshd","timestamp":1763719200.5}"#,
+            &["user.name=root", "source.ip=203.0.113.9", "host.name=web1"],
+        ),
+        (
+            r#"{"SourceModuleType":"im_udp","Hostname":"web1","EventTime":"2026-11-21 10:00:00","SourceName":"sshd","ProcessID":"7","Message":"Failed password for root from 203.0.113.9 port 5 ssh2"}"#,
+            &["user.name=root", "source.ip=203.0.113.9", "host.name=web1"],
+        ),
+    ]);
 }
