@@ -43,6 +43,12 @@ pub enum Value {
 const _: () = assert!(size_of::<Value>() == 24, "a value is as large as a text");
 
 impl Value {
+    /// Whether something elsewhere has to be given back when it goes.
+    #[inline(always)]
+    fn owns(&self) -> bool {
+        matches!(self, Self::Str(text) if text.owns()) | matches!(self, Self::List(list) if list.owns())
+    }
+
     /// The text, when it is text.
     #[must_use]
     #[inline]
@@ -202,17 +208,13 @@ impl Fields {
         self.0.extend(std::iter::once_with(field));
     }
 
-    /// The same with a text, which is written where it stays if it is short.
+    /// The same with a text. It is made before the name, which otherwise has to be kept meanwhile, and moved.
     #[inline]
     pub fn push_text(&mut self, name: &'static str, text: &str) {
-        if text.len() > Text::INLINE {
-            self.push_with(|| (FieldName::of_static(name), Value::from(text)));
-            return;
-        }
-        self.push_with(|| (FieldName::of_static(name), Value::Str(Text::begun())));
-        if let Some((_, Value::Str(begun))) = self.0.last_mut() {
-            begun.append(text);
-        }
+        self.push_with(|| {
+            let value = Value::from(text);
+            (FieldName::of_static(name), value)
+        });
     }
 
     /// The value of a field.
@@ -326,8 +328,22 @@ impl IntoIterator for Fields {
     type Item = (FieldName, Value);
     type IntoIter = std::vec::IntoIter<(FieldName, Value)>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn into_iter(mut self) -> Self::IntoIter {
+        std::mem::take(&mut self.0).into_iter()
+    }
+}
+
+impl Drop for Fields {
+    /// Few fields have anything to give back. Whether one has is a single question here; what the compiler makes of a
+    /// list of them asks several that no processor guesses, of each name and value.
+    fn drop(&mut self) {
+        for (name, value) in std::mem::take(&mut self.0) {
+            if name.owns() | value.owns() {
+                drop((name, value));
+            } else {
+                std::mem::forget((name, value));
+            }
+        }
     }
 }
 

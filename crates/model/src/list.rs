@@ -57,6 +57,12 @@ impl List {
         Self(Repr::Static(values))
     }
 
+    /// Whether something elsewhere has to be given back when it goes.
+    #[inline(always)]
+    pub(crate) fn owns(&self) -> bool {
+        !matches!(self.0, Repr::Static(_))
+    }
+
     /// Appends a value.
     #[inline]
     pub fn push(&mut self, value: Value) {

@@ -54,26 +54,19 @@ impl Text {
         Self(Repr::Own(text))
     }
 
-    /// An empty text that others are appended to.
-    #[inline]
-    pub(crate) const fn begun() -> Self {
-        Self(Repr::Own(CompactString::const_new("")))
-    }
-
-    /// Appends to a text made by [`Text::begun`].
-    #[inline]
-    pub(crate) fn append(&mut self, text: &str) {
-        if let Repr::Own(own) = &mut self.0 {
-            own.push_str(text);
-        }
-    }
-
     /// A text with small letters of ASCII for its capitals.
     #[must_use]
     pub fn lowercase(text: &str) -> Self {
         let mut text = CompactString::new(text);
         text.make_ascii_lowercase();
         Self(Repr::Own(text))
+    }
+
+    /// Whether something elsewhere has to be given back when it goes.
+    #[inline(always)]
+    pub(crate) fn owns(&self) -> bool {
+        let is_long = matches!(&self.0, Repr::Own(text) if text.is_heap_allocated());
+        is_long | matches!(self.0, Repr::Shared(_))
     }
 
     /// The text.
@@ -231,6 +224,12 @@ impl FieldName {
     #[must_use]
     pub fn shared(name: &str) -> Self {
         Self(Text::shared(name))
+    }
+
+    /// Whether something elsewhere has to be given back when it goes.
+    #[inline(always)]
+    pub(crate) fn owns(&self) -> bool {
+        self.0.owns()
     }
 
     /// The name.

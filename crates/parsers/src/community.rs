@@ -143,22 +143,30 @@ fn community_id(source: IpAddr, destination: IpAddr, protocol: u8, ports: Option
         std::mem::swap(&mut first, &mut second);
         ports = ports.map(|(one, other)| (other, one));
     }
-    let mut hash = Sha1::new();
-    hash.update([0, 0]);
+    // Seed, addresses, protocol, padding and ports, in one piece: a hash has its own costs for each.
+    let mut flow = [0; 2 + 2 * 16 + 2 + 2 * 2];
+    let mut at = 2;
+    let mut add = |bytes: &[u8]| {
+        if let Some(place) = flow.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+            at += bytes.len();
+        }
+    };
     for ip in [first, second] {
         match ip {
-            IpAddr::V4(ip) => hash.update(ip.octets()),
-            IpAddr::V6(ip) => hash.update(ip.octets()),
+            IpAddr::V4(ip) => add(&ip.octets()),
+            IpAddr::V6(ip) => add(&ip.octets()),
         }
     }
-    hash.update([protocol, 0]);
+    add(&[protocol, 0]);
     if let Some((one, other)) = ports {
-        hash.update(one.to_be_bytes());
-        hash.update(other.to_be_bytes());
+        add(&one.to_be_bytes());
+        add(&other.to_be_bytes());
     }
+    let hash = Sha1::digest(flow.get(..at).unwrap_or_default());
     let mut id = String::with_capacity(30);
     id.push_str("1:");
-    STANDARD.encode_string(hash.finalize(), &mut id);
+    STANDARD.encode_string(hash, &mut id);
     id
 }
 

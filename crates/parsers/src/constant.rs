@@ -27,35 +27,53 @@ thread_local! {
 
 /// The list of some texts.
 pub(crate) fn list(texts: &[&'static str]) -> List {
-    let mut wanted = [""; LONGEST];
-    if texts.len() > LONGEST || texts.contains(&"") {
-        return texts.iter().map(|text| Value::from(Text::of_static(text))).collect();
+    match *texts {
+        [one] => words([one]),
+        [one, two] => words([one, two]),
+        [one, two, three] => words([one, two, three]),
+        [one, two, three, four] => words([one, two, three, four]),
+        _ => plain(texts),
     }
-    let mut sum = 0_usize;
-    for (wanted, text) in wanted.iter_mut().zip(texts) {
-        *wanted = text;
-        sum = sum.rotate_left(7) ^ text.as_ptr().addr();
+}
+
+/// The list of as many texts as are known where it is asked for.
+#[inline(always)]
+pub(crate) fn words<const N: usize>(texts: [&'static str; N]) -> List {
+    const { assert!(N <= LONGEST, "longer lists are not kept") };
+    if texts.contains(&"") {
+        return plain(&texts);
     }
+    let at = texts
+        .iter()
+        .fold(0_usize, |sum, text| sum.rotate_left(7) ^ text.as_ptr().addr());
     LISTS.with_borrow_mut(|lists| {
-        let Some(recent) = lists.get_mut((sum ^ sum >> 7) % RECENT) else {
+        let Some(recent) = lists.get_mut((at ^ at >> 7) % RECENT) else {
             return List::new();
         };
         // The same places of the program mostly, which is seen without a look at the texts.
-        let same = recent
-            .texts
-            .iter()
-            .zip(wanted)
-            .all(|(one, other)| std::ptr::eq(*one, other));
-        if same && let Some(list) = recent.list {
-            return List::of_static(list);
+        let mut both = recent.texts.iter().zip(texts);
+        let same = both.all(|(one, other)| std::ptr::eq(*one, other));
+        let ends = recent.texts.get(N).is_none_or(|next| next.is_empty());
+        match recent.list {
+            Some(list) if same && ends => List::of_static(list),
+            _ => recent.learn(&texts),
         }
-        let list = kept(texts);
-        *recent = Recent {
-            texts: wanted,
-            list: Some(list),
-        };
-        List::of_static(list)
     })
+}
+
+fn plain(texts: &[&'static str]) -> List {
+    texts.iter().map(|text| Value::from(Text::of_static(text))).collect()
+}
+
+impl Recent {
+    #[cold]
+    fn learn(&mut self, texts: &[&'static str]) -> List {
+        let list = kept(texts);
+        self.texts = [""; LONGEST];
+        self.texts.iter_mut().zip(texts).for_each(|(place, text)| *place = text);
+        self.list = Some(list);
+        List::of_static(list)
+    }
 }
 
 /// The one copy of a list. There are as many as the program has, and they stay.

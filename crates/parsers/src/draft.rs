@@ -7,7 +7,7 @@ use model::{Fields, List, Text, Timestamp, Value, ecs};
 
 use crate::constant;
 use crate::record::Warning;
-use crate::slots::{Free, Glance, Hash, INDEXED, Key, Slots};
+use crate::slots::{Free, Glance, Hash, INDEXED, Key, Place, Slots};
 
 /// How many of an event's fields are kept free of the source's own, for those the parsers set.
 const RESERVED: usize = 64;
@@ -23,13 +23,19 @@ pub(crate) trait Settable: Into<Value> {
     /// Appends it as a field.
     #[inline(always)]
     fn append(self, fields: &mut Fields, name: &'static str) {
-        fields.push_with(|| (FieldName::of_static(name), self.into()));
+        fields.push_with(|| {
+            let value = self.into();
+            (FieldName::of_static(name), value)
+        });
     }
 
     /// The same under a name that is no part of the program.
     #[inline(always)]
     fn append_own(self, fields: &mut Fields, name: &str) {
-        fields.push_with(|| (FieldName::from(Text::from(name)), self.into()));
+        fields.push_with(|| {
+            let value = self.into();
+            (FieldName::from(Text::from(name)), value)
+        });
     }
 }
 
@@ -102,13 +108,10 @@ impl Draft {
 
     #[inline(never)]
     fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
-        match self.find(hash, name) {
-            Ok(index) => self.replace(index, value.into()),
-            Err(free) => {
-                if self.claim(free) {
-                    value.append(&mut self.fields, name);
-                }
-            }
+        if self.claim(hash, name) {
+            value.append(&mut self.fields, name);
+        } else {
+            self.replace(hash, name, value.into());
         }
     }
 
@@ -120,78 +123,93 @@ impl Draft {
 
     #[inline(never)]
     fn set_hashed_fixed(&mut self, hash: Hash, name: &'static str, text: &'static str) {
-        match self.find(hash, name) {
-            Ok(index) => self.replace(index, Text::of_static(text).into()),
-            Err(free) => self.push(free, || (FieldName::of_static(name), Text::of_static(text).into())),
+        if self.claim(hash, name) {
+            self.push(name, || Text::of_static(text).into());
+        } else {
+            self.replace(hash, name, Text::of_static(text).into());
         }
     }
 
     /// Sets a field whose name comes from a table, replacing an earlier value.
     pub(crate) fn put(&mut self, name: &FieldName, value: Value) {
-        match self.find(Hash::of(name), name) {
-            Ok(index) => self.replace(index, value),
-            Err(free) => self.push(free, || (name.clone(), value)),
+        let hash = Hash::of(name);
+        if self.claim(hash, name) {
+            self.fields.push_with(|| (name.clone(), value));
+        } else {
+            self.replace(hash, name, value);
         }
     }
 
+    /// Gives a field that is there another value.
     #[inline(never)]
-    fn replace(&mut self, index: usize, value: Value) {
-        if let Some(slot) = self.value_mut(index) {
+    fn replace(&mut self, hash: Hash, name: &str, value: Value) {
+        if let Ok(index) = self.find(hash, name)
+            && let Some(slot) = self.value_mut(index)
+        {
             *slot = value;
         }
     }
 
     /// A value that is about to change.
     #[inline]
-    fn value_mut(&mut self, index: usize) -> Option<&mut Value> {
+    fn value_mut(&mut self, index: u16) -> Option<&mut Value> {
         self.addresses &= !bit(index);
-        self.fields.value_mut(index)
+        self.fields.value_mut(usize::from(index))
     }
 
-    /// Appends a field that is not there, at the slot that [`Self::find`] found free for it.
+    /// Appends a field whose slot was claimed.
     #[inline(always)]
-    fn push(&mut self, free: Free, field: impl FnOnce() -> (FieldName, Value)) {
-        if self.claim(free) {
-            self.fields.push_with(field);
-        }
+    fn push(&mut self, name: &'static str, value: impl FnOnce() -> Value) {
+        self.fields.push_with(|| (FieldName::of_static(name), value()));
     }
 
-    /// Takes a slot for the field that is appended next; false when the event holds no more.
+    /// Takes a slot for the field that is appended next; false when it is there, or the event holds no more.
     #[inline(always)]
-    fn claim(&mut self, free: Free) -> bool {
+    fn claim(&mut self, hash: Hash, name: &str) -> bool {
+        let count = self.fields.len();
+        // Most fields are the first in their slot.
+        count < INDEXED && self.slots.claim(hash, count) || self.claim_late(hash, name)
+    }
+
+    #[inline(never)]
+    fn claim_late(&mut self, hash: Hash, name: &str) -> bool {
+        let Err(free) = self.find(hash, name) else { return false };
         let count = self.fields.len();
         if count >= MAX_FIELDS {
             self.refused += 1;
             return false;
         }
-        self.slots.take(free, count);
+        self.slots.take(free, hash, count);
         true
     }
 
     /// Where a field is, or else the slot where it belongs. One look is enough mostly.
     #[inline(always)]
-    fn find(&self, hash: Hash, name: &str) -> Result<usize, Free> {
+    fn find(&self, hash: Hash, name: &str) -> Place {
         match self.slots.glance(hash) {
             Glance::Nothing(free) if self.fields.len() <= INDEXED => Err(free),
-            Glance::Likely(index) if self.fields.value_if_at(index, name).is_some() => Ok(index),
+            Glance::Likely(index) if self.fields.value_if_at(usize::from(index), name).is_some() => Ok(index),
             Glance::Nothing(_) | Glance::Likely(_) | Glance::Other => self.search(hash, name),
         }
     }
 
     #[inline(never)]
-    fn search(&self, hash: Hash, name: &str) -> Result<usize, Free> {
-        let is_it = |index| self.fields.name_at(index).is_some_and(|existing| existing.is(name));
+    fn search(&self, hash: Hash, name: &str) -> Place {
+        let is_it = |index| {
+            let existing = self.fields.name_at(usize::from(index));
+            existing.is_some_and(|existing| existing.is(name))
+        };
         self.slots.find(hash, is_it).or_else(|free| self.find_late(name, free))
     }
 
     /// The same among the fields that no slot leads to.
-    fn find_late(&self, name: &str, free: Free) -> Result<usize, Free> {
+    fn find_late(&self, name: &str, free: Free) -> Place {
         if self.fields.len() <= INDEXED {
             return Err(free);
         }
-        let rest = self.fields.iter().skip(INDEXED);
-        let found = rest.enumerate().find(|(_, (existing, _))| *existing == name);
-        found.map(|(index, _)| INDEXED + index).ok_or(free)
+        let fields = (0_u16..).zip(self.fields.iter()).skip(INDEXED);
+        let mut found = fields.filter(|(_, (existing, _))| *existing == name);
+        found.next().map(|(index, _)| index).ok_or(free)
     }
 
     /// Sets a field to the whole number a text is; leaves it when the text is none.
@@ -216,8 +234,8 @@ impl Draft {
         (self.slots, self.addresses) = (Slots::new(), 0);
         for index in 0..self.fields.len().min(INDEXED) {
             let name = self.fields.name_at(index);
-            if let Some(Err(free)) = name.map(|name| self.find(Hash::of(name), name)) {
-                self.slots.take(free, index);
+            if let Some((hash, Err(free))) = name.map(|name| (Hash::of(name), self.find(Hash::of(name), name))) {
+                self.slots.take(free, hash, index);
             }
         }
         Some(value)
@@ -245,9 +263,7 @@ impl Draft {
 
     #[inline(never)]
     fn set_hashed_default(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
-        if let Err(free) = self.find(hash, name)
-            && self.claim(free)
-        {
+        if self.claim(hash, name) {
             value.append(&mut self.fields, name);
         }
     }
@@ -260,8 +276,8 @@ impl Draft {
 
     #[inline(never)]
     fn set_hashed_default_fixed(&mut self, hash: Hash, name: &'static str, text: &'static str) {
-        if let Err(free) = self.find(hash, name) {
-            self.push(free, || (FieldName::of_static(name), Text::of_static(text).into()));
+        if self.claim(hash, name) {
+            self.push(name, || Text::of_static(text).into());
         }
     }
 
@@ -276,15 +292,25 @@ impl Draft {
     /// Sets a field to a list of texts that are part of the program.
     #[inline(always)]
     pub(crate) fn set_list(&mut self, name: &'static str, texts: &[&'static str]) {
-        self.set_hashed_list(Hash::of(name), name, texts);
+        let hash = Hash::of(name);
+        match *texts {
+            [one] => self.set_hashed_words(hash, name, [one]),
+            [one, two] => self.set_hashed_words(hash, name, [one, two]),
+            _ => self.set_hashed_list(hash, name, constant::list(texts)),
+        }
     }
 
     #[inline(never)]
-    fn set_hashed_list(&mut self, hash: Hash, name: &'static str, texts: &[&'static str]) {
-        let list = constant::list(texts);
-        match self.find(hash, name) {
-            Ok(index) => self.replace(index, Value::List(list)),
-            Err(free) => self.push(free, || (FieldName::of_static(name), Value::List(list))),
+    fn set_hashed_words<const N: usize>(&mut self, hash: Hash, name: &'static str, words: [&'static str; N]) {
+        self.set_hashed_list(hash, name, constant::words(words));
+    }
+
+    #[inline(always)]
+    fn set_hashed_list(&mut self, hash: Hash, name: &'static str, list: List) {
+        if self.claim(hash, name) {
+            self.push(name, || Value::List(list));
+        } else {
+            self.replace(hash, name, Value::List(list));
         }
     }
 
@@ -303,16 +329,11 @@ impl Draft {
 
     #[inline(never)]
     fn add_to_hashed(&mut self, hash: Hash, name: &'static str, text: &str) {
-        let index = match self.find(hash, name) {
-            Ok(index) => index,
-            Err(free) => {
-                self.push(free, || {
-                    let list = Value::List(List::one(text));
-                    (FieldName::of_static(name), list)
-                });
-                return;
-            }
-        };
+        if self.claim(hash, name) {
+            self.push(name, || Value::List(List::one(text)));
+            return;
+        }
+        let Ok(index) = self.find(hash, name) else { return };
         match self.value_mut(index) {
             Some(Value::List(list)) if list.iter().any(|item| item.as_str() == Some(text)) => {}
             Some(Value::List(list)) => list.push(text.into()),
@@ -371,13 +392,12 @@ impl Draft {
         }
         match found {
             Ok(index) => {
-                if let Some(value) = self.fields.value_mut(index) {
+                if let Some(value) = self.value_mut(index) {
                     *value = Value::List(list);
                 }
             }
             Err(_) if list.is_empty() => {}
-            // Nothing was added to the draft meanwhile.
-            Err(free) => self.push(free, || (FieldName::of_static(into.name), Value::List(list))),
+            Err(_) => self.set_hashed_list(into.hash, into.name, list),
         }
     }
 
@@ -392,9 +412,9 @@ impl Draft {
         };
         if self.fields.len() >= MAX_FIELDS - RESERVED {
             self.refused += 1;
-        } else if let Err(free) = self.find(Hash::of(name), name)
-            && self.claim(free)
-        {
+            return;
+        }
+        if self.claim(Hash::of(name), name) {
             value.append_own(&mut self.fields, name);
         }
     }
@@ -422,7 +442,7 @@ impl Draft {
     #[inline(never)]
     fn found(&self, hash: Hash, name: &str) -> Option<&Value> {
         if let Glance::Likely(index) = self.slots.glance(hash)
-            && let Some(value) = self.fields.value_if_at(index, name)
+            && let Some(value) = self.fields.value_if_at(usize::from(index), name)
         {
             return Some(value);
         }
@@ -432,7 +452,7 @@ impl Draft {
     #[inline(never)]
     fn found_late(&self, hash: Hash, name: &str) -> Option<&Value> {
         let index = self.search(hash, name).ok()?;
-        self.fields.at(index).map(|(_, value)| value)
+        self.fields.at(usize::from(index)).map(|(_, value)| value)
     }
 
     #[inline(always)]
@@ -452,6 +472,7 @@ impl Draft {
     }
 
     /// What kind of event it is.
+    #[inline(always)]
     pub(crate) fn classify(&mut self, category: &'static str, kind: &[&'static str], action: &'static str) {
         self.set_list(ecs::EVENT_CATEGORY, &[category]);
         self.set_list(ecs::EVENT_TYPE, kind);
@@ -490,11 +511,8 @@ impl Draft {
 
 /// The bit of one of the first fields; none of the others.
 #[inline]
-fn bit(index: usize) -> u64 {
-    u32::try_from(index)
-        .ok()
-        .and_then(|index| 1_u64.checked_shl(index))
-        .unwrap_or(0)
+fn bit(index: u16) -> u64 {
+    1_u64.checked_shl(u32::from(index)).unwrap_or(0)
 }
 
 /// Whether a name is only ours to set, and so goes elsewhere when a source uses it.

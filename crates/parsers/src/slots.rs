@@ -2,7 +2,8 @@
 
 /// How many fields are found by their name's hash; those of events with more are looked for one by one.
 pub(crate) const INDEXED: usize = 160;
-const SLOTS: usize = 256;
+/// More than twice as many, so that most of what is not there is seen to be missing at one look.
+const SLOTS: u16 = 512;
 
 /// What a name is found by: its slot, and a byte that tells it from most others there. The compiler works it out where the
 /// name stands in the program, for which all that leads here has to be inlined.
@@ -33,9 +34,8 @@ impl Hash {
     }
 
     #[inline(always)]
-    const fn slot(self) -> u8 {
-        let [slot, _] = self.0.to_be_bytes();
-        slot
+    const fn slot(self) -> u16 {
+        self.0 >> 7
     }
 
     #[inline(always)]
@@ -85,7 +85,7 @@ pub(crate) const fn keys<const N: usize>(names: [&'static str; N]) -> [Key; N] {
 
 /// Positions of fields, counted from 1, with their names' tags; what is taken lies in the next that is free.
 #[derive(Debug)]
-pub(crate) struct Slots([Slot; SLOTS]);
+pub(crate) struct Slots([Slot; SLOTS as usize]);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -95,22 +95,22 @@ struct Slot {
 
 /// A slot that is free for a name.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Free {
-    at: u8,
-    tag: u8,
-}
+pub(crate) struct Free(u16);
+
+/// Where a field is, or else the slot where it belongs. Both are so short that they are handed on in registers.
+pub(crate) type Place = Result<u16, Free>;
 
 /// What a first look at a slot shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Glance {
     Nothing(Free),
-    Likely(usize),
+    Likely(u16),
     Other,
 }
 
 impl Slots {
     pub(crate) const fn new() -> Self {
-        Self([Slot { position: 0, tag: 0 }; SLOTS])
+        Self([Slot { position: 0, tag: 0 }; SLOTS as usize])
     }
 
     /// Whether there is surely nothing of a hash.
@@ -123,11 +123,8 @@ impl Slots {
     #[inline(always)]
     pub(crate) fn glance(&self, hash: Hash) -> Glance {
         let slot = self.at(hash.slot());
-        match usize::from(slot.position).checked_sub(1) {
-            None => Glance::Nothing(Free {
-                at: hash.slot(),
-                tag: hash.tag(),
-            }),
+        match u16::from(slot.position).checked_sub(1) {
+            None => Glance::Nothing(Free(hash.slot())),
             Some(index) if slot.tag == hash.tag() => Glance::Likely(index),
             Some(_) => Glance::Other,
         }
@@ -135,36 +132,52 @@ impl Slots {
 
     /// Where a field is that `is_it` knows by its position, or else the slot where it belongs.
     #[inline]
-    pub(crate) fn find(&self, hash: Hash, is_it: impl Fn(usize) -> bool) -> Result<usize, Free> {
+    pub(crate) fn find(&self, hash: Hash, is_it: impl Fn(u16) -> bool) -> Place {
         let mut at = hash.slot();
         // Ends: never more than `INDEXED` of the slots are taken.
         loop {
             let slot = self.at(at);
-            let Some(index) = usize::from(slot.position).checked_sub(1) else {
-                return Err(Free { at, tag: hash.tag() });
+            let Some(index) = u16::from(slot.position).checked_sub(1) else {
+                return Err(Free(at));
             };
             if slot.tag == hash.tag() && is_it(index) {
                 return Ok(index);
             }
-            at = at.wrapping_add(1);
+            at = (at + 1) % SLOTS;
         }
     }
 
-    /// Writes down where a field is; nothing is done about those after the first [`INDEXED`].
+    /// Writes down where the field of a hash is, one of the first [`INDEXED`], if its slot is free.
+    #[inline(always)]
+    pub(crate) fn claim(&mut self, hash: Hash, index: usize) -> bool {
+        let Some(slot) = self.0.get_mut(usize::from(hash.slot())) else {
+            return false;
+        };
+        if slot.position != 0 {
+            return false;
+        }
+        *slot = Slot {
+            position: (index + 1) as u8,
+            tag: hash.tag(),
+        };
+        true
+    }
+
+    /// Writes down where the field of a hash is; nothing is done about those after the first [`INDEXED`].
     #[inline]
-    pub(crate) fn take(&mut self, free: Free, index: usize) {
+    pub(crate) fn take(&mut self, free: Free, hash: Hash, index: usize) {
         if index < INDEXED
-            && let (Some(slot), Ok(position)) = (self.0.get_mut(usize::from(free.at)), u8::try_from(index + 1))
+            && let (Some(slot), Ok(position)) = (self.0.get_mut(usize::from(free.0)), u8::try_from(index + 1))
         {
             *slot = Slot {
                 position,
-                tag: free.tag,
+                tag: hash.tag(),
             };
         }
     }
 
     #[inline(always)]
-    fn at(&self, slot: u8) -> Slot {
+    fn at(&self, slot: u16) -> Slot {
         self.0.get(usize::from(slot)).copied().unwrap_or_default()
     }
 }

@@ -7,22 +7,18 @@ use crate::draft::Draft;
 
 /// Sets `picket.event_type` and `event.severity` where they are not set.
 pub(crate) fn derive(draft: &mut Draft) {
+    let has_severity = matches!(draft.get(ecs::EVENT_SEVERITY), Some(Value::Int(1..=5)));
+    let mut severity = None;
     if draft.get(ecs::PICKET_EVENT_TYPE).is_none()
-        && let Some((kind, severity)) = classify(draft)
+        && let Some((kind, usual)) = classify(draft)
     {
         draft.set_fixed(ecs::PICKET_EVENT_TYPE, kind);
-        if !has_severity(draft) {
-            draft.set(ecs::EVENT_SEVERITY, severity);
-        }
+        severity = Some(usual);
     }
-    if !has_severity(draft) {
-        let severity = by_level(draft.str(ecs::LOG_LEVEL).unwrap_or(""));
+    if !has_severity {
+        let severity = severity.unwrap_or_else(|| by_level(draft.str(ecs::LOG_LEVEL).unwrap_or("")));
         draft.set(ecs::EVENT_SEVERITY, severity);
     }
-}
-
-fn has_severity(draft: &Draft) -> bool {
-    matches!(draft.get(ecs::EVENT_SEVERITY), Some(Value::Int(1..=5)))
 }
 
 /// What a list of categories or kinds holds, a bit each.

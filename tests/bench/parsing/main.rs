@@ -55,6 +55,9 @@ struct Args {
     /// Read the lines of the formats over and over for this many seconds, for a profiler, instead of measuring
     #[arg(long, value_name = "SECONDS")]
     spin: Option<u64>,
+    /// With `--spin`, read them by content alone
+    #[arg(long, requires = "spin")]
+    by_content: bool,
     /// The driver's own name, as `cargo xtask bench` passes it on
     #[arg(hide = true)]
     driver: Option<String>,
@@ -79,7 +82,7 @@ fn main() -> anyhow::Result<()> {
         args.lines.display()
     );
     if let Some(seconds) = args.spin {
-        spin(&samples, Duration::from_secs(seconds));
+        spin(&samples, Duration::from_secs(seconds), args.by_content);
         return Ok(());
     }
     let mut rows = samples
@@ -151,12 +154,13 @@ fn rate(lines: &[String], mut work: impl FnMut(&str)) -> f64 {
     }
 }
 
-fn spin(samples: &[Sample], time: Duration) {
+fn spin(samples: &[Sample], time: Duration, by_content: bool) {
     let start = cpu_time();
     while cpu_time() - start < time {
         for sample in samples {
+            let log_type = (!by_content).then_some(sample.name.as_str());
             for line in &sample.lines {
-                parse_line(line, Some(&sample.name));
+                parse_line(line, log_type);
             }
         }
     }
