@@ -291,3 +291,33 @@ fn su_of_bsd_tells_who_failed() {
         ),
     ]);
 }
+
+#[test]
+fn a_failed_login_is_from_the_host_it_names_or_from_a_terminal() {
+    must_say(&[
+        (
+            "Nov 21 10:00:00 h login[1]: FAILED LOGIN 1 FROM 203.0.113.9 FOR bob, Authentication failure",
+            &["source.ip=203.0.113.9", "process.tty.name=", "user.name=bob"],
+        ),
+        (
+            "Nov 21 10:00:00 h login[1]: FAILED LOGIN 1 FROM tty1 FOR bob, Authentication failure",
+            &["source.ip=", "process.tty.name=tty1", "user.name=bob"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_name_with_an_address_in_it_is_no_peer_of_postfix() {
+    must_say(&[(
+        "Nov 21 10:00:00 m postfix/smtpd[1]: connect from x[6.6.6.6].evil.example[203.0.113.9]",
+        &["source.ip="],
+    )]);
+}
+
+#[test]
+fn cloudflares_firewall_tells_paths_and_queries_apart() {
+    must_say(&[(
+        r#"{"Action":"block","ClientIP":"203.0.113.9","ClientRequestHost":"a.example","ClientRequestPath":"/x","ClientRequestQuery":"?a=b","ClientRequestMethod":"GET","Datetime":"2026-11-21T10:00:00Z","RuleID":"r","ClientASN":64500,"RayID":"x"}"#,
+        &["url.path=/x", "url.query=a=b", "picket.event_type=WEB_BLOCK"],
+    )]);
+}

@@ -51,10 +51,13 @@ pub(crate) const DOVECOT: Format = Format {
     take: take_dovecot,
 };
 
-/// `name[1.2.3.4]` and what follows it.
+/// `name[1.2.3.4]` and what follows it. The peer chooses its name, which goes on behind what looks like its end.
 fn peer(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.cut_at(b'[')?;
     let (address, rest) = rest.cut_at(b']')?;
+    if rest.starts_with(['.', '-', '_', '[']) || rest.starts_with(|c: char| c.is_alphanumeric()) {
+        return None;
+    }
     (is_ip(address) && !name.has_byte(b' ')).then_some((name, address, rest))
 }
 

@@ -93,6 +93,8 @@ fn failure(draft: &mut Draft, message: &str) -> bool {
         .unwrap_or("");
     let (tty, from) = match place.cut("' from '") {
         Some((tty, from)) => (tty, from),
+        // Whoever comes over the network has a host for it.
+        None if crate::network::is_ip(place) => ("", place),
         None => (place, ""),
     };
     draft.set_text(ecs::PROCESS_TTY, tty.strip_prefix("/dev/").unwrap_or(tty));
