@@ -41,6 +41,17 @@ const BASE: Kind = Kind {
     activity_name: "Other",
 };
 
+const fn network(class: u32, class_name: &'static str, activity: u32, activity_name: &'static str) -> Kind {
+    Kind {
+        class,
+        class_name,
+        category: 4,
+        category_name: "Network Activity",
+        activity,
+        activity_name,
+    }
+}
+
 const LAUNCH: Kind = Kind {
     class: 1007,
     class_name: "Process Activity",
@@ -53,6 +64,87 @@ const LAUNCH: Kind = Kind {
 const ACCOUNT_CHANGE: u32 = 3001;
 const AUTHENTICATION: u32 = 3002;
 const GROUP_MANAGEMENT: u32 = 3006;
+const NETWORK: u32 = 4001;
+const HTTP: u32 = 4002;
+const DNS: u32 = 4003;
+
+/// What the event may be, the most telling first. The first that has what its class must have is written.
+fn kinds(fields: &Fields) -> [Kind; 3] {
+    match kind(fields) {
+        BASE => [of_request(fields), of_category(fields), BASE],
+        kind => [kind, BASE, BASE],
+    }
+}
+
+/// Whether a field, or an element of it, is this.
+fn is(fields: &Fields, name: &str, wanted: &str) -> bool {
+    match fields.get(name) {
+        Some(Value::Str(text)) => text.as_str() == wanted,
+        Some(Value::List(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),
+        _ => false,
+    }
+}
+
+/// A request over the network that says what was asked.
+fn of_request(fields: &Fields) -> Kind {
+    if let Some(method) = fields.str("http.request.method") {
+        let (activity, name) = match method.to_ascii_uppercase().as_str() {
+            "CONNECT" => (1, "Connect"),
+            "DELETE" => (2, "Delete"),
+            "GET" => (3, "Get"),
+            "HEAD" => (4, "Head"),
+            "OPTIONS" => (5, "Options"),
+            "POST" => (6, "Post"),
+            "PUT" => (7, "Put"),
+            "TRACE" => (8, "Trace"),
+            _ => (99, "Other"),
+        };
+        return network(HTTP, "HTTP Activity", activity, name);
+    }
+    if fields.get("dns.question.name").is_some() {
+        let is_answer = is(fields, "dns.type", "answer") || fields.get("dns.response_code").is_some();
+        let (activity, name) = if is_answer { (2, "Response") } else { (1, "Query") };
+        return network(DNS, "DNS Activity", activity, name);
+    }
+    of_category(fields)
+}
+
+/// By what ECS calls it.
+fn of_category(fields: &Fields) -> Kind {
+    let category = |wanted| is(fields, ecs::EVENT_CATEGORY, wanted);
+    let kind = |wanted| is(fields, ecs::EVENT_TYPE, wanted);
+    if category("authentication") || category("session") {
+        let (activity, name) = if kind("end") {
+            (2, "Logoff")
+        } else if kind("start") {
+            (1, "Logon")
+        } else {
+            (99, "Other")
+        };
+        return identity(AUTHENTICATION, "Authentication", activity, name);
+    }
+    if category("process") && (kind("start") || kind("end")) {
+        let (activity, activity_name) = if kind("start") { (1, "Launch") } else { (2, "Terminate") };
+        return Kind {
+            activity,
+            activity_name,
+            ..LAUNCH
+        };
+    }
+    if category("network") || category("web") || fields.get(ecs::DESTINATION_IP).is_some() {
+        let (activity, name) = if kind("denied") {
+            (5, "Refuse")
+        } else if kind("end") {
+            (2, "Close")
+        } else if kind("start") {
+            (1, "Open")
+        } else {
+            (6, "Traffic")
+        };
+        return network(NETWORK, "Network Activity", activity, name);
+    }
+    BASE
+}
 
 fn kind(fields: &Fields) -> Kind {
     let account = |activity, name| identity(ACCOUNT_CHANGE, "Account Change", activity, name);
@@ -100,6 +192,7 @@ impl Form {
 
 const PORT: Form = Form::Number(65_535);
 const ID: Form = Form::Number(u32::MAX as i64);
+const COUNT: Form = Form::Number(i64::MAX);
 
 /// A field, where it goes, and the form it must have for that.
 type Place = (&'static str, &'static [&'static str], Form);
@@ -143,8 +236,43 @@ const PROCESS: &[Place] = &[
     (ecs::USER_ID, &["actor", "user", "uid"], Form::Text),
 ];
 
+const CONNECTION: &[Place] = &[
+    ("network.transport", &["connection_info", "protocol_name"], Form::Text),
+    (
+        "network.iana_number",
+        &["connection_info", "protocol_num"],
+        Form::Number(255),
+    ),
+    ("network.bytes", &["traffic", "bytes"], COUNT),
+    ("network.packets", &["traffic", "packets"], COUNT),
+];
+const REQUEST: &[Place] = &[
+    ("http.request.method", &["http_request", "http_method"], Form::Text),
+    ("http.request.referrer", &["http_request", "referrer"], Form::Text),
+    ("http.version", &["http_request", "version"], Form::Text),
+    ("user_agent.original", &["http_request", "user_agent"], Form::Text),
+    ("url.original", &["http_request", "url", "url_string"], Form::Text),
+    ("url.domain", &["http_request", "url", "hostname"], Form::Text),
+    ("url.path", &["http_request", "url", "path"], Form::Text),
+    ("url.query", &["http_request", "url", "query_string"], Form::Text),
+    ("url.scheme", &["http_request", "url", "scheme"], Form::Text),
+    ("url.port", &["http_request", "url", "port"], PORT),
+    (
+        "http.response.status_code",
+        &["http_response", "code"],
+        Form::Number(999),
+    ),
+    ("http.response.body.bytes", &["http_response", "length"], COUNT),
+];
+const QUESTION: &[Place] = &[
+    ("dns.question.name", &["query", "hostname"], Form::Text),
+    ("dns.question.type", &["query", "type"], Form::Text),
+    ("dns.question.class", &["query", "class"], Form::Text),
+    ("dns.response_code", &["rcode"], Form::Text),
+];
+
 /// Objects and the attributes of which each must have one.
-const ONE_OF: [(&[&str], &[&str]); 8] = [
+const ONE_OF: [(&[&str], &[&str]); 11] = [
     (&["device"], &["hostname", "uid"]),
     (&["user"], &["name", "uid"]),
     (&["src_endpoint"], &["ip", "hostname"]),
@@ -153,6 +281,9 @@ const ONE_OF: [(&[&str], &[&str]); 8] = [
     (&["group"], &["name", "uid"]),
     (&["process"], &["pid"]),
     (&["actor", "user"], &["name", "uid"]),
+    (&["http_request", "url"], &["url_string", "path"]),
+    (&["http_response"], &["code"]),
+    (&["query"], &["hostname"]),
 ];
 
 impl Kind {
@@ -163,6 +294,9 @@ impl Kind {
             ACCOUNT_CHANGE => &[EVERYWHERE, DEVICE, USER, SOURCE],
             GROUP_MANAGEMENT => &[EVERYWHERE, DEVICE, USER, SOURCE, GROUP],
             1007 => &[EVERYWHERE, DEVICE, PROCESS],
+            NETWORK => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION],
+            HTTP => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION, REQUEST],
+            DNS => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION, QUESTION],
             _ => &[EVERYWHERE],
         }
     }
@@ -171,6 +305,9 @@ impl Kind {
     fn is_complete(self, out: &Map<String, Json>) -> bool {
         let has = |name: &str| out.contains_key(name);
         match self.class {
+            NETWORK => has("dst_endpoint"),
+            HTTP => has("http_request") && has("http_response") && has("dst_endpoint"),
+            DNS => has("query"),
             AUTHENTICATION => has("user") && (has("service") || has("dst_endpoint")),
             ACCOUNT_CHANGE => has("user"),
             GROUP_MANAGEMENT => has("group") && has("user"),
@@ -182,13 +319,11 @@ impl Kind {
 
 /// The event in OCSF. Where it lacks what its class must have, it is a base event.
 pub(super) fn event(event: &Event) -> Json {
-    let kind = kind(&event.fields);
-    let out = as_kind(event, kind);
-    Json::Object(if kind.is_complete(&out) {
-        out
-    } else {
-        as_kind(event, BASE)
-    })
+    let whole = kinds(&event.fields)
+        .into_iter()
+        .map(|kind| (kind, as_kind(event, kind)))
+        .find(|(kind, out)| kind.is_complete(out));
+    Json::Object(whole.map_or_else(|| as_kind(event, BASE), |(_, out)| out))
 }
 
 fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
@@ -247,10 +382,29 @@ fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
             };
             insert(&mut out, &["device", "os"], json!({ "name": name, "type_id": type_id }));
         }
-        if kind.category == 3 {
+        if matches!(kind.category, 3 | 4) {
             // Elsewhere the class itself has the device.
             insert(&mut out, &["metadata", "profiles"], json!(["host"]));
         }
+    }
+    if matches!(kind.class, NETWORK | HTTP) && !out.contains_key("dst_endpoint") && out.contains_key("src_endpoint") {
+        // Whoever logs what came to it is where it came to.
+        let asked = fields.str("url.domain").filter(|_| kind.class == HTTP);
+        if let Some(name) = asked
+            .or_else(|| fields.str(ecs::HOST_NAME))
+            .filter(|name| !name.is_empty())
+        {
+            insert(&mut out, &["dst_endpoint", "hostname"], json!(name));
+        }
+    }
+    if out.contains_key("connection_info") {
+        let direction = match fields.str("network.direction") {
+            Some("inbound" | "ingress") => 1,
+            Some("outbound" | "egress") => 2,
+            Some("internal") => 3,
+            _ => 0,
+        };
+        insert(&mut out, &["connection_info", "direction_id"], json!(direction));
     }
     if !unmapped.is_empty() {
         out.insert("unmapped".to_owned(), Json::Object(unmapped));

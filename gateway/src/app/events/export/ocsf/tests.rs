@@ -38,7 +38,7 @@ type Class = (
 
 /// Of the 1.3.0 schema, what concerns the classes that are written: their activities, attributes (beside those of every
 /// event), and what must be there. A list of more than one is of which one must be.
-const CLASSES: [Class; 5] = [
+const CLASSES: [Class; 8] = [
     (0, 0, &[0, 99], "", &[]),
     (
         3001,
@@ -68,10 +68,31 @@ const CLASSES: [Class; 5] = [
         "process actor device",
         &[&["process"], &["actor"], &["device"]],
     ),
+    (
+        4001,
+        4,
+        &[0, 1, 2, 3, 4, 5, 6, 7, 99],
+        "src_endpoint dst_endpoint connection_info traffic device",
+        &[&["dst_endpoint"]],
+    ),
+    (
+        4002,
+        4,
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 99],
+        "http_request http_response src_endpoint dst_endpoint connection_info traffic device",
+        &[&["http_request"], &["http_response"], &["dst_endpoint"]],
+    ),
+    (
+        4003,
+        4,
+        &[0, 1, 2, 6, 99],
+        "query rcode src_endpoint dst_endpoint connection_info traffic device",
+        &[&["query"]],
+    ),
 ];
 
 /// Of each object: its attributes, and of which one must be there.
-const OBJECTS: [(&str, &str, &[&str]); 8] = [
+const OBJECTS: [(&str, &str, &[&str]); 14] = [
     ("/user", "name uid", &["name", "uid"]),
     ("/group", "name uid", &["name", "uid"]),
     ("/service", "name uid", &["name", "uid"]),
@@ -80,6 +101,24 @@ const OBJECTS: [(&str, &str, &[&str]); 8] = [
     ("/device", "hostname uid type_id os", &["hostname", "uid"]),
     ("/process", "name pid cmd_line", &["pid", "uid"]),
     ("/actor/user", "name uid", &["name", "uid"]),
+    (
+        "/connection_info",
+        "protocol_name protocol_num direction_id",
+        &["direction_id"],
+    ),
+    ("/traffic", "bytes packets", &["bytes", "packets"]),
+    (
+        "/http_request",
+        "http_method referrer version user_agent url",
+        &["http_method", "url"],
+    ),
+    (
+        "/http_request/url",
+        "url_string hostname path query_string scheme port",
+        &["url_string", "path"],
+    ),
+    ("/http_response", "code length", &["code"]),
+    ("/query", "hostname type class", &["hostname"]),
 ];
 
 fn check(made: &Json) {
@@ -122,8 +161,14 @@ fn check(made: &Json) {
             "{pointer} needs one of {one_of:?}: {made}"
         );
         for (name, value) in object {
-            let is_number = matches!(name.as_str(), "port" | "pid" | "type_id");
-            assert!(name == "os" || is_number == value.is_u64(), "{pointer}/{name}: {made}");
+            let is_number = matches!(
+                name.as_str(),
+                "port" | "pid" | "type_id" | "code" | "length" | "bytes" | "packets" | "protocol_num" | "direction_id"
+            );
+            assert!(
+                matches!(name.as_str(), "os" | "url") || is_number == value.is_u64(),
+                "{pointer}/{name}: {made}"
+            );
         }
     }
     if let Some(device) = made.get("device") {
@@ -133,7 +178,10 @@ fn check(made: &Json) {
                 .get("os")
                 .is_none_or(|os| os["name"].is_string() && os["type_id"].is_u64())
         );
-        assert_eq!(*category == 3, made["metadata"]["profiles"] == json!(["host"]));
+        assert_eq!(
+            matches!(*category, 3 | 4),
+            made["metadata"]["profiles"] == json!(["host"])
+        );
     }
 }
 
@@ -250,5 +298,97 @@ fn a_failed_login_is_an_authentication() {
         ("/unmapped/event.outcome", json!("failure")),
     ] {
         assert_eq!(made.pointer(pointer), Some(&expected), "{pointer}: {made}");
+    }
+}
+
+#[test]
+fn what_goes_over_the_network_has_a_class_of_its_own() {
+    let flow = [
+        (ecs::SOURCE_IP, text("203.0.113.9")),
+        (ecs::DESTINATION_IP, text("10.0.0.1")),
+        (ecs::DESTINATION_PORT, Value::Int(22)),
+        ("network.transport", text("tcp")),
+        ("network.iana_number", Value::Int(6)),
+        ("network.direction", text("inbound")),
+        (ecs::HOST_NAME, text("fw1")),
+    ];
+    let with = |more: &[(&'static str, Value)]| {
+        let fields: Vec<_> = flow.iter().cloned().chain(more.iter().cloned()).collect();
+        let made = made(&fields);
+        check(&made);
+        made
+    };
+    let list = |words: &[&str]| Value::List(words.iter().map(|word| text(word)).collect());
+    let denied = with(&[
+        (ecs::EVENT_CATEGORY, list(&["network"])),
+        (ecs::EVENT_TYPE, list(&["connection", "denied"])),
+    ]);
+    assert_eq!(denied["class_uid"], 4001);
+    assert_eq!(denied["activity_name"], "Refuse");
+    assert_eq!(denied["connection_info"]["direction_id"], 1);
+    let web = [
+        (ecs::EVENT_CATEGORY, list(&["web"])),
+        ("http.request.method", text("GET")),
+        ("url.original", text("/a?b=c")),
+        ("url.path", text("/a")),
+        ("http.response.status_code", Value::Int(404)),
+    ];
+    let whole = with(&web);
+    assert_eq!((&whole["class_uid"], &whole["activity_id"]), (&json!(4002), &json!(3)));
+    assert_eq!(whole["http_request"]["url"]["url_string"], "/a?b=c");
+    assert_eq!(whole["http_response"]["code"], 404);
+    // A server's own log does not name the server.
+    let mut served = web.to_vec();
+    served.extend([(ecs::SOURCE_IP, text("203.0.113.9")), (ecs::HOST_NAME, text("web1"))]);
+    let served = made(&served);
+    check(&served);
+    assert_eq!(served["dst_endpoint"]["hostname"], "web1");
+    // Without an answer it is what went over the network.
+    let half = with(&web[..4]);
+    assert_eq!(half["class_uid"], 4001);
+    assert_eq!(half["unmapped"]["url.path"], "/a");
+    let asked = with(&[
+        (ecs::EVENT_CATEGORY, list(&["network"])),
+        ("dns.question.name", text("a.example")),
+        ("dns.question.type", text("A")),
+    ]);
+    assert_eq!(
+        (&asked["class_uid"], &asked["activity_name"]),
+        (&json!(4003), &json!("Query"))
+    );
+    let answered = with(&[
+        ("dns.question.name", text("a.example")),
+        ("dns.response_code", text("NXDOMAIN")),
+    ]);
+    assert_eq!(answered["activity_name"], "Response");
+    assert_eq!(answered["rcode"], "NXDOMAIN");
+}
+
+#[test]
+fn what_windows_and_others_say_of_logins_and_processes_has_its_class() {
+    let list = |words: &[&str]| Value::List(words.iter().map(|word| text(word)).collect());
+    let common = [
+        (ecs::USER_NAME, text("alice")),
+        (ecs::HOST_NAME, text("ws1")),
+        (ecs::PROCESS_NAME, text("cmd.exe")),
+        (ecs::PROCESS_PID, Value::Int(7)),
+    ];
+    for (category, kind, class, activity) in [
+        ("authentication", "end", 3002, 2),
+        ("authentication", "start", 3002, 1),
+        ("process", "start", 1007, 1),
+        ("process", "end", 1007, 2),
+        ("process", "info", 0, 99),
+    ] {
+        let mut fields = common.to_vec();
+        fields.push((ecs::EVENT_CATEGORY, list(&[category])));
+        fields.push((ecs::EVENT_TYPE, list(&[kind])));
+        let made = made(&fields);
+        check(&made);
+        assert_eq!(
+            (&made["class_uid"], &made["activity_id"]),
+            (&json!(class), &json!(activity)),
+            "{category} {kind}"
+        );
     }
 }
