@@ -67,9 +67,20 @@ const GROUP_MANAGEMENT: u32 = 3006;
 const NETWORK: u32 = 4001;
 const HTTP: u32 = 4002;
 const DNS: u32 = 4003;
+const FINDING: Kind = Kind {
+    class: 2004,
+    class_name: "Detection Finding",
+    category: 2,
+    category_name: "Findings",
+    activity: 1,
+    activity_name: "Create",
+};
 
 /// What the event may be, the most telling first. The first that has what its class must have is written.
 fn kinds(fields: &Fields) -> [Kind; 3] {
+    if is(fields, ecs::EVENT_KIND, "alert") {
+        return [FINDING, of_category(fields), BASE];
+    }
     match kind(fields) {
         BASE => [of_request(fields), of_category(fields), BASE],
         kind => [kind, BASE, BASE],
@@ -271,8 +282,20 @@ const QUESTION: &[Place] = &[
     ("dns.response_code", &["rcode"], Form::Text),
 ];
 
+/// What was found and in what; the latter becomes the one element of `evidences`.
+const FOUND: &[Place] = &[
+    ("rule.name", &["finding_info", "title"], Form::Text),
+    ("rule.description", &["finding_info", "desc"], Form::Text),
+    (ecs::SOURCE_IP, &["evidence", "src_endpoint", "ip"], Form::Address),
+    (ecs::SOURCE_PORT, &["evidence", "src_endpoint", "port"], PORT),
+    (ecs::DESTINATION_IP, &["evidence", "dst_endpoint", "ip"], Form::Address),
+    (ecs::DESTINATION_PORT, &["evidence", "dst_endpoint", "port"], PORT),
+    (ecs::USER_NAME, &["evidence", "user", "name"], Form::Text),
+    (ecs::USER_ID, &["evidence", "user", "uid"], Form::Text),
+];
+
 /// Objects and the attributes of which each must have one.
-const ONE_OF: [(&[&str], &[&str]); 11] = [
+const ONE_OF: [(&[&str], &[&str]); 15] = [
     (&["device"], &["hostname", "uid"]),
     (&["user"], &["name", "uid"]),
     (&["src_endpoint"], &["ip", "hostname"]),
@@ -284,6 +307,10 @@ const ONE_OF: [(&[&str], &[&str]); 11] = [
     (&["http_request", "url"], &["url_string", "path"]),
     (&["http_response"], &["code"]),
     (&["query"], &["hostname"]),
+    (&["finding_info"], &["title"]),
+    (&["evidence", "src_endpoint"], &["ip"]),
+    (&["evidence", "dst_endpoint"], &["ip"]),
+    (&["evidence", "user"], &["name", "uid"]),
 ];
 
 impl Kind {
@@ -297,6 +324,7 @@ impl Kind {
             NETWORK => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION],
             HTTP => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION, REQUEST],
             DNS => &[EVERYWHERE, DEVICE, SOURCE, DESTINATION, CONNECTION, QUESTION],
+            2004 => &[EVERYWHERE, DEVICE, FOUND],
             _ => &[EVERYWHERE],
         }
     }
@@ -308,6 +336,7 @@ impl Kind {
             NETWORK => has("dst_endpoint"),
             HTTP => has("http_request") && has("http_response") && has("dst_endpoint"),
             DNS => has("query"),
+            2004 => has("finding_info"),
             AUTHENTICATION => has("user") && (has("service") || has("dst_endpoint")),
             ACCOUNT_CHANGE => has("user"),
             GROUP_MANAGEMENT => has("group") && has("user"),
@@ -348,6 +377,8 @@ fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
     out.insert("severity_id".to_owned(), json!(severity_id));
     out.insert("severity".to_owned(), json!(severity));
     let (status_id, status) = match fields.str(ecs::EVENT_OUTCOME) {
+        // A finding's status is how far somebody is with it.
+        _ if kind == FINDING => (1, "New"),
         Some("success") => (1, "Success"),
         Some("failure") => (2, "Failure"),
         _ => (0, "Unknown"),
@@ -382,7 +413,7 @@ fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
             };
             insert(&mut out, &["device", "os"], json!({ "name": name, "type_id": type_id }));
         }
-        if matches!(kind.category, 3 | 4) {
+        if matches!(kind.category, 2..=4) {
             // Elsewhere the class itself has the device.
             insert(&mut out, &["metadata", "profiles"], json!(["host"]));
         }
@@ -396,6 +427,12 @@ fn as_kind(event: &Event, kind: Kind) -> Map<String, Json> {
         {
             insert(&mut out, &["dst_endpoint", "hostname"], json!(name));
         }
+    }
+    if out.contains_key("finding_info") {
+        insert(&mut out, &["finding_info", "uid"], json!(event.id.to_string()));
+    }
+    if let Some(evidence) = out.remove("evidence") {
+        out.insert("evidences".to_owned(), json!([evidence]));
     }
     if out.contains_key("connection_info") {
         let direction = match fields.str("network.direction") {

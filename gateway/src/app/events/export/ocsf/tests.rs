@@ -38,7 +38,7 @@ type Class = (
 
 /// Of the 1.3.0 schema, what concerns the classes that are written: their activities, attributes (beside those of every
 /// event), and what must be there. A list of more than one is of which one must be.
-const CLASSES: [Class; 8] = [
+const CLASSES: [Class; 9] = [
     (0, 0, &[0, 99], "", &[]),
     (
         3001,
@@ -69,6 +69,13 @@ const CLASSES: [Class; 8] = [
         &[&["process"], &["actor"], &["device"]],
     ),
     (
+        2004,
+        2,
+        &[0, 1, 2, 3, 99],
+        "finding_info evidences device",
+        &[&["finding_info"]],
+    ),
+    (
         4001,
         4,
         &[0, 1, 2, 3, 4, 5, 6, 7, 99],
@@ -92,7 +99,7 @@ const CLASSES: [Class; 8] = [
 ];
 
 /// Of each object: its attributes, and of which one must be there.
-const OBJECTS: [(&str, &str, &[&str]); 14] = [
+const OBJECTS: [(&str, &str, &[&str]); 18] = [
     ("/user", "name uid", &["name", "uid"]),
     ("/group", "name uid", &["name", "uid"]),
     ("/service", "name uid", &["name", "uid"]),
@@ -119,6 +126,10 @@ const OBJECTS: [(&str, &str, &[&str]); 14] = [
     ),
     ("/http_response", "code length", &["code"]),
     ("/query", "hostname type class", &["hostname"]),
+    ("/finding_info", "title desc uid", &["title"]),
+    ("/evidences/0/src_endpoint", "ip port", &["ip"]),
+    ("/evidences/0/dst_endpoint", "ip port", &["ip"]),
+    ("/evidences/0/user", "name uid", &["name", "uid"]),
 ];
 
 fn check(made: &Json) {
@@ -179,7 +190,7 @@ fn check(made: &Json) {
                 .is_none_or(|os| os["name"].is_string() && os["type_id"].is_u64())
         );
         assert_eq!(
-            matches!(*category, 3 | 4),
+            matches!(*category, 2..=4),
             made["metadata"]["profiles"] == json!(["host"])
         );
     }
@@ -391,4 +402,28 @@ fn what_windows_and_others_say_of_logins_and_processes_has_its_class() {
             "{category} {kind}"
         );
     }
+}
+
+#[test]
+fn what_a_sensor_found_is_a_finding() {
+    let found = made(&[
+        (ecs::EVENT_KIND, text("alert")),
+        (ecs::EVENT_CATEGORY, text("intrusion_detection")),
+        (ecs::EVENT_OUTCOME, text("failure")),
+        ("rule.name", text("ET EXPLOIT x")),
+        (ecs::SOURCE_IP, text("203.0.113.9")),
+        (ecs::SOURCE_PORT, Value::Int(5)),
+        (ecs::HOST_NAME, text("sensor")),
+    ]);
+    check(&found);
+    assert_eq!(found["class_uid"], 2004);
+    assert_eq!(found["status"], "New");
+    assert_eq!(found["finding_info"]["title"], "ET EXPLOIT x");
+    assert_eq!(found["finding_info"]["uid"], found["metadata"]["uid"]);
+    assert_eq!(found["evidences"][0]["src_endpoint"]["ip"], "203.0.113.9");
+    assert_eq!(found["unmapped"]["event.outcome"], "failure");
+    // What does not say what was found is none.
+    let nameless = made(&[(ecs::EVENT_KIND, text("alert")), (ecs::SOURCE_IP, text("203.0.113.9"))]);
+    check(&nameless);
+    assert_eq!(nameless["class_uid"], 0);
 }
