@@ -218,8 +218,13 @@ impl Load {
         let mut open: HashMap<Partition, Vec<Event>> = HashMap::new();
         let mut documents: Vec<Document> = Vec::new();
         let (mut bytes, mut blocks) = (0, 0);
+        // Agents number what they send without gaps.
+        let mut sent: HashMap<SourceId, u64> = HashMap::new();
         for number in 0..self.args.events {
-            let event = self.event(number);
+            let mut event = self.event(number);
+            let seq = sent.entry(event.id.source).or_default();
+            *seq += 1;
+            event.id.seq = *seq;
             if !self.args.no_plain {
                 let mut document = bson::serialize_to_document(&event.to_json()).context("make a document")?;
                 document.insert("@timestamp", bson::DateTime::from_millis(event.timestamp.as_millis()));

@@ -7,7 +7,7 @@ use crate::layout::{MAX_COLUMNS, MAX_PARTS};
 use crate::table::{OVERFLOW, RawColumn, Table};
 
 /// Least rows of a part: few texts compress worse by themselves.
-const MIN_ROWS: usize = 1000;
+const MIN_ROWS: usize = 500;
 /// From about so many bytes of text that do not repeat, a column is cut.
 const HEAVY: usize = 64 * 1024;
 /// How many of a column's texts are looked at for how often they repeat.

@@ -13,7 +13,7 @@ use crate::column_decoding::{self, Data, Wanted};
 use crate::error::DecodeError;
 use crate::events::{Events, Feed};
 use crate::frame::{self, Plain};
-use crate::head::{Directory, Head, Listed};
+use crate::head::{ColumnAt, Directory, Head, Listed};
 use crate::keys;
 use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, section};
 use crate::piece::Piece;
@@ -47,6 +47,8 @@ struct Entry<'a> {
     part: usize,
     /// `None` where only a part of the block is at hand, without this column.
     piece: Option<Piece<'a>>,
+    /// Bytes of it in the block.
+    len: usize,
     count: usize,
 }
 
@@ -151,32 +153,37 @@ impl<'a> Block<'a> {
         let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, &firsts, &mut budget)?;
         let (counts, overflow_count) = shapes.counts(names);
         budget.take_items::<Entry<'_>>(names)?;
-        let entry = |name: FieldName, part: usize, bytes: Option<&'a [u8]>, count: usize| {
+        let entry = |listed: Listed, bytes: Option<&'a [u8]>, count: usize| {
             let piece = bytes.map(Piece::get).transpose()?;
             if piece.as_ref().is_some_and(|piece| piece.count != count) {
                 return Err(WRONG_COUNT);
             }
+            let Listed { name, part, len } = listed;
             Ok(Entry {
                 name,
                 part,
                 piece,
+                len,
                 count,
             })
         };
         let mut columns = Vec::with_capacity(names);
-        for (Listed { name, part, .. }, count) in directory.columns.into_iter().zip(counts) {
-            let bytes = column(&name, part);
-            columns.push(entry(name, part, bytes, count)?);
+        for (listed, count) in directory.columns.into_iter().zip(counts) {
+            let bytes = column(&listed.name, listed.part);
+            columns.push(entry(listed, bytes, count)?);
         }
         if directory.overflow.map_or(0, |(count, _)| count) != overflow_count {
             return Err(WRONG_COUNT);
         }
         let overflow = match directory.overflow {
             None => None,
-            Some(_) => {
+            Some((_, [names_len, values_len])) => {
                 let [names, values] = overflow.map_or([None, None], |[names, values]| [Some(names), Some(values)]);
-                let entry = |bytes| entry(FieldName::default(), 0, bytes, overflow_count);
-                Some([entry(names)?, entry(values)?])
+                let entry = |bytes, len| {
+                    let (name, part) = (FieldName::default(), 0);
+                    entry(Listed { name, part, len }, bytes, overflow_count)
+                };
+                Some([entry(names, names_len)?, entry(values, values_len)?])
             }
         };
         Ok(Self {
@@ -254,11 +261,10 @@ impl<'a> Block<'a> {
         keys::ids_at(self.ids, self.count, rows, &mut self.budget.clone())
     }
 
-    /// The columns that have the values of the events at some rows, each once: the field's name and
-    /// [`crate::ColumnPart::part`]; `None` when some values may be in no column. They are mostly all that
-    /// [`Self::events_at`] needs of the block.
+    /// The columns that have the values of the events at some rows, each once; `None` when some values may be in no
+    /// column. They are mostly all that [`Self::events_at`] needs of the block.
     #[must_use]
-    pub fn columns_at(&self, rows: &[usize]) -> Option<Vec<(&str, usize)>> {
+    pub fn columns_at(&self, rows: &[usize]) -> Option<Vec<ColumnAt<'_>>> {
         if !self.has_all_columns() {
             return None;
         }
@@ -279,7 +285,11 @@ impl<'a> Block<'a> {
             numbers
                 .iter()
                 .filter_map(|number| self.columns.get(*number as usize))
-                .map(|column| (column.name.as_ref(), column.part))
+                .map(|column| ColumnAt {
+                    field: column.name.as_ref(),
+                    part: column.part,
+                    len: column.len,
+                })
                 .collect(),
         )
     }

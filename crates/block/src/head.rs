@@ -137,6 +137,17 @@ pub struct ColumnPart<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A column that events of a block have values in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnAt<'a> {
+    /// The field's name.
+    pub field: &'a str,
+    /// [`ColumnPart::part`].
+    pub part: usize,
+    /// Bytes of the whole column, packed.
+    pub len: usize,
+}
+
 /// Takes a block apart. Its parts in order, one after the other, are the block again.
 ///
 /// # Errors

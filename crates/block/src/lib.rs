@@ -41,7 +41,7 @@ pub use decode::Block;
 pub use encode::{Encoded, Meta, encode};
 pub use error::{DecodeError, EncodeError};
 pub use filter::{Question, filter_sizes, may_contain, may_contain_address};
-pub use head::{ColumnPart, Parts, split};
+pub use head::{ColumnAt, ColumnPart, Parts, split};
 pub use layout::{MAX_COLUMNS, MAX_DECODED_BYTES, MAX_EVENTS, MAX_IPS, MAX_PARTS, MAX_WEIGHT, weight, weight_of_field};
 pub use minutes::minutes;
 pub use view::{OfRow, Texts, View, Views};

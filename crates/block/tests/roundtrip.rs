@@ -7,7 +7,8 @@ mod traffic;
 use std::net::IpAddr;
 
 use block::{
-    Block, DecodeError, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, split, weight,
+    Block, ColumnPart, DecodeError, EncodeError, MAX_COLUMNS, MAX_EVENTS, MAX_WEIGHT, View, encode, may_contain, split,
+    weight,
 };
 use intel::observables::{Extractor, Observable, Wanted};
 use model::{Epoch, Event, EventId, FieldName, Fields, SourceId, Timestamp, Value, ecs};
@@ -179,6 +180,7 @@ fn check_split(bytes: &[u8], events: &[Event]) {
     }
     for (row, event) in events.iter().enumerate().step_by(events.len() / 8 + 1) {
         let Some(columns) = head.columns_at(&[row]) else { break };
+        let columns: Vec<_> = columns.iter().map(|column| (column.field, column.part)).collect();
         let some = |name: &str, part| find(name, part).filter(|_| columns.contains(&(name, part)));
         let some = Block::of_parts(parts.head, some).unwrap();
         match some.events_at(&[row]) {
@@ -255,7 +257,7 @@ fn check_parts(block: &Block<'_>, events: &[Event]) {
             names.sort_unstable();
             names.dedup();
             let columns = block.columns_at(&rows).unwrap();
-            let mut fields: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+            let mut fields: Vec<&str> = columns.iter().map(|column| column.field).collect();
             fields.sort_unstable();
             fields.dedup();
             assert_eq!(fields, names, "every {step}th");
@@ -369,20 +371,17 @@ fn heavy_columns_come_back_in_parts() {
     assert_eq!(of("kind"), 1);
     let block = Block::open(&bytes).unwrap();
     let columns = block.columns_at(&[3001]).unwrap();
-    assert_eq!(columns.iter().filter(|(name, _)| *name == ecs::MESSAGE).count(), 1);
-    let size = |columns: &[(&str, usize)]| -> usize {
-        let wanted = parts.columns.iter();
-        wanted
-            .filter(|column| columns.contains(&(column.field.as_ref(), column.part)))
-            .map(|column| column.bytes.len())
-            .sum()
-    };
-    let all: Vec<_> = parts
-        .columns
-        .iter()
-        .map(|column| (column.field.as_ref(), column.part))
-        .collect();
-    assert!(size(&columns) * 3 < size(&all), "{} of {}", size(&columns), size(&all));
+    assert_eq!(columns.iter().filter(|column| column.field == ecs::MESSAGE).count(), 1);
+    let of_event: usize = columns.iter().map(|column| column.len).sum();
+    let all: usize = parts.columns.iter().map(|column| column.bytes.len()).sum();
+    for column in &columns {
+        let same = |part: &&ColumnPart<'_>| part.field == column.field && part.part == column.part;
+        assert_eq!(
+            parts.columns.iter().find(same).map(|part| part.bytes.len()),
+            Some(column.len)
+        );
+    }
+    assert!(of_event * 3 < all, "{of_event} of {all}");
 }
 
 #[test]

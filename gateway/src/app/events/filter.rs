@@ -6,7 +6,9 @@ use std::sync::Arc;
 use block::{Block, DecodeError};
 use model::{AgentId, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
-use storage::blocks::{BlockId, Body, ColumnName, Columns, Day, FoundBlock, ScanQuery};
+use storage::blocks::{BlockId, Body, Columns, Day, FoundBlock, ScanQuery};
+
+use super::group::Wants;
 
 /// How far back sums go when nobody says from when.
 const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
@@ -43,7 +45,7 @@ pub(super) struct Place {
     pub(super) block: (Day, BlockId),
     pub(super) row: usize,
     /// What of the block the event is made of.
-    pub(super) columns: Arc<Columns>,
+    pub(super) wants: Arc<Wants>,
     /// The block's head, unless it is long or comes with the columns.
     pub(super) head: Option<Arc<Vec<u8>>>,
 }
@@ -132,13 +134,6 @@ impl EventFilter {
     }
 }
 
-fn named((field, part): (&str, usize)) -> ColumnName {
-    ColumnName {
-        field: field.to_owned(),
-        part: Some(part),
-    }
-}
-
 impl Prepared {
     /// The blocks that may hold such events.
     pub(super) fn blocks(&self) -> ScanQuery {
@@ -193,18 +188,16 @@ impl Prepared {
             Body::Parts(..) | Body::Whole(_) => None,
         };
         let columns = block.columns_at(&rows);
-        let columns = columns.map(|columns| columns.into_iter().map(named).collect());
-        let (columns, head) = match (columns, head) {
-            (Some(columns), Some(head)) => (Columns::Only(columns), Some(head)),
-            (Some(columns), None) => (Columns::Of(columns), None),
-            (None, _) => (Columns::All, None),
+        let (wants, head) = match columns {
+            Some(columns) => (Wants::of(&columns, head.is_some()), head),
+            None => (Wants::all(), None),
         };
-        let columns = Arc::new(columns);
+        let wants = Arc::new(wants);
         let places = found.into_iter().map(|(key, row)| Place {
             key,
             block: (of.day, of.id),
             row,
-            columns: columns.clone(),
+            wants: wants.clone(),
             head: head.clone(),
         });
         Ok(places.collect())

@@ -7,6 +7,7 @@
 mod cursor;
 mod export;
 mod filter;
+mod group;
 mod pass;
 mod read;
 mod sums;

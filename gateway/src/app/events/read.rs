@@ -1,28 +1,25 @@
 //! Reading the events of a page: those that are certain to be on it while others are still looked for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use block::DecodeError;
 use model::Event;
 use proto::ServiceError;
 use storage::Store;
-use storage::blocks::{self, BlockId, Columns, Day, FoundBlock};
+use storage::blocks::{self, BlockId, Columns, FoundBlock};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Turn;
-use super::filter::{Key, Place};
+use super::filter::Place;
+use super::group::{Group, Groups, Wanted};
 use super::pass::report;
 use crate::problem::{from_storage, internal};
 
 /// Groups of blocks read at once.
 const AT_ONCE: usize = 4;
-/// Most blocks in a group.
-const IN_GROUP: usize = 8;
-/// Blocks that are waited for before a group is read, as long as more are looked for.
-const WORTH_IT: usize = 4;
 
 /// Events and what is missing among them.
 #[derive(Debug, Default)]
@@ -35,68 +32,6 @@ pub(super) struct Read {
     pub(super) is_gone: bool,
 }
 
-/// Blocks that are fetched together, because much the same columns are wanted of them.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    day: Day,
-    /// Whether the blocks' heads are at hand.
-    has_head: bool,
-    /// Which parts of fields that have several; all when `None`.
-    parts: Option<BTreeSet<Option<usize>>>,
-}
-
-impl Kind {
-    fn of(place: &Place) -> Self {
-        Self {
-            day: place.block.0,
-            has_head: place.head.is_some(),
-            parts: match &*place.columns {
-                Columns::All => None,
-                Columns::Of(columns) | Columns::Only(columns) => {
-                    Some(columns.iter().map(|column| column.part).collect())
-                }
-            },
-        }
-    }
-}
-
-/// Blocks of a day of which the same columns are fetched, and which of their rows are wanted.
-struct Group {
-    day: Day,
-    columns: Columns,
-    blocks: BTreeMap<BlockId, Wanted>,
-}
-
-/// What is wanted of a block.
-#[derive(Default)]
-struct Wanted {
-    head: Option<Arc<Vec<u8>>>,
-    /// Rows, and the times and ids of the events there.
-    rows: Vec<(usize, Key)>,
-}
-
-impl Group {
-    fn of(place: &Place) -> Self {
-        Self {
-            day: place.block.0,
-            columns: (*place.columns).clone(),
-            blocks: BTreeMap::new(),
-        }
-    }
-
-    fn add(&mut self, place: &Place) {
-        let wanted = self.blocks.entry(place.block.1).or_default();
-        if wanted.rows.is_empty() {
-            // Mostly the same, and then each need not be looked for among the others.
-            if self.columns != *place.columns {
-                self.columns.add(&place.columns);
-            }
-            wanted.head.clone_from(&place.head);
-        }
-        wanted.rows.push((place.row, place.key));
-    }
-}
-
 /// Reads events at places that become known one after the other. What was begun ends with it.
 pub(super) struct Reading {
     store: Store,
@@ -105,7 +40,7 @@ pub(super) struct Reading {
     slots: Arc<Semaphore>,
     /// Places that are being read, were, or wait to be.
     taken: usize,
-    waiting: BTreeMap<Kind, Group>,
+    waiting: Groups,
 }
 
 impl Reading {
@@ -116,23 +51,22 @@ impl Reading {
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             taken: 0,
-            waiting: BTreeMap::new(),
+            waiting: Groups::default(),
         }
     }
 
     /// Begins to read what is worth the way. The places are those of the call before and more behind them.
     pub(super) fn begin(&mut self, places: &[Place]) {
         self.take(places);
-        let worth_it = self.waiting.extract_if(.., |_, group| group.blocks.len() >= WORTH_IT);
-        let worth_it: Vec<Group> = worth_it.map(|(_, group)| group).collect();
+        let worth_it = self.waiting.worth_it();
         worth_it.into_iter().for_each(|group| self.read(group));
     }
 
     /// Reads what was not begun yet of the places, and waits for all.
     pub(super) async fn finish(mut self, places: &[Place]) -> Result<Read, ServiceError> {
         self.take(places);
-        let rest = std::mem::take(&mut self.waiting);
-        rest.into_values().for_each(|group| self.read(group));
+        let rest = self.waiting.rest();
+        rest.into_iter().for_each(|group| self.read(group));
         let mut all = Read::default();
         while let Some(read) = self.running.join_next().await {
             all.add(read.map_err(|error| internal("reader of events", &error))??);
@@ -143,15 +77,8 @@ impl Reading {
     }
 
     fn take(&mut self, places: &[Place]) {
-        for place in places.get(self.taken..).unwrap_or_default() {
-            let kind = Kind::of(place);
-            let group = self.waiting.entry(kind.clone()).or_insert_with(|| Group::of(place));
-            let is_full = group.blocks.len() >= IN_GROUP && !group.blocks.contains_key(&place.block.1);
-            if is_full && let Some(full) = self.waiting.remove(&kind) {
-                self.read(full);
-            }
-            self.waiting.entry(kind).or_insert_with(|| Group::of(place)).add(place);
-        }
+        let more = places.get(self.taken..).unwrap_or_default();
+        more.iter().for_each(|place| self.waiting.add(place));
         self.taken = places.len();
     }
 
@@ -166,7 +93,9 @@ impl Reading {
 }
 
 async fn of_group(store: &Store, turn: &Turn, group: Group) -> Result<Read, ServiceError> {
-    let Group { day, columns, blocks } = group;
+    let Group {
+        day, columns, blocks, ..
+    } = group;
     let ids: Vec<BlockId> = blocks.keys().copied().collect();
     let found = blocks::find_some(store, day, &ids, &columns)
         .await
@@ -200,12 +129,7 @@ async fn of_group(store: &Store, turn: &Turn, group: Group) -> Result<Read, Serv
     });
     let (mut read, left) = task.await.map_err(|error| internal("block reader", &error))?;
     if !left.is_empty() {
-        let columns = Columns::All;
-        let whole = Group {
-            day,
-            columns,
-            blocks: left,
-        };
+        let whole = Group::new(day, Columns::All, left);
         read.add(Box::pin(of_group(store, turn, whole)).await?);
     }
     Ok(read)
