@@ -41,6 +41,17 @@ pub(crate) fn put_planes(out: &mut Vec<u8>, width: usize, numbers: impl Iterator
     }
 }
 
+/// The bit of each byte that the last byte of a varint lacks.
+const ENDS: u64 = 0x8080_8080_8080_8080;
+
+/// The number of which each byte holds seven bits, the lowest first.
+fn joined(bytes: u64) -> u64 {
+    let sevens = bytes & !ENDS;
+    let fourteens = (sevens & 0x007f_007f_007f_007f) | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+    let twenty_eights = (fourteens & 0x0000_3fff_0000_3fff) | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
+    (twenty_eights & 0x0fff_ffff) | (twenty_eights & 0x0fff_ffff_0000_0000) >> 4
+}
+
 /// Reads bytes from the front, never past the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
@@ -89,7 +100,23 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
+        // Most numbers are short and stand among others.
+        if let Some(word) = self.bytes.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & ENDS;
+            if ends != 0 {
+                self.bytes = &self.bytes[ends.trailing_zeros() as usize / 8 + 1..];
+                // Up to and with the first byte that ends a number.
+                return Ok(joined(word & (ends ^ (ends - 1))));
+            }
+        }
+        self.long_varint()
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut number = 0_u64;
         for (index, &byte) in self.bytes.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);
@@ -200,22 +227,20 @@ mod tests {
 
     #[test]
     fn varints_round_trip_and_know_their_length() {
-        for number in [
-            0,
-            1,
-            127,
-            128,
-            16_383,
-            16_384,
-            u64::from(u32::MAX),
-            u64::MAX - 1,
-            u64::MAX,
-        ] {
+        let powers = (0..64).map(|bit| 1_u64 << bit);
+        for number in powers.flat_map(|power| [power - 1, power, power | 0x55, u64::MAX - power + 1]) {
             let mut out = Vec::new();
             put_varint(&mut out, number);
             assert_eq!(out.len(), varint_len(number), "{number}");
             assert_eq!(Reader::new(&out, "test").varint(), Ok(number));
             assert!(Reader::new(&out[..out.len() - 1], "test").varint().is_err());
+            // What follows is not part of it.
+            for byte in [0x00, 0x7f, 0x80, 0xff] {
+                let mut followed = out.clone();
+                followed.extend([byte; 9]);
+                let mut reader = Reader::new(&followed, "test");
+                assert_eq!((reader.varint(), reader.rest()), (Ok(number), [byte; 9].as_slice()));
+            }
         }
         assert!(Reader::new(&[0xff; 11], "test").varint().is_err());
     }

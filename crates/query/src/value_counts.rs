@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use block::View;
 use foldhash::quality::RandomState;
-use model::Value;
+use model::{Text, Value};
 
 /// Distinct values counted at once by all threads of a search. Beyond, the rarest are given up, and counts are no longer
 /// exact.
@@ -17,8 +17,8 @@ const MAX_VALUE: usize = 1024;
 /// Values of a field and how many events have each.
 #[derive(Debug)]
 pub struct ValueCounts {
-    // Blocks have thousands of values each, so that counting is mostly hashing.
-    counts: HashMap<String, u64, RandomState>,
+    // Blocks have thousands of values each, so that counting is mostly hashing and comparing: short ones lie in the table.
+    counts: HashMap<Text, u64, RandomState>,
     /// Of the texts in `counts`.
     bytes: usize,
     /// How many count at once, and share what may be kept.
@@ -51,7 +51,7 @@ impl ValueCounts {
             *sum += count;
             return;
         }
-        self.counts.insert(value.to_owned(), count);
+        self.counts.insert(Text::from(value), count);
         self.bytes += value.len();
         while self.counts.len() > MAX_DISTINCT / self.of || self.bytes > MAX_TEXT / self.of {
             self.give_up_rarest();
@@ -156,10 +156,11 @@ impl ValueCounts {
     /// The most frequent values, at most `limit`, and how many events have each; most frequent first.
     #[must_use]
     pub fn most_frequent(self, limit: usize) -> Vec<(String, u64)> {
-        let mut values: Vec<(String, u64)> = self.counts.into_iter().collect();
+        let mut values: Vec<(Text, u64)> = self.counts.into_iter().collect();
         values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         values.truncate(limit);
-        values
+        let own = values.into_iter();
+        own.map(|(value, count)| (value.as_str().to_owned(), count)).collect()
     }
 
     fn add_view(&mut self, view: &View, counts: &[u64]) {
@@ -209,8 +210,8 @@ mod tests {
         values.add("rare", 1);
         assert_eq!(values.counts.len(), MAX_DISTINCT + 1 - (MAX_DISTINCT + 1).div_ceil(4));
         assert!(!values.counts.contains_key("rare"));
-        assert!((0..1000).all(|n| values.counts.get(&n.to_string()) == Some(&10_000)));
-        assert_eq!(values.bytes, values.counts.keys().map(String::len).sum::<usize>());
+        assert!((0..1000).all(|n| values.counts.get(n.to_string().as_str()) == Some(&10_000)));
+        assert_eq!(values.bytes, values.counts.keys().map(|key| key.len()).sum::<usize>());
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
             values.add(&format!("{n:>1000}"), 1);
         }
         assert!(values.bytes <= MAX_TEXT / 4);
-        assert_eq!(values.bytes, values.counts.keys().map(String::len).sum::<usize>());
+        assert_eq!(values.bytes, values.counts.keys().map(|key| key.len()).sum::<usize>());
         assert!(values.is_approximate());
         assert!(shortened(&"é".repeat(1000)).len() <= MAX_VALUE);
     }

@@ -17,7 +17,7 @@ const WORTH_IT: usize = 4;
 /// Smaller columns are not worth telling groups apart by, in bytes.
 const LARGE: usize = 1024;
 /// Bytes that are rather fetched in vain than asked for apart.
-const IN_VAIN: usize = 64 * 1024;
+const IN_VAIN: usize = 32 * 1024;
 
 /// What of a block some of its events are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
