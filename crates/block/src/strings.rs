@@ -32,6 +32,24 @@ pub(crate) fn get<'t>(
     Ok(())
 }
 
+/// Reads `count` texts, the last thing in `reader`: one after the other, and where each ends.
+pub(crate) fn get_all<'t>(reader: &mut Reader<'t>, count: usize) -> Result<(&'t str, Vec<u32>), DecodeError> {
+    let lengths_len = reader.len()?;
+    let mut lengths = Reader::new(reader.take(lengths_len)?, "text lengths");
+    let mut ends = Vec::with_capacity(count.min(lengths_len));
+    let mut end = 0_usize;
+    for _ in 0..count {
+        end = end.checked_add(lengths.len()?).ok_or(DecodeError::TooLarge)?;
+        ends.push(u32::try_from(end).map_err(|_| DecodeError::TooLarge)?);
+    }
+    let all = reader.text(end)?;
+    if ends.iter().all(|end| all.is_char_boundary(*end as usize)) {
+        Ok((all, ends))
+    } else {
+        Err(DecodeError::Malformed("a text ends within a character"))
+    }
+}
+
 /// Reads some of `count` texts, the last thing in `reader`: those at `positions`, which are in order. What is behind the
 /// last of them is not looked at.
 pub(crate) fn get_at<'t>(

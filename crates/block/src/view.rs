@@ -73,6 +73,10 @@ pub struct Texts {
 }
 
 impl Texts {
+    pub(crate) fn new(all: String, ends: Vec<u32>) -> Self {
+        Self { all, ends }
+    }
+
     pub(crate) fn with_capacity(texts: usize, bytes: usize) -> Self {
         Self {
             all: String::with_capacity(bytes),

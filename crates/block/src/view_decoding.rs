@@ -80,9 +80,8 @@ fn get_texts(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) -> Resu
     let bytes = reader.remaining_len();
     budget.take(bytes)?;
     budget.take_items::<u32>(count)?;
-    let mut texts = Texts::with_capacity(count, bytes);
-    strings::get(reader, count, |text| texts.push(text, ""))?;
-    Ok(texts)
+    let (all, ends) = strings::get_all(reader, count)?;
+    Ok(Texts::new(all.to_owned(), ends))
 }
 
 /// Reads `count` texts laid out as [`encoding::STRING_PREFIXES`]. `bases` gives the base column's text in the same rows.
