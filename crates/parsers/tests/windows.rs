@@ -260,6 +260,15 @@ const OTHERS: &[Line] = &[
         ],
     ),
     (
+        r#"{"@timestamp":"2026-11-21T10:00:00Z","event":{"code":"4104"},"winlog":{"event_id":"4104","channel":"Microsoft-Windows-PowerShell/Operational","provider_name":"Microsoft-Windows-PowerShell","computer_name":"WS1","user":{"identifier":"S-1-5-21-1-2-3-1001","name":"alice","domain":"CORP","type":"User"},"event_data":{"ScriptBlockText":"whoami","ScriptBlockId":"x","MessageNumber":"1","MessageTotal":"1"}}}"#,
+        &[
+            "user.id=S-1-5-21-1-2-3-1001",
+            "user.name=alice",
+            "user.domain=CORP",
+            "related.user=alice",
+        ],
+    ),
+    (
         r#"{"EventID":4776,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Computer":"DC1","TargetUserName":"bob","Workstation":"WS7","Status":"0xc000006a"}"#,
         &["event.outcome=failure", "picket.event_type=LOGIN_FAIL", "user.name=bob"],
     ),

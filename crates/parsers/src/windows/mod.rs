@@ -42,6 +42,8 @@ pub(crate) struct Event<'a> {
     thread: Cow<'a, str>,
     /// The security identifier of who wrote it.
     writer: Cow<'a, str>,
+    /// Domain and name of who wrote it, where the shipper has looked them up.
+    writer_account: [Cow<'a, str>; 2],
     /// The event's own members, by the names Microsoft gives them.
     data: Map<'a>,
     /// The text in a human's language, where the shipper has it.

@@ -49,6 +49,11 @@ pub(super) fn describe(draft: &mut Draft, event: &Event<'_>) {
     if is_writer && draft.get(ecs::USER_ID).is_none() && event.writer.starts_with("S-1-") {
         draft.set_text(ecs::USER_ID, &event.writer);
     }
+    if draft.get(ecs::USER_NAME).is_none() {
+        let [domain, name] = &event.writer_account;
+        draft.set_text("user.domain", domain);
+        draft.user(name);
+    }
 }
 
 fn system(draft: &mut Draft, event: &Event<'_>) {

@@ -140,6 +140,11 @@ fn winlogbeat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
             .get("user")
             .and_then(Json::as_object)
             .map_or_else(Cow::default, |user| text(user, &["identifier"])),
+        writer_account: winlog
+            .get("user")
+            .and_then(Json::as_object)
+            .map(|user| [text(user, &["domain"]), text(user, &["name"])])
+            .unwrap_or_default(),
         data,
         message: text(object, &["message"]),
         adds_data: true,
@@ -180,6 +185,7 @@ fn wazuh<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         pid: text(system, &["processID"]),
         thread: text(system, &["threadID"]),
         writer: Cow::default(),
+        writer_account: Default::default(),
         data,
         message: match text(system, &["message"]) {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
@@ -279,6 +285,7 @@ fn flat<'a>(object: &'a Map<'_>) -> Option<Event<'a>> {
         pid: text(object, &["Execution_ProcessID", "ExecutionProcessID", "ProcessID"]),
         thread: text(object, &["Execution_ThreadID", "ExecutionThreadID", "ThreadID"]),
         writer: text(object, &["Security_UserID", "UserID"]),
+        writer_account: Default::default(),
         data,
         message,
         adds_data: true,
