@@ -343,7 +343,11 @@ fn take_flat(draft: &mut Draft, mut object: Map<'_>, text: &str, record: &RawRec
             draft.set_default(ecs::MESSAGE, message.as_str());
         }
     } else {
-        read_message(draft, message.as_deref(), record);
+        // What a container writes is an application's, which may say what somebody sent it.
+        let is_container = ["kubernetes", "docker", "container_name", "container_id", "stream"]
+            .iter()
+            .any(|name| object.contains_key(name));
+        read_message(draft, message.as_deref(), record, !is_container);
     }
     aliases::apply(draft);
     finish_unified(draft);
@@ -378,8 +382,9 @@ fn time(value: &Json<'_>) -> Option<Timestamp> {
     }
 }
 
-/// Reads the message as what its program, or it itself, says it is. A document that is classified already is left alone.
-fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>) {
+/// Reads the message as what its program, or it itself, says it is; `by_words`, also as what its words alone say. A document
+/// that is classified already is left alone.
+fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>, by_words: bool) {
     let Some(message) = message else { return };
     if draft.get(ecs::EVENT_ACTION).is_some() || draft.get(ecs::EVENT_CATEGORY).is_some() {
         return;
@@ -425,10 +430,10 @@ fn read_message(draft: &mut Draft, message: Option<&str>, record: &RawRecord<'_>
     }
     if let Some(log_type) = draft.str("log_type").or(record.log_type).map(str::to_owned) {
         let known = program::take_as(draft, &log_type, message);
-        if !known {
+        if !known && by_words {
             program::take_by_content(draft, message);
         }
-    } else {
+    } else if by_words {
         program::take_by_content(draft, message);
     }
 }

@@ -429,6 +429,14 @@ fn a_loggers_message_is_no_line_of_another_program() {
             r#"{"service":"api","message":"Accepted password for root from 6.6.6.6 port 9 ssh2"}"#,
             NOBODY,
         ),
+        (
+            r#"{"@timestamp":"2026-11-21T10:00:00Z","message":"Accepted password for root from 6.6.6.6 port 9 ssh2","kubernetes":{"pod_name":"web"},"stream":"stdout"}"#,
+            NOBODY,
+        ),
+        (
+            r#"{"message":"203.0.113.9 - - [21/Nov/2026:10:00:00 +0000] \"GET /a HTTP/1.1\" 200 5","kubernetes":{"pod_name":"web"},"stream":"stdout"}"#,
+            &["picket.log_type=access", "source.ip=203.0.113.9"],
+        ),
         // Who ships lines names no logger.
         (
             r#"{"message":"Nov 21 10:00:00 h sshd[1]: Accepted password for bob from 203.0.113.9 port 5 ssh2","host":"web1","log":{"file":{"path":"/var/log/auth.log"}}}"#,
