@@ -95,7 +95,10 @@ pub(crate) fn relate(draft: &mut Draft) {
 
 /// Whether a text says more than that nothing is known.
 pub(crate) fn is_known(text: &str) -> bool {
-    text.len() > 7 || !matches!(text, "" | "-" | "N/A" | "n/a" | "None" | "null" | "unknown" | "UNKNOWN")
+    // Most texts are longer, or begin otherwise.
+    text.len() > 7
+        || !matches!(text.as_bytes().first(), None | Some(b'-' | b'N' | b'n' | b'u' | b'U'))
+        || !matches!(text, "" | "-" | "N/A" | "n/a" | "None" | "null" | "unknown" | "UNKNOWN")
 }
 
 fn is_sha256(text: &str) -> bool {

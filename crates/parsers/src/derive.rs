@@ -105,9 +105,12 @@ pub(crate) fn derive(draft: &mut Draft) {
 }
 
 fn resolve(draft: &mut Draft, side: &Side) {
-    let is_sure = draft.is_address(side.ip);
+    // By [`endpoint`], which set the address too.
+    if draft.is_address(side.ip) {
+        return;
+    }
     if let Some(ip) = draft.get_key(side.ip).and_then(Value::as_str) {
-        let fits = is_sure || is_ip(ip);
+        let fits = is_ip(ip);
         if !fits || draft.get_key(side.address).is_none() {
             let ip = Text::from(ip);
             if !fits {
@@ -144,18 +147,18 @@ fn sum(draft: &mut Draft, [one, other, total]: [Key; 3]) {
 
 /// The name, directory and extension of a path, and the name of a process's file.
 fn file(draft: &mut Draft) {
-    for (path, name) in [
-        ("file.path", "file.name"),
-        ("process.executable", "process.name"),
-        ("process.parent.executable", "process.parent.name"),
-    ] {
-        if let Some(path) = draft.str(path)
-            && draft.get(name).is_none()
-        {
-            let base = path.rsplit(['/', '\\']).next().unwrap_or(path);
-            if !base.is_empty() {
-                let base = Text::from(base);
-                draft.set(name, base);
+    const PATHS: [Key; 3] = keys(["file.path", "process.executable", "process.parent.executable"]);
+    const NAMES: [Key; 3] = keys(["file.name", "process.name", "process.parent.name"]);
+    if draft.may_have(&PATHS) != 0 {
+        for (path, name) in PATHS.into_iter().zip(NAMES) {
+            if let Some(path) = draft.get_key(path).and_then(Value::as_str)
+                && draft.get_key(name).is_none()
+            {
+                let base = path.rsplit(['/', '\\']).next().unwrap_or(path);
+                if !base.is_empty() {
+                    let base = Text::from(base);
+                    draft.set_key(name, base);
+                }
             }
         }
     }

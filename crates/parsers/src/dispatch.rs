@@ -211,7 +211,7 @@ fn settle(draft: &mut Draft, format: &Format, record: &RawRecord<'_>) {
 fn enveloped(draft: &mut Draft, envelope: &syslog::Envelope<'_>, record: &RawRecord<'_>) {
     syslog::describe(draft, envelope);
     draft.set(ecs::MESSAGE, envelope.message);
-    let name = envelope.program.rsplit('/').next().unwrap_or(envelope.program);
+    let name = envelope.program.parts(b'/').next_back().unwrap_or(envelope.program);
     let speaker = if envelope.program.starts_with("postfix/") {
         "postfix"
     } else if name.starts_with("dovecot-") {

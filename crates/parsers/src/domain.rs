@@ -1,31 +1,47 @@
 //! Names of the Domain Name System: what somebody registered, by the public suffix list.
 
-use model::{Text, ecs};
+use model::{Text, Value, ecs};
 
 use crate::draft::Draft;
 use crate::network::is_ip;
 use crate::scan::Marks as _;
+use crate::slots::Key;
+
+/// The names of a domain and its parts.
+struct Parts {
+    full: Key,
+    registered: Key,
+    sub: Key,
+    top: Key,
+}
+
+static URL: Parts = Parts {
+    full: Key::of(ecs::URL_DOMAIN),
+    registered: Key::of("url.registered_domain"),
+    sub: Key::of("url.subdomain"),
+    top: Key::of("url.top_level_domain"),
+};
+static QUESTION: Parts = Parts {
+    full: Key::of(ecs::DNS_QUESTION_NAME),
+    registered: Key::of("dns.question.registered_domain"),
+    sub: Key::of("dns.question.subdomain"),
+    top: Key::of("dns.question.top_level_domain"),
+};
 
 /// Sets the registered domain, subdomain and top-level domain of `url.domain` and `dns.question.name`.
 pub(crate) fn derive(draft: &mut Draft) {
-    split(
-        draft,
-        ecs::URL_DOMAIN,
-        "url.registered_domain",
-        "url.subdomain",
-        "url.top_level_domain",
-    );
-    split(
-        draft,
-        ecs::DNS_QUESTION_NAME,
-        "dns.question.registered_domain",
-        "dns.question.subdomain",
-        "dns.question.top_level_domain",
-    );
+    if draft.may_have(&[Key::of(ecs::URL_DOMAIN)]) != 0 {
+        split(draft, &URL);
+    }
+    if draft.may_have(&[Key::of(ecs::DNS_QUESTION_NAME)]) != 0 {
+        split(draft, &QUESTION);
+    }
 }
 
-fn split(draft: &mut Draft, name: &str, registered: &'static str, sub: &'static str, top: &'static str) {
-    let Some(full) = draft.str(name) else { return };
+fn split(draft: &mut Draft, parts: &Parts) {
+    let Some(full) = draft.get_key(parts.full).and_then(Value::as_str) else {
+        return;
+    };
     if full.len() > 253 || !full.has_byte(b'.') || is_ip(full) {
         return;
     }
@@ -34,11 +50,11 @@ fn split(draft: &mut Draft, name: &str, registered: &'static str, sub: &'static 
     let rest = rest.filter(|rest| !rest.is_empty()).map(Text::from);
     let suffix = domain.cut_at(b'.').map(|(_, suffix)| Text::from(suffix));
     let domain = Text::from(domain);
-    draft.set_default(registered, domain);
+    draft.set_default_key(parts.registered, domain);
     if let Some(suffix) = suffix {
-        draft.set_default(top, suffix);
+        draft.set_default_key(parts.top, suffix);
     }
     if let Some(rest) = rest {
-        draft.set_default(sub, rest);
+        draft.set_default_key(parts.sub, rest);
     }
 }

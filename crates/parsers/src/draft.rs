@@ -20,16 +20,17 @@ const GATHERED: usize = 64;
 
 /// What a field can be set to.
 pub(crate) trait Settable: Into<Value> {
-    /// Appends it as a field.
+    /// Sets a field to it; one that is there only when it `replaces`.
     #[inline(always)]
-    fn append(self, fields: &mut Fields, name: &'static str) {
-        fields.push_with(|| {
-            let value = self.into();
-            (FieldName::of_static(name), value)
-        });
+    fn set(self, draft: &mut Draft, key: Key, replaces: bool) {
+        if replaces {
+            draft.set_value(key, self);
+        } else {
+            draft.set_default_value(key, self);
+        }
     }
 
-    /// The same under a name that is no part of the program.
+    /// Appends it as a field under a name that is no part of the program.
     #[inline(always)]
     fn append_own(self, fields: &mut Fields, name: &str) {
         fields.push_with(|| {
@@ -41,8 +42,8 @@ pub(crate) trait Settable: Into<Value> {
 
 impl Settable for &str {
     #[inline(always)]
-    fn append(self, fields: &mut Fields, name: &'static str) {
-        fields.push_text(name, self);
+    fn set(self, draft: &mut Draft, key: Key, replaces: bool) {
+        draft.put_text(key.hash, key.name, self, replaces);
     }
 }
 
@@ -83,13 +84,32 @@ impl Draft {
     /// Sets a field, replacing an earlier value.
     #[inline(always)]
     pub(crate) fn set(&mut self, name: &'static str, value: impl Settable) {
-        self.set_hashed(Hash::of(name), name, value);
+        value.set(self, Key::of(name), true);
     }
 
     /// The same by a name whose hash is at hand.
     #[inline(always)]
     pub(crate) fn set_key(&mut self, key: Key, value: impl Settable) {
-        self.set_hashed(key.hash, key.name, value);
+        value.set(self, key, true);
+    }
+
+    #[inline(never)]
+    fn set_value(&mut self, Key { name, hash }: Key, value: impl Settable) {
+        if self.claim(hash, name) {
+            self.push(name, || value.into());
+        } else {
+            self.replace(hash, name, value.into());
+        }
+    }
+
+    /// All of it is in one place, as most fields are texts.
+    #[inline(never)]
+    fn put_text(&mut self, hash: Hash, name: &'static str, text: &str, replaces: bool) {
+        if self.claim(hash, name) {
+            self.fields.push_text(name, text);
+        } else if replaces {
+            self.replace(hash, name, text.into());
+        }
     }
 
     /// The same with a text that is known to be an address, which [`Self::is_address`] then says.
@@ -104,15 +124,6 @@ impl Draft {
     pub(crate) fn is_address(&self, key: Key) -> bool {
         self.find(key.hash, key.name)
             .is_ok_and(|index| self.addresses & bit(index) != 0)
-    }
-
-    #[inline(never)]
-    fn set_hashed(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
-        if self.claim(hash, name) {
-            value.append(&mut self.fields, name);
-        } else {
-            self.replace(hash, name, value.into());
-        }
     }
 
     /// Sets a field to a text that is part of the program, of which no copy is made.
@@ -252,19 +263,19 @@ impl Draft {
     /// Sets a field unless it is set.
     #[inline(always)]
     pub(crate) fn set_default(&mut self, name: &'static str, value: impl Settable) {
-        self.set_hashed_default(Hash::of(name), name, value);
+        value.set(self, Key::of(name), false);
     }
 
     /// The same by a name whose hash is at hand.
     #[inline(always)]
     pub(crate) fn set_default_key(&mut self, key: Key, value: impl Settable) {
-        self.set_hashed_default(key.hash, key.name, value);
+        value.set(self, key, false);
     }
 
     #[inline(never)]
-    fn set_hashed_default(&mut self, hash: Hash, name: &'static str, value: impl Settable) {
+    fn set_default_value(&mut self, Key { name, hash }: Key, value: impl Settable) {
         if self.claim(hash, name) {
-            value.append(&mut self.fields, name);
+            self.push(name, || value.into());
         }
     }
 
@@ -359,31 +370,25 @@ impl Draft {
     /// Adds what is known among the texts of some fields to a list, once each and at most [`GATHERED`], if it `fits`. Only
     /// those `among` the fields are looked at, as [`Self::may_have`] says.
     pub(crate) fn gather(&mut self, into: Key, from: &[Key], among: u32, fits: fn(&str) -> bool) {
-        let found = self.find(into.hash, into.name);
-        let mut list = match found.ok().and_then(|index| self.value_mut(index)) {
-            None => List::new(),
-            Some(value) => match std::mem::replace(value, Value::Null) {
-                Value::List(list) => list,
-                one @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)) => {
-                    List::one(one)
-                }
-            },
+        let found = self.get_key(into);
+        let there: &[Value] = match found {
+            Some(Value::List(list)) => list,
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
         };
+        let mut more = List::new();
         let mut left = GATHERED;
         let mut add = |text: &str| {
-            let new = left > 0
-                && crate::aliases::is_known(text)
-                && !list.iter().any(|item| item.as_str() == Some(text))
-                && fits(text);
+            let is_it = |item: &Value| item.as_str() == Some(text);
+            let new = left > 0 && crate::aliases::is_known(text) && !there.iter().chain(&more).any(is_it) && fits(text);
             left = left.saturating_sub(1);
             if new {
-                list.push(text.into());
+                more.push(text.into());
             }
         };
-        for (n, key) in from.iter().enumerate() {
-            if among & 1 << n == 0 {
-                continue;
-            }
+        let mut among = among;
+        while let Some(key) = usize::try_from(among.trailing_zeros()).ok().and_then(|n| from.get(n)) {
+            among &= among - 1;
             match self.get_key(*key) {
                 Some(Value::Str(text)) => add(text),
                 Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
@@ -391,13 +396,24 @@ impl Draft {
             }
         }
         match found {
-            Ok(index) => {
-                if let Some(value) = self.value_mut(index) {
-                    *value = Value::List(list);
-                }
+            None if more.is_empty() => {}
+            None => self.set_hashed_list(into.hash, into.name, more),
+            Some(Value::List(_)) if more.is_empty() => {}
+            Some(_) => self.extend_list(into, more),
+        }
+    }
+
+    /// Adds to a field that is there, which becomes a list if it is none.
+    fn extend_list(&mut self, key: Key, more: List) {
+        let found = self.find(key.hash, key.name).ok();
+        match found.and_then(|index| self.value_mut(index)) {
+            Some(Value::List(list)) => list.extend(more),
+            Some(value) => {
+                let mut list = List::one(std::mem::replace(value, Value::Null));
+                list.extend(more);
+                *value = Value::List(list);
             }
-            Err(_) if list.is_empty() => {}
-            Err(_) => self.set_hashed_list(into.hash, into.name, list),
+            None => {}
         }
     }
 

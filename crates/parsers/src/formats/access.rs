@@ -44,7 +44,7 @@ pub(crate) const FORMAT: Format = Format {
 const MAX_HEAD: usize = 4096;
 
 fn looks(text: &str) -> bool {
-    find_time(text).is_some_and(|(head, ..)| begins_with_client(head, true))
+    text.has_byte(b'[')
 }
 
 /// Whether a head begins with an address, with a virtual host and one, or with a client's name and its ident. Others'

@@ -16,7 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     datasets: &["bind.query"],
     programs: &["named"],
     begins: &[],
-    looks: |text| client(text).is_some(),
+    looks: |text| text.has_byte(b'#'),
     take,
 };
 

@@ -20,8 +20,11 @@ pub(crate) const FAIL2BAN: Format = Format {
     programs: &["fail2ban", "fail2ban.actions", "fail2ban.filter", "fail2ban-server"],
     begins: &["f", super::DIGITS],
     looks: |text| {
-        let rest = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
-        rest.starts_with("fail2ban.")
+        // The time before its name need not be read in lines without it.
+        text.has("fail2ban.") && {
+            let rest = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
+            rest.starts_with("fail2ban.")
+        }
     },
     take: take_fail2ban,
 };
@@ -93,7 +96,7 @@ pub(crate) const MONGODB: Format = Format {
     datasets: &["mongodb.log"],
     programs: &["mongod", "mongos"],
     begins: &[super::DIGITS],
-    looks: |text| mongodb(text).is_some(),
+    looks: |text| text.as_bytes().get(4) == Some(&b'-') && text.has_byte(b'['),
     take: take_mongodb,
 };
 

@@ -28,6 +28,9 @@ pub(crate) const KEA: Format = Format {
     programs: &["kea-dhcp4", "kea-dhcp6"],
     begins: &[super::CAPITALS, super::DIGITS],
     looks: |text| {
+        if !text.has("[kea-dhcp") {
+            return false;
+        }
         let text = take_iso_spaced(text).map_or(text, |(_, rest)| rest.trim_start());
         let rest = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
         rest.len() < text.len() && rest.trim_start().starts_with("[kea-dhcp")
@@ -41,7 +44,9 @@ pub(crate) const MICROSOFT: Format = Format {
     datasets: &["microsoft.dhcp"],
     programs: &[],
     begins: &["%,", super::DIGITS],
-    looks: |text| text.starts_with("%MSDHCP-") || microsoft(text).is_some(),
+    looks: |text| {
+        text.starts_with("%MSDHCP-") || text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(',')
+    },
     take: take_microsoft,
 };
 

@@ -22,7 +22,10 @@ pub(crate) const FORMAT: Format = Format {
 
 /// `A:P [time] `, which nothing in quotes follows.
 fn looks(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[')
+    let begins = text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[');
+    // Addresses have their first point or colon there, times have none.
+    begins
+        && text.bytes().take(6).any(|byte| matches!(byte, b'.' | b':'))
         && text.cut(" [").is_some_and(|(client, rest)| {
             crate::network::is_ip(split_port(client).0)
                 && take_clf(rest).is_some_and(|(_, rest)| rest.starts_with("] ") && !rest.starts_with("] \""))

@@ -121,10 +121,7 @@ const SITE: &[&str] = &[
 
 fn looks(text: &str) -> bool {
     let bytes = text.as_bytes();
-    (bytes.get(4) == Some(&b'-')
-        && bytes.get(10) == Some(&b' ')
-        && bytes.get(19) == Some(&b' ')
-        && layout(text).is_some())
+    bytes.get(4) == Some(&b'-') && bytes.get(10) == Some(&b' ') && bytes.get(19) == Some(&b' ')
         || text.starts_with("#Fields: date time ")
 }
 

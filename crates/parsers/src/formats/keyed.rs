@@ -57,7 +57,7 @@ pub(crate) const VPC_FLOW: Format = Format {
     datasets: &["aws.vpcflow"],
     programs: &[],
     begins: &["2"],
-    looks: |text| vpc(text).is_some(),
+    looks: |text| text.starts_with("2 "),
     take: |draft, input| vpc(input.text).is_some_and(|object| apply(draft, "vpcflow", object)),
 };
 
@@ -71,7 +71,6 @@ pub(crate) const ALB: Format = Format {
         ["http ", "https ", "h2 ", "ws ", "wss ", "grpcs "]
             .iter()
             .any(|kind| text.starts_with(kind))
-            && alb(text).is_some()
     },
     take: |draft, input| alb(input.text).is_some_and(|object| apply(draft, "alb", object)),
 };
@@ -90,7 +89,7 @@ pub(crate) const ZEEK: Format = Format {
     ],
     programs: &[],
     begins: &[super::DIGITS],
-    looks: |text| zeek(text).is_some(),
+    looks: |text| text.starts_with(|c: char| c.is_ascii_digit()) && text.has_byte(b'\t'),
     take: take_zeek,
 };
 

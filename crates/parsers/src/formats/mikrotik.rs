@@ -55,15 +55,10 @@ fn leased(draft: &mut Draft, text: &str) -> bool {
 
 /// Splits off the topics that RouterOS writes first, `system,error,critical `.
 fn after_topics(text: &str) -> (&str, &str) {
-    match text.cut_at(b' ') {
-        Some((topics, rest))
-            if topics.has_byte(b',')
-                && topics
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b',' | b'-' | b'!')) =>
-        {
-            (topics, rest)
-        }
+    let is_topic = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b',' | b'-' | b'!');
+    let end = text.bytes().position(|byte| !is_topic(byte)).unwrap_or(text.len());
+    match text.split_at_checked(end) {
+        Some((topics, rest)) if rest.starts_with(' ') && topics.has_byte(b',') => (topics, rest.get(1..).unwrap_or("")),
         _ => ("", text),
     }
 }

@@ -65,8 +65,8 @@ pub(crate) struct Format {
     pub(crate) programs: &'static [&'static str],
     /// What characters its texts begin with where no program is named; any when there are none here.
     pub(crate) begins: &'static [&'static str],
-    /// Whether a text begins like this format, from its first byte; cheap, and false for texts of all others. Programs
-    /// write what strangers send them, so a mark further on proves nothing.
+    /// Whether a text may be of this format, from its first byte; cheap, and false for most texts of others. Whether it is
+    /// one, `take` says. Programs write what strangers send them, so a mark further on proves nothing.
     pub(crate) looks: fn(&str) -> bool,
     /// Reads a text. False, and the draft as it was, when it is not of this format.
     pub(crate) take: fn(&mut Draft, &Input<'_>) -> bool,
@@ -175,6 +175,7 @@ pub(crate) fn governed(draft: &mut Draft, input: &Input<'_>, log_type: Option<&s
 }
 
 /// Reads a text as what its program writes; the text of a program that no format names, as what it looks like.
+#[inline(never)]
 pub(crate) fn detect(draft: &mut Draft, input: &Input<'_>) -> Option<&'static Format> {
     static BY_PROGRAM: LazyLock<FxHashMap<&'static str, Vec<&'static Format>>> = LazyLock::new(|| {
         let mut by_program: FxHashMap<_, Vec<&'static Format>> = FxHashMap::default();

@@ -30,7 +30,7 @@ const MAX_PREFIX: usize = 320;
 const HANDS_ON: [&str; 4] = ["kernel", "ulogd", "ulogd2", "pve-firewall"];
 
 fn looks(text: &str) -> bool {
-    packet(text).is_some()
+    text.has_byte(b'=')
 }
 
 /// The operator's prefix and the packet: `IN=eth0 OUT= …`, as the kernel begins it.
