@@ -321,3 +321,17 @@ fn cloudflares_firewall_tells_paths_and_queries_apart() {
         &["url.path=/x", "url.query=a=b", "picket.event_type=WEB_BLOCK"],
     )]);
 }
+
+/// The elements of a list have neither kind nor version.
+#[test]
+fn an_element_of_a_list_of_kubernetes_is_an_audit_event() {
+    must_say(&[(
+        r#"{"level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{"username":"bob"},"sourceIPs":["203.0.113.9"],"responseStatus":{"code":403},"stageTimestamp":"2026-11-21T10:00:00Z"}"#,
+        &[
+            "picket.log_type=kubernetes",
+            "user.name=bob",
+            "source.ip=203.0.113.9",
+            "event.outcome=failure",
+        ],
+    )]);
+}

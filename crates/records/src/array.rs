@@ -1,7 +1,8 @@
 //! JSON arrays of objects: the files in which clouds deliver their logs are one line that holds many records.
 //!
-//! Two beginnings are known: an array whose first element is an object (`[{"`), and an object whose first member is such
-//! an array under the name `Records` (CloudTrail, S3, SNS) or `records` (Azure). Everything else stays a line. Elements
+//! Three beginnings are known: an array whose first element is an object (`[{"`), an object whose first member is such
+//! an array under the name `Records` (CloudTrail, S3, SNS) or `records` (Azure), and a list of Kubernetes
+//! (`{"kind":"EventList",…,"items":[{`). Everything else stays a line. Elements
 //! are found without building anything, so a file of any size needs no memory; one that turns out not to be JSON is a
 //! line again from where it stopped being JSON.
 
@@ -24,9 +25,13 @@ pub enum Start {
 /// Tells how a text begins.
 #[must_use]
 pub fn start(text: &[u8]) -> Start {
-    match after_head(text) {
+    let mut head = Head {
+        rest: without_mark(text),
+        is_short: false,
+    };
+    match after_head(text.len(), &mut head) {
         Some(at) if at <= MAX_HEAD => Start::Inside(at),
-        None if text.len() <= MAX_HEAD && may_begin(text) => Start::Undecided,
+        None if text.len() <= MAX_HEAD && head.is_short => Start::Undecided,
         Some(_) | None => Start::Line,
     }
 }
@@ -34,43 +39,67 @@ pub fn start(text: &[u8]) -> Start {
 /// Takes expected bytes from the front, white space before them included.
 struct Head<'a> {
     rest: &'a [u8],
+    /// More bytes could be what was expected.
+    is_short: bool,
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
     /// `None`: another byte is there, or none any more.
     fn expect(&mut self, wanted: &[u8]) -> Option<()> {
-        self.rest = self.rest.trim_ascii_start();
-        self.rest = self.rest.strip_prefix(wanted)?;
+        let rest = self.rest.trim_ascii_start();
+        self.is_short |= wanted.starts_with(rest);
+        self.rest = rest.strip_prefix(wanted)?;
         Some(())
+    }
+
+    /// Takes `name`, its value and the comma behind: a text without escapes, or an object with nothing but texts.
+    fn member(&mut self, name: &[u8]) -> Option<&'a [u8]> {
+        self.expect(name)?;
+        self.expect(b":")?;
+        let end = if self.expect(b"\"").is_some() {
+            b'"'
+        } else {
+            self.expect(b"{")?;
+            b'}'
+        };
+        let Some(at) = self
+            .rest
+            .iter()
+            .position(|byte| matches!(byte, b'\\' | b'{' | b'[') || *byte == end)
+        else {
+            self.is_short = true;
+            return None;
+        };
+        let (value, rest) = self.rest.split_at(at);
+        self.rest = rest.strip_prefix(&[end])?;
+        self.expect(b",")?;
+        Some(value)
     }
 }
 
-fn after_head(text: &[u8]) -> Option<usize> {
-    let mut head = Head {
-        rest: without_mark(text),
-    };
+fn after_head(length: usize, head: &mut Head<'_>) -> Option<usize> {
     if head.expect(b"[").is_none() {
         head.expect(b"{")?;
-        NAMES.iter().find_map(|name| head.expect(name))?;
+        if NAMES.iter().find_map(|name| head.expect(name)).is_none() {
+            let kind = head.member(b"\"kind\"")?;
+            if !kind.ends_with(b"List") {
+                head.is_short = false;
+                return None;
+            }
+            while head
+                .member(b"\"apiVersion\"")
+                .or_else(|| head.member(b"\"metadata\""))
+                .is_some()
+            {}
+            head.expect(b"\"items\"")?;
+        }
         head.expect(b":")?;
         head.expect(b"[")?;
     }
-    let at = text.len() - head.rest.len();
+    let at = length - head.rest.len();
     head.expect(b"{")?;
     head.expect(b"\"").or_else(|| head.expect(b"}"))?;
     Some(at)
-}
-
-/// Whether more bytes could make it a container.
-fn may_begin(text: &[u8]) -> bool {
-    let squeezed: Vec<u8> = without_mark(text)
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .take(16)
-        .collect();
-    let wholes: [&[u8]; 3] = [b"[{", b"{\"Records\":[{", b"{\"records\":[{"];
-    wholes.iter().any(|whole| whole.starts_with(&squeezed))
 }
 
 /// Without a byte order mark in front.
@@ -174,6 +203,14 @@ mod tests {
         };
         assert_eq!(inside(r#"{"Records":[{"a":1}]}"#), r#"{"a":1}]}"#);
         assert_eq!(inside("\u{feff}{ \"records\" : [\n {\"a\":1}]}"), "\n {\"a\":1}]}");
+        assert_eq!(
+            inside(r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[{"level":"x"}]}"#),
+            r#"{"level":"x"}]}"#
+        );
+        assert_eq!(
+            inside("{\"kind\": \"EventList\",\n \"items\": [{\"a\":1}]}"),
+            "{\"a\":1}]}"
+        );
         assert_eq!(inside("[ {} ]"), " {} ]");
         assert_eq!(inside("[\n  {\n    \"a\": 1\n  }\n]"), "\n  {\n    \"a\": 1\n  }\n]");
         for line in [
@@ -187,6 +224,10 @@ mod tests {
             r#"{"Records":["a"]}"#,
             r#"{"eventVersion":"1.08","Records":[{"a":1}]}"#,
             r#"{"level":"info"}"#,
+            r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","items":[{"a":1}]}"#,
+            r#"{"kind":"EventList","level":"x","items":[{"a":1}]}"#,
+            r#"{"kind":"x\"List","items":[{"a":1}]}"#,
+            r#"{"kind":"EventList","items":["a"]}"#,
             "plain",
         ] {
             assert_eq!(start(line.as_bytes()), Start::Line, "{line}");
@@ -200,6 +241,10 @@ mod tests {
             "{\"Rec",
             "{\"records\": [",
             "{\"Records\":[ {",
+            "{\"kind\":\"Event",
+            "{\"kind\":\"EventList\",\"meta",
+            "{\"kind\":\"EventList\",\"metadata\":{",
+            "{\"kind\":\"EventList\",\"items\":[",
         ] {
             assert_eq!(start(unfinished.as_bytes()), Start::Undecided, "{unfinished}");
         }
