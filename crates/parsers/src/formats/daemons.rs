@@ -96,7 +96,10 @@ pub(crate) const MONGODB: Format = Format {
     datasets: &["mongodb.log"],
     programs: &["mongod", "mongos"],
     begins: &[super::DIGITS],
-    looks: |text| text.as_bytes().get(4) == Some(&b'-') && text.has_byte(b'['),
+    looks: |text| {
+        let begins = text.starts_with(|c: char| c.is_ascii_digit()) && text.as_bytes().get(4) == Some(&b'-');
+        begins && text.has_byte(b'[')
+    },
     take: take_mongodb,
 };
 
