@@ -457,12 +457,15 @@ impl Draft {
 
     #[inline(never)]
     fn found(&self, hash: Hash, name: &str) -> Option<&Value> {
-        if let Glance::Likely(index) = self.slots.glance(hash)
-            && let Some(value) = self.fields.value_if_at(usize::from(index), name)
-        {
-            return Some(value);
+        match self.slots.glance(hash) {
+            Glance::Likely(index) => match self.fields.value_if_at(usize::from(index), name) {
+                Some(value) => Some(value),
+                None => self.found_late(hash, name),
+            },
+            Glance::Other => self.found_late(hash, name),
+            Glance::Nothing(_) if self.fields.len() > INDEXED => self.found_late(hash, name),
+            Glance::Nothing(_) => None,
         }
-        self.found_late(hash, name)
     }
 
     #[inline(never)]

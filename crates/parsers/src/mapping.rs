@@ -13,6 +13,7 @@ use crate::draft::Draft;
 use crate::record::Warning;
 use crate::tree::Map;
 use model::{Timestamp, Value, ecs};
+use rustc_hash::FxHashMap;
 
 pub(crate) use table::Mapping;
 
@@ -68,7 +69,17 @@ pub(crate) fn find(object: &Map<'_>) -> Option<&'static Mapping> {
 
 /// The table of a log type.
 pub(crate) fn named(log_type: &str) -> Option<&'static Mapping> {
-    BUILT_IN.iter().find(|mapping| mapping.answers_to(log_type))
+    // Names come from the operator, who does not choose them to be slow.
+    static BY_NAME: LazyLock<FxHashMap<&'static str, &'static Mapping>> = LazyLock::new(|| {
+        let mut by_name = FxHashMap::default();
+        for mapping in BUILT_IN.iter() {
+            for name in mapping.names() {
+                by_name.entry(name).or_insert(mapping);
+            }
+        }
+        by_name
+    });
+    BY_NAME.get(log_type).copied()
 }
 
 impl Mapping {

@@ -163,9 +163,16 @@ impl Mapping {
         Ok((mapping, text.text, text.test))
     }
 
+    /// All log types by which an operator means this table.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        [self.name, self.dataset]
+            .into_iter()
+            .chain(self.aliases.iter().map(String::as_str))
+    }
+
     /// Whether an operator who says this log type means this table.
     pub(crate) fn answers_to(&self, log_type: &str) -> bool {
-        self.name == log_type || self.dataset == log_type || self.aliases.iter().any(|alias| alias == log_type)
+        self.names().any(|name| name == log_type)
     }
 
     /// Whether it says which objects are of its format.

@@ -224,7 +224,7 @@ fn flat(value: &Json<'_>) -> Option<Value> {
 
 /// What a field can hold: addresses are addresses, ports and sizes numbers, ids texts.
 pub(crate) fn fit(name: &str, value: Value) -> Option<Value> {
-    let last = name.rsplit('.').next().unwrap_or(name);
+    let last = name.parts(b'.').next_back().unwrap_or(name);
     match last {
         "ip" if name != "related.ip" => match value {
             Value::Str(text) => {
