@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(parsed.fields.get(ecs::MESSAGE).is_some());
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches(['\n', '\r']);
-        if !text.trim_start().starts_with('{') {
+        if !text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
             assert_eq!(parsed.fields.str(ecs::EVENT_ORIGINAL), Some(text));
         }
     }
