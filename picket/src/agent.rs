@@ -14,7 +14,7 @@ use proto::query::v1::GetAgentDeliveryRequest;
 use crate::client::{Connection, grpc_error};
 use crate::data_dir::UpFile;
 use crate::database::Database;
-use crate::table::{Cell, Style, Table, Tone, printable, thousands};
+use crate::table::{Cell, Style, Table, Tone, counted, printable, thousands};
 
 /// Problems that are printed; the others are counted, and in the JSON.
 const PRINTED: usize = 20;
@@ -134,17 +134,29 @@ async fn verify(args: &DeliveryArgs) -> anyhow::Result<Report> {
     report.with_context(|| format!("there is no agent {}", args.id))
 }
 
+fn batches(count: u64) -> String {
+    if count == 1 {
+        "1 batch".to_owned()
+    } else {
+        format!("{} batches", number(count))
+    }
+}
+
 fn number(count: u64) -> String {
     thousands(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
+fn of(count: u64, noun: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), noun)
+}
+
 fn as_text(report: &Report, style: Style) -> String {
     let mut text = format!(
-        "agent {}: {} events in {} batches, {} blocks {}\n",
+        "agent {}: {} in {}, {} {}\n",
         report.agent_id,
-        number(report.events),
-        number(report.batches),
-        number(report.blocks),
+        of(report.events, "event"),
+        batches(report.batches),
+        of(report.blocks, "block"),
         if report.blocks_read {
             "read"
         } else {
@@ -202,12 +214,7 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
     if let Some(first_at) = &epoch.first_at {
         let _ = write!(text, " since {first_at}");
     }
-    let _ = writeln!(
-        text,
-        ": {} events in {} batches",
-        number(epoch.events),
-        number(epoch.batches)
-    );
+    let _ = writeln!(text, ": {} in {}", of(epoch.events, "event"), batches(epoch.batches));
     match &epoch.receipt {
         Some(receipt) => {
             let signature = if receipt.valid { "valid" } else { "NOT VALID" };
@@ -222,9 +229,9 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
     if epoch.repeated_batches > 0 {
         let _ = writeln!(
             text,
-            "came again and were refused: {} batches, {} events",
-            number(epoch.repeated_batches),
-            number(epoch.repeated_events)
+            "came again and were refused: {}, {}",
+            batches(epoch.repeated_batches),
+            of(epoch.repeated_events, "event")
         );
     }
     let mut table = Table::new(&["NUMBERS", "EVENTS", "WHAT"]).right(&[1]);

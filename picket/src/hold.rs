@@ -12,7 +12,7 @@ use storage::holds::{self, Hold, NewHold, Scope};
 
 use crate::client::{Rest, encoded};
 use crate::database::Common;
-use crate::table::{Cell, Style, Table};
+use crate::table::{Cell, Style, Table, counted};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -175,7 +175,7 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
     if args.common.json {
         println!("{}", json!(placed));
     } else {
-        println!("hold {} keeps {} blocks", placed.id, placed.blocks);
+        println!("hold {} keeps {}", placed.id, blocks(placed.blocks));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -270,9 +270,14 @@ async fn release(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
         println!("{}", json!(released));
     } else {
         println!(
-            "hold {} kept {} blocks, and keeps them no longer",
-            released.id, released.blocks
+            "hold {} kept {}, and keeps nothing any more",
+            released.id,
+            blocks(released.blocks)
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn blocks(count: u64) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), "block")
 }

@@ -7,7 +7,7 @@ use proto::query::v1::{AgentBacklog, CollectorLoad, GetStatusRequest, GetStatusR
 use serde_json::json;
 
 use crate::client::{Connection, grpc_error};
-use crate::table::printable;
+use crate::table::{counted, printable};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -90,10 +90,10 @@ fn pressure(status: &GetStatusResponse) -> String {
     let mut text = String::new();
     for load in &status.collectors {
         text.push_str(&format!(
-            "{:<15} {} streams, {} batches in flight (window {}), {} of {} held, {} blocks wait, {} being written\n\
+            "{:<15} {}, {} batches in flight (window {}), {} of {} held, {} blocks wait, {} being written\n\
              {:<15} a write takes {} ms, at most {} ms in the last minute; agents were asked to wait {} times\n",
             load.name,
-            load.streams,
+            counted(usize::try_from(load.streams).unwrap_or(usize::MAX), "stream"),
             load.batches_in_flight,
             load.window,
             mib(load.memory_bytes),
