@@ -190,6 +190,11 @@ fn pad(into: &mut String, numbers: &str, between: char) {
     }
 }
 
+/// Whether it is a hardware address as the server writes it.
+fn is_hardware(text: &str) -> bool {
+    text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
     let text = match input.text.strip_prefix("%MSDHCP-") {
         Some(rest) => rest.cut(": ").map_or("", |(_, text)| text),
@@ -205,7 +210,7 @@ fn take_microsoft(draft: &mut Draft, input: &Input<'_>) -> bool {
             draft.warn(Warning::Ambiguous);
             ("", "", named.get(..0).unwrap_or_default())
         }
-        [_, mac, ..] if !mac.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+        [_, mac, rest @ ..] if !is_hardware(mac) && rest.iter().any(|column| is_hardware(column)) => {
             draft.warn(Warning::Ambiguous);
             ("", "", named.get(..0).unwrap_or_default())
         }
