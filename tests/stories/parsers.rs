@@ -177,7 +177,7 @@ async fn event_of(system: &System, address: &str) -> anyhow::Result<Value> {
 }
 
 #[tokio::test]
-async fn columns_that_a_file_names_are_read_by_their_names_sent_or_followed() -> anyhow::Result<()> {
+async fn files_are_read_as_they_say_or_as_their_sender_says_and_lines_are_kept() -> anyhow::Result<()> {
     let system = System::start(Options::default()).await?;
     // A rotated log of Zeek with a column of one's own, packed.
     let zeek = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\t\
@@ -195,6 +195,25 @@ async fn columns_that_a_file_names_are_read_by_their_names_sent_or_followed() ->
     ensure!(event["source"]["ip"] == "198.51.100.71", "{event:#}");
     ensure!(event["destination"]["port"] == 22, "{event:#}");
     ensure!(event["site"] == "office", "{event:#}");
+
+    // An application's objects: whatever is made of them, the line stays as it was written.
+    let object = r#"{"event.kind": "event",  "client": {"ip": "198.51.100.74"}, "amount": 1.50}"#;
+    let path = system.scratch().join("app.json");
+    std::fs::write(&path, format!("{object}\n"))?;
+    let sent = system.picket(&[
+        "send",
+        &path.to_string_lossy(),
+        "--log-type",
+        "json",
+        "--host",
+        "till-3",
+    ])?;
+    ensure!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let event = event_of(&system, "198.51.100.74").await?;
+    ensure!(event["event"]["original"] == object, "{event:#}");
+    ensure!(event["host"]["name"] == "till-3", "{event:#}");
+    ensure!(event["client"]["ip"] == "198.51.100.74", "{event:#}");
+    ensure!(event["amount"] == 1.5, "{event:#}");
 
     // A followed file: the header came long before the line.
     let header =

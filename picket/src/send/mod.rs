@@ -162,19 +162,6 @@ fn take_answer(answer: &Value, count: u64, totals: &mut Totals) {
     }
 }
 
-/// A line that is to be taken as JSON and is an object is the event itself.
-fn object(line: &[u8], args: &Args) -> Option<Value> {
-    if args.log_type.as_deref() != Some("json") {
-        return None;
-    }
-    let mut event: Value = serde_json::from_slice(line).ok()?;
-    let fields = event.as_object_mut()?;
-    if let Some(host) = &args.host {
-        fields.entry("host.name").or_insert_with(|| json!(host));
-    }
-    Some(event)
-}
-
 async fn read_batch(
     source: &mut Source,
     args: &Args,
@@ -193,10 +180,6 @@ async fn read_batch(
         bytes += line.len();
         chain.update(&(line.len() as u64).to_le_bytes());
         chain.update(&line);
-        if let Some(event) = object(&line, args) {
-            batch.push(event);
-            continue;
-        }
         let mut event = json!({ "source": "file", "message": String::from_utf8_lossy(&line) });
         let mut fields = serde_json::Map::new();
         if let Some(header) = record.header.as_deref() {
