@@ -21,6 +21,7 @@ use records::event_log::Damage;
 use source::Source;
 
 use crate::client::{Connection, Rest, problem_detail, trouble};
+use crate::table::counted;
 
 /// A request holds at most this many lines.
 const MAX_LINES: usize = 1_000;
@@ -253,6 +254,10 @@ fn progress_bar(length: Option<u64>, quiet: bool) -> ProgressBar {
     bar.with_style(style)
 }
 
+fn of(count: u64, noun: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), noun)
+}
+
 fn report(args: &Args, totals: &Totals, took: Duration) {
     let rate = totals.lines as f64 / took.as_secs_f64().max(0.001);
     if args.json {
@@ -268,8 +273,8 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
         return;
     }
     println!(
-        "{} lines ({}) in {:.1} s, {:.0} lines/s: {} accepted, {} rejected",
-        HumanCount(totals.lines),
+        "{} ({}) in {:.1} s, {:.0} lines/s: {} accepted, {} rejected",
+        of(totals.lines, "line"),
         HumanBytes(totals.bytes),
         took.as_secs_f64(),
         rate,
@@ -277,22 +282,18 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
         HumanCount(totals.rejected)
     );
     if totals.duplicate > 0 {
-        println!(
-            "{} lines were sent before and are not counted again (--again does)",
-            HumanCount(totals.duplicate)
-        );
+        let repeated = of(totals.duplicate, "line");
+        println!("sent before and not counted again (--again does): {repeated}");
     }
     if totals.cut > 0 {
-        println!(
-            "{} lines were longer than {MAX_LINE_BYTES} bytes and were cut",
-            totals.cut
-        );
+        let cut = of(totals.cut, "line");
+        println!("longer than {MAX_LINE_BYTES} bytes and cut: {cut}");
     }
     for damage in &totals.damage {
         println!("damaged: {}", described(damage));
     }
     if totals.missing > 0 {
-        println!("{} records could not be read", HumanCount(totals.missing));
+        println!("not readable: {}", of(totals.missing, "record"));
     }
     if let Some(error) = &totals.first_error {
         println!("first rejection: {error}");
