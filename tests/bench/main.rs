@@ -21,6 +21,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// What the services have. Beside a peer, which would have it too, the system's is what most programs run with.
+#[cfg(not(feature = "peers"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about = "Measure Picket on this machine")]
 struct Cli {
