@@ -69,10 +69,12 @@ pub(crate) fn open(line: &str, observed: Timestamp) -> Option<Envelope<'_>> {
     };
     let rest = rest.strip_prefix(':').unwrap_or(rest).strip_prefix(' ')?;
     let rest = rest
-        .cut(": ")
+        .starts_with(|c: char| c.is_ascii_uppercase())
+        .then(|| rest.cut(": "))
+        .flatten()
         .filter(|(zone, rest)| {
             let is_zone = zone.len() <= 5 && zone.bytes().all(|byte| byte.is_ascii_uppercase());
-            is_zone && !zone.is_empty() && rest.starts_with('%')
+            is_zone && rest.starts_with('%')
         })
         .map_or(rest, |(_, rest)| rest);
     Some(with_tag(

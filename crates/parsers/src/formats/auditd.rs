@@ -169,7 +169,6 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Splits `a=b c="d e" msg='op=x acct="y"'`; what stands in `msg='…'` counts as fields of the record.
 /// What SELinux says before the pairs, under the name the audit tools have for it: `avc:  denied  { read } for …`.
 fn decision<'a>(body: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let word = body
@@ -180,6 +179,7 @@ fn decision<'a>(body: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     }
 }
 
+/// Splits `a=b c="d e" msg='op=x acct="y"'`; what stands in `msg='…'` counts as fields of the record.
 fn split<'a>(text: &'a str, into: &mut Vec<(&'a str, Written<'a>)>) {
     let mut rest = text;
     // `old auid=700 new auid=0`: the word before makes it another field.

@@ -2,7 +2,7 @@
 //! brings the same columns of all its blocks.
 
 use std::collections::BTreeMap;
-use std::mem::{Discriminant, discriminant};
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use block::ColumnAt;
@@ -74,7 +74,7 @@ pub(super) struct Wanted {
 }
 
 impl Group {
-    /// Of these blocks in no order.
+    /// Of these blocks, which no others join.
     pub(super) fn new(day: Day, columns: Columns, blocks: BTreeMap<BlockId, Wanted>) -> Self {
         Self {
             day,
@@ -138,10 +138,9 @@ impl Groups {
     }
 
     fn best(&self, place: &Place) -> Option<usize> {
-        let kind = |columns: &Columns| -> Discriminant<Columns> { discriminant(columns) };
         let fits = |group: &Group| {
             group.day == place.block.0
-                && kind(&group.columns) == kind(&place.wants.columns)
+                && discriminant(&group.columns) == discriminant(&place.wants.columns)
                 && group.blocks.len() < IN_GROUP
         };
         let groups = self.waiting.iter().enumerate().filter(|(_, group)| fits(group));
