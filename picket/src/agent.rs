@@ -146,17 +146,13 @@ fn number(count: u64) -> String {
     thousands(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-fn of(count: u64, noun: &str) -> String {
-    counted(usize::try_from(count).unwrap_or(usize::MAX), noun)
-}
-
 fn as_text(report: &Report, style: Style) -> String {
     let mut text = format!(
         "agent {}: {} in {}, {} {}\n",
         report.agent_id,
-        of(report.events, "event"),
+        counted(report.events, "event"),
         batches(report.batches),
-        of(report.blocks, "block"),
+        counted(report.blocks, "block"),
         if report.blocks_read {
             "read"
         } else {
@@ -214,7 +210,12 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
     if let Some(first_at) = &epoch.first_at {
         let _ = write!(text, " since {first_at}");
     }
-    let _ = writeln!(text, ": {} in {}", of(epoch.events, "event"), batches(epoch.batches));
+    let _ = writeln!(
+        text,
+        ": {} in {}",
+        counted(epoch.events, "event"),
+        batches(epoch.batches)
+    );
     match &epoch.receipt {
         Some(receipt) => {
             let signature = if receipt.valid { "valid" } else { "NOT VALID" };
@@ -231,7 +232,7 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
             text,
             "came again and were refused: {}, {}",
             batches(epoch.repeated_batches),
-            of(epoch.repeated_events, "event")
+            counted(epoch.repeated_events, "event")
         );
     }
     let mut table = Table::new(&["NUMBERS", "EVENTS", "WHAT"]).right(&[1]);

@@ -175,7 +175,7 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
     if args.common.json {
         println!("{}", json!(placed));
     } else {
-        println!("hold {} keeps {}", placed.id, blocks(placed.blocks));
+        println!("hold {} keeps {}", placed.id, counted(placed.blocks, "block"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -272,12 +272,8 @@ async fn release(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
         println!(
             "hold {} kept {}, and keeps nothing any more",
             released.id,
-            blocks(released.blocks)
+            counted(released.blocks, "block")
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn blocks(count: u64) -> String {
-    counted(usize::try_from(count).unwrap_or(usize::MAX), "block")
 }

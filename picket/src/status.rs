@@ -93,7 +93,7 @@ fn pressure(status: &GetStatusResponse) -> String {
             "{:<15} {}, {} batches in flight (window {}), {} of {} held, {} blocks wait, {} being written\n\
              {:<15} a write takes {} ms, at most {} ms in the last minute; agents were asked to wait {} times\n",
             load.name,
-            counted(usize::try_from(load.streams).unwrap_or(usize::MAX), "stream"),
+            counted(load.streams, "stream"),
             load.batches_in_flight,
             load.window,
             mib(load.memory_bytes),

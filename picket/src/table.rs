@@ -181,14 +181,15 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// `1 rule`, `2 rules`.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(count))
 }
 
 /// `1,234,567`.
-pub(crate) fn thousands(number: usize) -> String {
-    indicatif::HumanCount(number as u64).to_string()
+pub(crate) fn thousands(number: impl TryInto<u64>) -> String {
+    indicatif::HumanCount(number.try_into().unwrap_or(u64::MAX)).to_string()
 }
 
 /// The first `max` characters, and whether there were more.

@@ -254,10 +254,6 @@ fn progress_bar(length: Option<u64>, quiet: bool) -> ProgressBar {
     bar.with_style(style)
 }
 
-fn of(count: u64, noun: &str) -> String {
-    counted(usize::try_from(count).unwrap_or(usize::MAX), noun)
-}
-
 fn report(args: &Args, totals: &Totals, took: Duration) {
     let rate = totals.lines as f64 / took.as_secs_f64().max(0.001);
     if args.json {
@@ -274,7 +270,7 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
     }
     println!(
         "{} ({}) in {:.1} s, {:.0} lines/s: {} accepted, {} rejected",
-        of(totals.lines, "line"),
+        counted(totals.lines, "line"),
         HumanBytes(totals.bytes),
         took.as_secs_f64(),
         rate,
@@ -282,18 +278,18 @@ fn report(args: &Args, totals: &Totals, took: Duration) {
         HumanCount(totals.rejected)
     );
     if totals.duplicate > 0 {
-        let repeated = of(totals.duplicate, "line");
+        let repeated = counted(totals.duplicate, "line");
         println!("sent before and not counted again (--again does): {repeated}");
     }
     if totals.cut > 0 {
-        let cut = of(totals.cut, "line");
+        let cut = counted(totals.cut, "line");
         println!("longer than {MAX_LINE_BYTES} bytes and cut: {cut}");
     }
     for damage in &totals.damage {
         println!("damaged: {}", described(damage));
     }
     if totals.missing > 0 {
-        println!("not readable: {}", of(totals.missing, "record"));
+        println!("not readable: {}", counted(totals.missing, "record"));
     }
     if let Some(error) = &totals.first_error {
         println!("first rejection: {error}");
