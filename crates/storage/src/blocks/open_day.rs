@@ -13,6 +13,7 @@ use futures_util::TryStreamExt as _;
 use mongodb::Cursor;
 use mongodb::options::ReadConcern;
 
+use super::ask::{self, Asked};
 use super::scan::{filter, in_span};
 use super::snapshot::{is_lost, patiently};
 use super::{Columns, Day, ScanQuery, document, ordered};
@@ -36,6 +37,8 @@ pub(super) struct OpenDay {
     /// `max` of the next block, or later.
     pub(super) next_max: i64,
     pub(super) next: Option<RawDocumentBuf>,
+    /// What blocks that may match are like.
+    filter: Document,
     cursor: Option<Cursor<RawDocumentBuf>>,
     /// Blocks of the hour at hand that were read.
     seen: HashSet<ObjectId>,
@@ -66,7 +69,9 @@ impl OpenDay {
             Some(time) => find.max_time(time),
             None => find,
         };
-        let Some(latest) = find.await? else { return Ok(None) };
+        let filter = wanted(store, query, day);
+        let (latest, filter) = tokio::try_join!(async { find.await.map_err(Error::from) }, filter)?;
+        let Some(latest) = latest else { return Ok(None) };
         let max = latest
             .get_datetime("max")
             .map_err(|_| Error::invalid("blocks.max", "a date"))?;
@@ -74,6 +79,7 @@ impl OpenDay {
             day,
             next_max: max.timestamp_millis(),
             next: None,
+            filter,
             cursor: None,
             seen: HashSet::new(),
             last_max: None,
@@ -118,7 +124,7 @@ impl OpenDay {
                 }
             }
             let Some(cursor) = &mut self.cursor else {
-                self.cursor = Some(open(store, query, self.day, self.last_max.map(hour)).await?);
+                self.cursor = Some(self.open(store, query).await?);
                 continue;
             };
             match cursor.try_next().await {
@@ -126,20 +132,38 @@ impl OpenDay {
                 Err(error) if is_lost(&error) && self.lost < MAX_LOST => {
                     self.lost += 1;
                     self.cursor = None;
-                    self.go_on(store, query).await?;
+                    self.go_on(store).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
+    /// A cursor over what was not read yet.
+    async fn open(&mut self, store: &Store, query: &ScanQuery) -> Result<Cursor<RawDocumentBuf>, Error> {
+        let mut wanted = self.filter.clone();
+        if let Some(before) = self.last_max.map(hour) {
+            wanted = doc! { "$and": [wanted, { "max": { "$lt": bson::DateTime::from_millis(before) } }] };
+        }
+        let fetch = match query.columns {
+            // What an agent sends stands together; a word or an address may stand once in a block.
+            Columns::Of(_) | Columns::Only(_) if query.few && query.need.is_selective() && query.source.is_none() => {
+                FETCH_FEW_PARTS
+            }
+            _ if query.few => FETCH_FEW,
+            Columns::All => FETCH,
+            Columns::Of(_) | Columns::Only(_) => FETCH_PARTS,
+        };
+        ordered::open(store, self.day, query, &wanted, &projection(query), fetch).await
+    }
+
     /// Finds out what is left of the hour at hand.
-    async fn go_on(&mut self, store: &Store, query: &ScanQuery) -> Result<(), Error> {
+    async fn go_on(&mut self, store: &Store) -> Result<(), Error> {
         let Some(last) = self.last_max else { return Ok(()) };
         let start = hour(last);
         let date = |millis: i64| bson::DateTime::from_millis(millis);
         let of_hour = doc! { "max": { "$gte": date(start), "$lt": date(start + HOUR_MILLIS) } };
-        let filter = doc! { "$and": [filter(query), of_hour] };
+        let filter = doc! { "$and": [self.filter.clone(), of_hour] };
         let mut left: Vec<(i64, ObjectId)> = Vec::new();
         for place in places(store, self.day, filter).await? {
             // What came in since is not looked for.
@@ -219,24 +243,11 @@ fn projection(query: &ScanQuery) -> Document {
     fields
 }
 
-async fn open(
-    store: &Store,
-    query: &ScanQuery,
-    day: Day,
-    before: Option<i64>,
-) -> Result<Cursor<RawDocumentBuf>, Error> {
+/// What the blocks of a day that may match are like, as far as the server can tell.
+async fn wanted(store: &Store, query: &ScanQuery, day: Day) -> Result<Document, Error> {
     let mut wanted = filter(query);
-    if let Some(before) = before {
-        wanted = doc! { "$and": [wanted, { "max": { "$lt": bson::DateTime::from_millis(before) } }] };
+    if let Some(asked) = Asked::new(&query.need) {
+        wanted.extend(asked.condition(&ask::lengths(store, query, day).await?));
     }
-    let fetch = match query.columns {
-        // What an agent sends stands together; a word or an address may stand once in a block.
-        Columns::Of(_) | Columns::Only(_) if query.few && query.need.is_selective() && query.source.is_none() => {
-            FETCH_FEW_PARTS
-        }
-        _ if query.few => FETCH_FEW,
-        Columns::All => FETCH,
-        Columns::Of(_) | Columns::Only(_) => FETCH_PARTS,
-    };
-    ordered::open(store, day, query, &wanted, &projection(query), fetch).await
+    Ok(wanted)
 }

@@ -9,7 +9,7 @@ use model::{Partition, SourceId, Tenant, Timestamp};
 use query::Need;
 
 use super::open_day::OpenDay;
-use super::{Columns, Day, FoundBlock, ask, document, list_days};
+use super::{Columns, Day, FoundBlock, document, list_days};
 use crate::{Error, Store};
 
 /// Which blocks are wanted. Every condition that is set must hold; that a block is returned only says that it *may* hold
@@ -84,7 +84,7 @@ pub(super) fn in_span(query: &ScanQuery) -> Document {
     filter
 }
 
-/// What the server can check.
+/// What the server can check without token filters.
 pub(super) fn filter(query: &ScanQuery) -> Document {
     let mut filter = in_span(query);
     if let Some(source) = &query.source {
@@ -95,9 +95,6 @@ pub(super) fn filter(query: &ScanQuery) -> Document {
         let ips = ips.iter().map(|ip| bson::Bson::from(ip.to_string()));
         let any: Vec<bson::Bson> = ips.chain([bson::Bson::Null]).collect();
         filter.insert("ips", doc! { "$in": any });
-    }
-    if let Some(condition) = ask::condition(&query.need) {
-        filter.extend(condition);
     }
     filter
 }

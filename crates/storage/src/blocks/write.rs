@@ -223,7 +223,12 @@ pub(super) fn by_classes() -> Document {
     doc! { "tenant": 1, "classes": 1 }
 }
 
-fn indexes() -> [IndexModel; 7] {
+/// The index that tells how long a day's token filters are without reading blocks.
+pub(super) fn by_filter_length() -> Document {
+    doc! { "tenant": 1, "tfn": 1 }
+}
+
+fn indexes() -> [IndexModel; 8] {
     let unique = IndexOptions::builder().unique(true).build();
     let only_pending = IndexOptions::builder()
         .partial_filter_expression(doc! { "pending": true })
@@ -242,5 +247,6 @@ fn indexes() -> [IndexModel; 7] {
         index(by_classes(), None),
         index(doc! { "marks": 1 }, Some(only_marked)),
         index(by_address(), None),
+        index(by_filter_length(), None),
     ]
 }

@@ -1,5 +1,7 @@
 //! Blocks: stored once, found again, marked done.
 
+use std::collections::BTreeSet;
+
 use futures_util::TryStreamExt as _;
 use model::{Fields, NodeId, Partition, SourceId, Tenant, Timestamp, Value};
 use query::{Need, Span};
@@ -397,6 +399,35 @@ async fn a_block_with_too_many_addresses_to_list_is_still_found_by_one() {
         ..ScanQuery::default()
     };
     assert_eq!(found(store, absent).await, []);
+}
+
+/// Which bits of a filter are asked for depends on its length.
+#[tokio::test]
+async fn a_word_is_found_however_long_the_filters_are() {
+    let database = testkit::mongo().await;
+    let store = database.store();
+    let mut blocks: Vec<NewBlock> = (0_u64..11)
+        .map(|n| {
+            let others: Vec<String> = (0..1 << n).map(|other| format!("other{other}")).collect();
+            let text = format!("needle{n} {}", others.join(" "));
+            let start = Timestamp(NOON.0 - i64::try_from(n).unwrap() * SECOND);
+            block(source("a"), n, 1, start, &text)
+        })
+        .collect();
+    let mut odd = block(source("a"), 11, 1, Timestamp(NOON.0 - 11 * SECOND), "x");
+    odd.token_filter.push(0);
+    blocks.push(odd);
+    let ids = store_all(store, &blocks).await;
+    let lengths: BTreeSet<usize> = blocks.iter().map(|block| block.token_filter.len()).collect();
+    assert!(lengths.len() > 8, "{lengths:?}");
+    for n in 0..11 {
+        let query = ScanQuery {
+            need: Need::Words(format!("needle{n}")),
+            ..ScanQuery::default()
+        };
+        // What a filter of a length that none has would say is not known.
+        assert_eq!(found(store, query).await, [ids[n], ids[11]], "needle{n}");
+    }
 }
 
 /// The database is told which index has the order; a day that was restored without it is searched all the same.

@@ -151,24 +151,35 @@ impl Groups {
 
     /// Takes out the groups that are worth the way.
     pub(super) fn worth_it(&mut self) -> Vec<Group> {
-        self.take(|group| group.blocks.len() >= WORTH_IT)
+        let is_worth_it = |group: &mut Group| group.blocks.len() >= WORTH_IT;
+        let taken: Vec<Group> = self.waiting.extract_if(.., is_worth_it).collect();
+        if !taken.is_empty() {
+            self.number();
+        }
+        taken
+    }
+
+    /// Takes out the one with most blocks.
+    pub(super) fn largest(&mut self) -> Option<Group> {
+        let groups = self.waiting.iter().enumerate();
+        let (number, _) = groups.max_by_key(|(_, group)| group.blocks.len())?;
+        let largest = self.waiting.swap_remove(number);
+        self.number();
+        Some(largest)
     }
 
     /// Takes out all.
     pub(super) fn rest(&mut self) -> Vec<Group> {
-        self.take(|_| true)
+        self.of_block.clear();
+        std::mem::take(&mut self.waiting)
     }
 
-    fn take(&mut self, is_taken: impl FnMut(&mut Group) -> bool) -> Vec<Group> {
-        let taken: Vec<Group> = self.waiting.extract_if(.., is_taken).collect();
-        if !taken.is_empty() {
-            self.of_block.clear();
-            for (number, group) in self.waiting.iter().enumerate() {
-                let blocks = group.blocks.keys().map(|block| ((group.day, *block), number));
-                self.of_block.extend(blocks);
-            }
+    fn number(&mut self) {
+        self.of_block.clear();
+        for (number, group) in self.waiting.iter().enumerate() {
+            let blocks = group.blocks.keys().map(|block| ((group.day, *block), number));
+            self.of_block.extend(blocks);
         }
-        taken
     }
 }
 

@@ -4,6 +4,7 @@
 //! the places of the newest events found so far and stops at the first block that is older than all of them; only then are
 //! the events read.
 
+mod ahead;
 mod cursor;
 mod export;
 mod filter;
@@ -162,7 +163,7 @@ impl Events {
                 .take(limit)
                 .take_while(|place| rest.is_none_or(|rest| place.key.0 > rest));
             let certain = certain.count();
-            reading.begin(found.get(..certain).unwrap_or_default());
+            reading.begin(found.get(..certain).unwrap_or_default())?;
         }
         let mut partial = pass.partial();
         drop(pass);

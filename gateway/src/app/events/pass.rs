@@ -9,12 +9,13 @@ use model::Timestamp;
 use proto::{ErrorCode, ServiceError};
 use serde::Serialize;
 use storage::Store;
-use storage::blocks::{self, Columns, FoundBlock, Scanner};
-use tokio::task::JoinHandle;
+use storage::blocks::{self, Columns, FoundBlock};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::Turn;
+use super::ahead::Ahead;
 use super::filter::Prepared;
 use crate::problem::{from_storage, internal};
 
@@ -75,6 +76,12 @@ struct Running<T> {
     task: JoinHandle<Looked<T>>,
 }
 
+/// What a pass waits for.
+enum Step<T> {
+    Looked(Result<Looked<T>, JoinError>),
+    Fetched(Result<Option<FoundBlock>, ServiceError>),
+}
+
 /// What came of looking at a block.
 enum Looked<T> {
     Made(T),
@@ -85,14 +92,12 @@ enum Looked<T> {
 
 /// Reads blocks and does some work with each.
 pub(super) struct Pass<T> {
-    scanner: Scanner,
+    ahead: Ahead,
     store: Store,
     turn: Turn,
     work: Arc<Work<T>>,
     running: VecDeque<Running<T>>,
     at_once: usize,
-    /// There is nothing more to fetch, or no more may be.
-    is_over: bool,
     limits: Option<(Instant, u64)>,
     stopped: Option<(&'static str, Option<Timestamp>)>,
     /// Bytes of blocks that were fetched once more, whole.
@@ -122,13 +127,12 @@ impl<T: Send + 'static> Pass<T> {
         query.columns = columns;
         query.max_time = limits.map(|limits| limits.time.saturating_add(GRACE));
         Self {
-            scanner: Scanner::new(store, query),
+            ahead: Ahead::new(store, query),
             store: store.clone(),
             turn: turn.clone(),
             work: Arc::new(work),
             running: VecDeque::new(),
             at_once: 1,
-            is_over: false,
             limits: limits.map(|limits| (Instant::now() + limits.time, limits.bytes)),
             stopped: None,
             again: 0,
@@ -138,7 +142,7 @@ impl<T: Send + 'static> Pass<T> {
 
     /// For whoever is likely to have enough with the first blocks.
     pub(super) fn of_few(mut self) -> Self {
-        self.scanner.expect_few();
+        self.ahead.expect_few();
         self
     }
 
@@ -146,41 +150,95 @@ impl<T: Send + 'static> Pass<T> {
     /// worth having.
     pub(super) async fn next(&mut self) -> Result<Option<T>, ServiceError> {
         loop {
-            while self.has_room() && !self.is_over {
-                self.fetch().await?;
-            }
-            // The first block is often enough.
-            self.at_once = AT_ONCE_OF_SMALL;
-            let Some(mut first) = self.running.pop_front() else {
+            self.fetch_ahead();
+            if self.running.is_empty() && !self.ahead.is_fetching() {
                 return Ok(None);
-            };
+            }
             let deadline = self.limits.map(|(deadline, _)| deadline);
-            match result(&mut first.task, deadline).await? {
+            match within(deadline, self.step()).await {
+                None if self.running.is_empty() && self.ahead.unread_until().is_none() => {
+                    let detail = "the database did not answer in the time a search may take";
+                    return Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail));
+                }
                 None => {
-                    self.running.push_front(first);
                     self.give_up(None);
                     return Ok(None);
                 }
-                Some(Looked::TooLittle(block)) if !first.is_whole => {
-                    let whole = blocks::find(&self.store, block.day, block.id, &Columns::All);
-                    let Some(whole) = within(deadline, whole).await else {
-                        self.give_up(Some(first.max));
-                        return Ok(None);
-                    };
-                    // Retention may have removed it meanwhile.
-                    if let Some(whole) = whole.map_err(from_storage)? {
-                        self.again += whole.body.size() as u64;
-                        let again = self.look_at(whole, true);
-                        self.running.push_front(again);
+                Some(Step::Fetched(block)) => {
+                    if let Some(block) = block? {
+                        let running = self.look_at(block, false);
+                        self.running.push_back(running);
                     }
-                    continue;
                 }
-                Some(looked) => match looked {
-                    Looked::Made(made) => return Ok(Some(made)),
-                    Looked::TooLittle(_) | Looked::Unreadable => self.unreadable += 1,
-                },
+                Some(Step::Looked(looked)) => {
+                    // The first block is often enough.
+                    self.at_once = AT_ONCE_OF_SMALL;
+                    let Some(first) = self.running.pop_front() else {
+                        continue;
+                    };
+                    match looked.map_err(|error| internal("block reader", &error))? {
+                        Looked::Made(made) => return Ok(Some(made)),
+                        Looked::TooLittle(block) if !first.is_whole => {
+                            if !self.look_again(first.max, &block).await? {
+                                return Ok(None);
+                            }
+                        }
+                        Looked::TooLittle(_) | Looked::Unreadable => self.unreadable += 1,
+                    }
+                }
             }
         }
+    }
+
+    /// What comes first: that the first block was looked at, or that another one is there.
+    async fn step(&mut self) -> Step<T> {
+        let running = &mut self.running;
+        let first = async move {
+            match running.front_mut() {
+                Some(first) => (&mut first.task).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            looked = first => Step::Looked(looked),
+            block = self.ahead.fetched() => Step::Fetched(block),
+        }
+    }
+
+    /// Fetches a block whole of which too little was fetched; false when the time is over.
+    async fn look_again(&mut self, max: Timestamp, block: &FoundBlock) -> Result<bool, ServiceError> {
+        let whole = blocks::find(&self.store, block.day, block.id, &Columns::All);
+        let deadline = self.limits.map(|(deadline, _)| deadline);
+        let Some(whole) = within(deadline, whole).await else {
+            self.give_up(Some(max));
+            return Ok(false);
+        };
+        // Retention may have removed it meanwhile.
+        if let Some(whole) = whole.map_err(from_storage)? {
+            self.again += whole.body.size() as u64;
+            let again = self.look_at(whole, true);
+            self.running.push_front(again);
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that the next block is on its way, as far as there is room for it.
+    fn fetch_ahead(&mut self) {
+        if !self.has_room() || self.ahead.is_over() {
+            return;
+        }
+        let read = self.ahead.bytes().saturating_add(self.again);
+        if self.limits.is_some_and(|(_, bytes)| read >= bytes) && !self.ahead.is_fetching() {
+            let unread = self.ahead.unread_until();
+            self.ahead.end();
+            // After the last block there is nothing to be left out.
+            if unread.is_some() {
+                self.cut("bytes", unread);
+            }
+            return;
+        }
+        self.ahead.begin();
     }
 
     fn has_room(&self) -> bool {
@@ -191,7 +249,7 @@ impl<T: Send + 'static> Pass<T> {
     /// No event that [`Self::next`] has not given yet is later than this; `None` when all were given.
     pub(super) fn rest_until(&self) -> Option<Timestamp> {
         let running = self.running.iter().map(|running| running.max).max();
-        running.max(self.scanner.unread_until().filter(|_| !self.is_over))
+        running.max(self.ahead.unread_until())
     }
 
     /// What was left out, when the pass is over.
@@ -208,31 +266,6 @@ impl<T: Send + 'static> Pass<T> {
         })
     }
 
-    async fn fetch(&mut self) -> Result<(), ServiceError> {
-        let read = self.scanner.bytes().saturating_add(self.again);
-        if self.limits.is_some_and(|(_, bytes)| read >= bytes) {
-            self.stop("bytes");
-            return Ok(());
-        }
-        let deadline = self.limits.map(|(deadline, _)| deadline);
-        let Some(block) = within(deadline, self.scanner.next()).await else {
-            if self.scanner.unread_until().is_none() {
-                let detail = "the database did not answer in the time a search may take";
-                return Err(ServiceError::new(ErrorCode::DeadlineExceeded, detail));
-            }
-            self.stop("time");
-            return Ok(());
-        };
-        match block.map_err(from_storage)? {
-            None => self.is_over = true,
-            Some(block) => {
-                let running = self.look_at(block, false);
-                self.running.push_back(running);
-            }
-        }
-        Ok(())
-    }
-
     fn look_at(&self, block: FoundBlock, is_whole: bool) -> Running<T> {
         let (work, turn) = (self.work.clone(), self.turn.clone());
         Running {
@@ -247,24 +280,14 @@ impl<T: Send + 'static> Pass<T> {
         }
     }
 
-    /// Fetches no more. What is being looked at is still given.
-    fn stop(&mut self, reason: &'static str) {
-        let unread = self.scanner.unread_until();
-        self.is_over = true;
-        // After the last block there is nothing to be left out.
-        if unread.is_some() {
-            self.cut(reason, unread);
-        }
-    }
-
     /// Leaves out what is being looked at, too, and a block whose events are not later than `at_hand`.
     fn give_up(&mut self, at_hand: Option<Timestamp>) {
         let unfetched = match self.stopped {
             Some((_, unread)) => unread,
-            None => self.scanner.unread_until().filter(|_| !self.is_over),
+            None => self.ahead.unread_until(),
         };
         let running = self.running.iter().map(|running| running.max).max();
-        self.is_over = true;
+        self.ahead.end();
         self.running.drain(..).for_each(|running| running.task.abort());
         self.cut("time", unfetched.max(running).max(at_hand));
     }
@@ -273,15 +296,6 @@ impl<T: Send + 'static> Pass<T> {
         metrics::counter!("picket_gateway_searches_cut_total", "reason" => reason).increment(1);
         self.stopped = Some((reason, unread));
     }
-}
-
-/// What came of looking at a block; `None` when that takes longer than the search may.
-async fn result<T>(
-    task: &mut JoinHandle<Looked<T>>,
-    deadline: Option<Instant>,
-) -> Result<Option<Looked<T>>, ServiceError> {
-    let joined = within(deadline, task).await.transpose();
-    joined.map_err(|error| internal("block reader", &error))
 }
 
 /// What comes of it; `None` when it takes longer than the search may.

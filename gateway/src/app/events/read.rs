@@ -10,7 +10,7 @@ use proto::ServiceError;
 use storage::Store;
 use storage::blocks::{self, BlockId, Columns, FoundBlock};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Turn;
 use super::filter::Place;
@@ -20,6 +20,9 @@ use crate::problem::{from_storage, internal};
 
 /// Groups of blocks read at once.
 const AT_ONCE: usize = 4;
+
+/// Groups being read at which small ones need not be read at once: they may grow.
+const BUSY: usize = 1;
 
 /// Events and what is missing among them.
 #[derive(Debug, Default)]
@@ -36,6 +39,7 @@ pub(super) struct Read {
 pub(super) struct Reading {
     store: Store,
     turn: Turn,
+    read: Read,
     running: JoinSet<Result<Read, ServiceError>>,
     slots: Arc<Semaphore>,
     /// Places that are being read, were, or wait to be.
@@ -48,6 +52,7 @@ impl Reading {
         Self {
             store: store.clone(),
             turn: turn.clone(),
+            read: Read::default(),
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             taken: 0,
@@ -55,25 +60,41 @@ impl Reading {
         }
     }
 
-    /// Begins to read what is worth the way. The places are those of the call before and more behind them.
-    pub(super) fn begin(&mut self, places: &[Place]) {
+    /// Begins to read what is worth the way, and something rather than nothing. The places are those of the call before
+    /// and more behind them.
+    pub(super) fn begin(&mut self, places: &[Place]) -> Result<(), ServiceError> {
         self.take(places);
         let worth_it = self.waiting.worth_it();
-        worth_it.into_iter().for_each(|group| self.read(group));
+        worth_it.into_iter().for_each(|group| self.begin_group(group));
+        while let Some(read) = self.running.try_join_next() {
+            self.add(read)?;
+        }
+        if self.running.len() < BUSY
+            && let Some(group) = self.waiting.largest()
+        {
+            self.begin_group(group);
+        }
+        Ok(())
     }
 
     /// Reads what was not begun yet of the places, and waits for all.
     pub(super) async fn finish(mut self, places: &[Place]) -> Result<Read, ServiceError> {
         self.take(places);
         let rest = self.waiting.rest();
-        rest.into_iter().for_each(|group| self.read(group));
-        let mut all = Read::default();
+        rest.into_iter().for_each(|group| self.begin_group(group));
         while let Some(read) = self.running.join_next().await {
-            all.add(read.map_err(|error| internal("reader of events", &error))??);
+            self.add(read)?;
         }
+        let mut all = self.read;
         all.events
             .sort_unstable_by_key(|event| Reverse((event.timestamp, event.id)));
         Ok(all)
+    }
+
+    fn add(&mut self, read: Result<Result<Read, ServiceError>, JoinError>) -> Result<(), ServiceError> {
+        self.read
+            .add(read.map_err(|error| internal("reader of events", &error))??);
+        Ok(())
     }
 
     fn take(&mut self, places: &[Place]) {
@@ -82,7 +103,7 @@ impl Reading {
         self.taken = places.len();
     }
 
-    fn read(&mut self, group: Group) {
+    fn begin_group(&mut self, group: Group) {
         let (store, turn, slots) = (self.store.clone(), self.turn.clone(), self.slots.clone());
         self.running.spawn(async move {
             let slot = slots.acquire_owned().await;
