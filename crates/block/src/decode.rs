@@ -1,6 +1,7 @@
 //! Bytes to events, or to one column of them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use model::event::FieldName;
 use model::{Event, EventId, Fields, Timestamp, Value};
@@ -13,49 +14,29 @@ use crate::column_decoding::{self, Data, Wanted};
 use crate::error::DecodeError;
 use crate::events::{Events, Feed};
 use crate::frame::{self, Plain};
-use crate::head::{ColumnAt, Directory, Head, Listed};
+use crate::head::{ColumnAt, Head};
 use crate::keys;
-use crate::layout::{FIELD_BYTES, MAX_EVENTS, encoding, section};
+use crate::layout::{FIELD_BYTES, encoding, section};
+use crate::outline::{Outline, Outlined, WRONG_COUNT};
 use crate::piece::Piece;
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
 use crate::view::{OfRow, View, Views};
 use crate::view_decoding;
-use crate::wire::{Reader, unzigzag};
+use crate::wire::Reader;
 
 /// An opened block. Opening checks the checksum and reads the directory; columns are decompressed when asked for.
 #[derive(Clone, Debug)]
 pub struct Block<'a> {
-    count: usize,
-    min_time: Timestamp,
-    max_time: Timestamp,
-    ids: &'a [u8],
-    times: &'a [u8],
+    outline: Arc<Outline>,
+    /// `None` where the head is not at hand, as of the times.
+    ids: Option<&'a [u8]>,
+    times: Option<&'a [u8]>,
     addresses: Option<&'a [u8]>,
-    columns: Vec<Entry<'a>>,
+    /// Of each column; `None` where only a part of the block is at hand, without it.
+    pieces: Vec<Option<Piece<'a>>>,
     /// Names and values of the fields without a column.
-    overflow: Option<[Entry<'a>; 2]>,
-    shapes: Shapes,
-    /// What opening has left.
-    budget: Budget,
-}
-
-#[derive(Clone, Debug)]
-struct Entry<'a> {
-    name: FieldName,
-    /// Which of the field's columns it is. They stand side by side.
-    part: usize,
-    /// `None` where only a part of the block is at hand, without this column.
-    piece: Option<Piece<'a>>,
-    /// Bytes of it in the block.
-    len: usize,
-    count: usize,
-}
-
-impl<'a> Entry<'a> {
-    fn piece(&self) -> Result<&Piece<'a>, DecodeError> {
-        self.piece.as_ref().ok_or(DecodeError::NotAtHand)
-    }
+    overflow: Option<[Piece<'a>; 2]>,
 }
 
 /// A column unpacked.
@@ -83,6 +64,16 @@ impl Values<'_> {
     }
 }
 
+/// A column's bytes, or those of the fields without one.
+fn piece_of(bytes: &[u8], count: usize) -> Result<Piece<'_>, DecodeError> {
+    let piece = Piece::get(bytes)?;
+    if piece.count == count {
+        Ok(piece)
+    } else {
+        Err(WRONG_COUNT)
+    }
+}
+
 const MISSING: DecodeError = DecodeError::Malformed("there is no such column");
 
 impl<'a> Block<'a> {
@@ -92,23 +83,27 @@ impl<'a> Block<'a> {
     /// When the bytes are not a block, not one of this version, changed, cut off or contradictory.
     pub fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (head, rest) = Head::get(bytes)?;
-        let mut budget = Budget::new();
-        let directory = head.directory(&mut budget)?;
+        let outline = Arc::new(Outline::get(&head)?);
         let mut data = Reader::new(rest, "columns");
-        let mut lens = directory.columns.iter().map(|listed| listed.len);
+        let mut lens = outline.columns.iter().map(|column| column.len);
         let pieces: Vec<&[u8]> = lens.try_fold(Vec::new(), |mut pieces, len| {
             pieces.push(data.take(len)?);
             Ok::<_, DecodeError>(pieces)
         })?;
-        let overflow = match directory.overflow {
-            Some((_, [names, values])) => Some([data.take(names)?, data.take(values)?]),
+        let overflow = match outline.overflow {
+            Some((count, [names, values])) => Some([
+                piece_of(data.take(names)?, count)?,
+                piece_of(data.take(values)?, count)?,
+            ]),
             None => None,
         };
         if !data.is_empty() {
             return Err(DecodeError::Malformed("something follows the columns"));
         }
         let mut pieces = pieces.into_iter();
-        Self::put_together(&head, directory, |_, _| pieces.next(), overflow, budget)
+        let mut block = Self::of_outline(outline, |_, _| pieces.next())?.with_head(&head)?;
+        block.overflow = overflow;
+        Ok(block)
     }
 
     /// Checks the head of a block, and what columns of it are at hand ([`crate::split`] says what these are): those that
@@ -122,82 +117,43 @@ impl<'a> Block<'a> {
         if !rest.is_empty() {
             return Err(DecodeError::Malformed("something follows the head"));
         }
-        let mut budget = Budget::new();
-        let directory = head.directory(&mut budget)?;
-        Self::put_together(&head, directory, column, None, budget)
+        Self::of_outline(Arc::new(Outline::get(&head)?), column)?.with_head(&head)
     }
 
-    fn put_together(
-        head: &Head<'a>,
-        directory: Directory,
+    /// A block whose head was read before: as [`Self::of_parts`], but without ids, times and places of addresses.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn of_outline(
+        outline: Arc<Outline>,
         mut column: impl FnMut(&str, usize) -> Option<&'a [u8]>,
-        overflow: Option<[&'a [u8]; 2]>,
-        mut budget: Budget,
     ) -> Result<Self, DecodeError> {
-        const WRONG_COUNT: DecodeError = DecodeError::Malformed("a column's number of values is wrong");
-        let mut header = Reader::new(head.section(section::HEADER)?, "header");
-        let count = header.len()?;
-        if !(1..=MAX_EVENTS).contains(&count) {
-            return Err(DecodeError::Malformed("the number of events is out of range"));
-        }
-        let min_time = Timestamp(unzigzag(header.varint()?));
-        let max_time = Timestamp(unzigzag(header.varint()?));
-        let shapes = frame::get(head.section(section::SHAPES)?, &mut budget)?;
-        let names = directory.columns.len();
-        let firsts: Vec<usize> = directory
-            .columns
-            .iter()
-            .zip(0..)
-            .map(|(listed, at)| at - listed.part)
-            .collect();
-        let shapes = Shapes::get(&mut Reader::new(&shapes, "shapes"), count, &firsts, &mut budget)?;
-        let (counts, overflow_count) = shapes.counts(names);
-        budget.take_items::<Entry<'_>>(names)?;
-        let entry = |listed: Listed, bytes: Option<&'a [u8]>, count: usize| {
-            let piece = bytes.map(Piece::get).transpose()?;
-            if piece.as_ref().is_some_and(|piece| piece.count != count) {
-                return Err(WRONG_COUNT);
-            }
-            let Listed { name, part, len } = listed;
-            Ok(Entry {
-                name,
-                part,
-                piece,
-                len,
-                count,
-            })
-        };
-        let mut columns = Vec::with_capacity(names);
-        for (listed, count) in directory.columns.into_iter().zip(counts) {
+        let piece = |listed: &Outlined| {
             let bytes = column(&listed.name, listed.part);
-            columns.push(entry(listed, bytes, count)?);
-        }
-        if directory.overflow.map_or(0, |(count, _)| count) != overflow_count {
-            return Err(WRONG_COUNT);
-        }
-        let overflow = match directory.overflow {
-            None => None,
-            Some((_, [names_len, values_len])) => {
-                let [names, values] = overflow.map_or([None, None], |[names, values]| [Some(names), Some(values)]);
-                let entry = |bytes, len| {
-                    let (name, part) = (FieldName::default(), 0);
-                    entry(Listed { name, part, len }, bytes, overflow_count)
-                };
-                Some([entry(names, names_len)?, entry(values, values_len)?])
-            }
+            bytes.map(|bytes| piece_of(bytes, listed.count)).transpose()
         };
+        let pieces: Result<Vec<_>, DecodeError> = outline.columns.iter().map(piece).collect();
         Ok(Self {
-            count,
-            min_time,
-            max_time,
-            ids: head.section(section::IDS)?,
-            times: head.section(section::TIMES)?,
-            addresses: head.optional(section::ADDRESSES),
-            columns,
-            overflow,
-            shapes,
-            budget,
+            pieces: pieces?,
+            outline,
+            ids: None,
+            times: None,
+            addresses: None,
+            overflow: None,
         })
+    }
+
+    fn with_head(mut self, head: &Head<'a>) -> Result<Self, DecodeError> {
+        self.ids = Some(head.section(section::IDS)?);
+        self.times = Some(head.section(section::TIMES)?);
+        self.addresses = head.optional(section::ADDRESSES);
+        Ok(self)
+    }
+
+    /// What it is made of, for [`Self::of_outline`].
+    #[must_use]
+    pub fn outline(&self) -> &Arc<Outline> {
+        &self.outline
     }
 
     /// The rows in which an address stands for which `wanted` holds, in any text; `None` when the block does not say
@@ -209,39 +165,39 @@ impl<'a> Block<'a> {
         let Some(addresses) = self.addresses else {
             return Ok(None);
         };
-        let mut budget = self.budget.clone();
+        let mut budget = self.outline.budget.clone();
         let plain = frame::get(addresses, &mut budget)?;
-        addresses::rows(&plain, self.count, wanted, &mut budget).map(Some)
+        addresses::rows(&plain, self.outline.count, wanted, &mut budget).map(Some)
     }
 
     /// How many events, at least 1.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.outline.count
     }
 
     /// Never: a block has events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.outline.count == 0
     }
 
     /// The earliest event's time.
     #[must_use]
     pub fn min_time(&self) -> Timestamp {
-        self.min_time
+        self.outline.min_time
     }
 
     /// The latest event's time.
     #[must_use]
     pub fn max_time(&self) -> Timestamp {
-        self.max_time
+        self.outline.max_time
     }
 
     /// The names of the fields that have a column, in the order they first occurred. A block of very many different
     /// fields has more than these; [`Self::column`] finds them too.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        let firsts = self.columns.iter().filter(|column| column.part == 0);
+        let firsts = self.outline.columns.iter().filter(|column| column.part == 0);
         firsts.map(|column| column.name.as_ref())
     }
 
@@ -250,7 +206,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When that part of the block is malformed.
     pub fn ids(&self) -> Result<Vec<EventId>, DecodeError> {
-        self.read_ids(&mut self.budget.clone())
+        self.read_ids(&mut self.outline.budget.clone())
     }
 
     /// The ids of the events at some rows, which are in order. Rows that are not there are left out.
@@ -258,7 +214,12 @@ impl<'a> Block<'a> {
     /// # Errors
     /// As of [`Self::ids`].
     pub fn ids_at(&self, rows: &[usize]) -> Result<Vec<EventId>, DecodeError> {
-        keys::ids_at(self.ids, self.count, rows, &mut self.budget.clone())
+        keys::ids_at(
+            self.ids.ok_or(DecodeError::NotAtHand)?,
+            self.outline.count,
+            rows,
+            &mut self.outline.budget.clone(),
+        )
     }
 
     /// The columns that have the values of the events at some rows, each once; `None` when some values may be in no
@@ -270,13 +231,13 @@ impl<'a> Block<'a> {
         }
         let mut shapes: Vec<u32> = rows
             .iter()
-            .filter_map(|row| self.shapes.of_row().get(*row).copied())
+            .filter_map(|row| self.outline.shapes.of_row().get(*row).copied())
             .collect();
         shapes.sort_unstable();
         shapes.dedup();
         let mut numbers: Vec<u32> = shapes
             .iter()
-            .flat_map(|shape| self.shapes.shape(*shape as usize))
+            .flat_map(|shape| self.outline.shapes.shape(*shape as usize))
             .copied()
             .collect();
         numbers.sort_unstable();
@@ -284,7 +245,7 @@ impl<'a> Block<'a> {
         Some(
             numbers
                 .iter()
-                .filter_map(|number| self.columns.get(*number as usize))
+                .filter_map(|number| self.outline.columns.get(*number as usize))
                 .map(|column| ColumnAt {
                     field: column.name.as_ref(),
                     part: column.part,
@@ -299,13 +260,25 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When that part of the block is malformed.
     pub fn timestamps(&self) -> Result<Vec<Timestamp>, DecodeError> {
-        self.read_times(&mut self.budget.clone())
+        self.read_times(&mut self.outline.budget.clone())
+    }
+
+    /// The times of the events at some rows, which are in order. Rows that are not there are left out.
+    ///
+    /// # Errors
+    /// As of [`Self::timestamps`].
+    pub fn timestamps_at(&self, rows: &[usize]) -> Result<Vec<Timestamp>, DecodeError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let times = self.times.ok_or(DecodeError::NotAtHand)?;
+        keys::times_at(times, self.outline.count, rows, &mut self.outline.budget.clone())
     }
 
     /// Whether every field has a column, so that [`Self::field_names`] tells all.
     #[must_use]
     pub fn has_all_columns(&self) -> bool {
-        self.overflow.is_none()
+        self.outline.overflow.is_none()
     }
 
     /// One field of all events; `None` when no event has it.
@@ -313,7 +286,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When the column is malformed, its layout is not known, or it would take too much memory.
     pub fn column(&self, field: &str) -> Result<Option<Column>, DecodeError> {
-        let mut budget = self.budget.clone();
+        let mut budget = self.outline.budget.clone();
         let mut all: Option<Column> = None;
         for number in self.numbers_of(field) {
             let column = self.whole_column(number, &mut budget)?;
@@ -333,24 +306,24 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When the events' times are malformed.
     pub fn by_column(&self) -> Result<ByColumn<'_, 'a>, DecodeError> {
-        let mut budget = self.budget.clone();
+        let mut budget = self.outline.budget.clone();
         let times = self.read_times(&mut budget)?;
-        Ok(ByColumn::new(self, self.columns.len(), times, budget))
+        Ok(ByColumn::new(self, self.outline.columns.len(), times, budget))
     }
 
     /// All fields that have a column, to be looked through when asked for.
     #[must_use]
     pub fn views(&self) -> Views<'_, 'a> {
-        Views::new(self, self.columns.len(), self.budget.clone())
+        Views::new(self, self.outline.columns.len(), self.outline.budget.clone())
     }
 
     pub(crate) fn read_view(&self, number: usize, budget: &mut Budget) -> Result<View, DecodeError> {
-        let entry = self.columns.get(number).ok_or(MISSING)?;
-        let present = || self.shapes.presence(number as u32);
+        let entry = self.outline.columns.get(number).ok_or(MISSING)?;
+        let present = || self.outline.shapes.presence(number as u32);
         let Opened { plain, base } = self.open_column(number, budget)?;
-        budget.take_items::<u32>(self.count)?;
+        budget.take_items::<u32>(self.outline.count)?;
         let Some(base) = base else {
-            return view_decoding::get(entry.piece()?.encoding, &plain, entry.count, present(), budget);
+            return view_decoding::get(self.piece(number)?.encoding, &plain, entry.count, present(), budget);
         };
         let base = self.read_view(base, budget)?;
         let rows = present().enumerate().filter(|(_, present)| *present);
@@ -363,27 +336,30 @@ impl<'a> Block<'a> {
 
     /// The columns of a field.
     pub(crate) fn numbers_of(&self, field: &str) -> std::ops::Range<usize> {
-        let is_of_field = |column: &Entry<'_>| column.name == field;
-        let first = self.columns.iter().position(is_of_field).unwrap_or(self.columns.len());
-        let rest = self.columns.iter().skip(first + 1);
+        let is_of_field = |column: &Outlined| column.name == field;
+        let first = self
+            .outline
+            .columns
+            .iter()
+            .position(is_of_field)
+            .unwrap_or(self.outline.columns.len());
+        let rest = self.outline.columns.iter().skip(first + 1);
         let others = rest.take_while(|column| column.part > 0).count();
-        first..(first + 1 + others).min(self.columns.len())
+        first..(first + 1 + others).min(self.outline.columns.len())
     }
 
     pub(crate) fn name_of(&self, number: usize) -> Option<&str> {
-        self.columns.get(number).map(|column| column.name.as_ref())
+        self.outline.columns.get(number).map(|column| column.name.as_ref())
     }
 
     pub(crate) fn may_have_texts(&self, number: usize) -> bool {
-        self.columns
-            .get(number)
-            .and_then(|column| column.piece.as_ref())
-            .is_none_or(|piece| piece.encoding != encoding::INTEGERS)
+        self.piece(number)
+            .map_or(true, |piece| piece.encoding != encoding::INTEGERS)
     }
 
     /// Which fields each event has.
     pub(crate) fn shapes(&self) -> &Shapes {
-        &self.shapes
+        &self.outline.shapes
     }
 
     fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
@@ -396,10 +372,10 @@ impl<'a> Block<'a> {
             None => None,
         };
         let data = self.read_column(number, &opened, base.as_ref(), Wanted::ALL, budget)?;
-        budget.take_items::<u32>(self.count)?;
+        budget.take_items::<u32>(self.outline.count)?;
         let (dictionary, indexes) = data.into_parts();
         let mut position = 0_usize;
-        let rows = self.shapes.presence(number as u32).map(|present| {
+        let rows = self.outline.shapes.presence(number as u32).map(|present| {
             present.then(|| {
                 position += 1;
                 match &indexes {
@@ -411,22 +387,24 @@ impl<'a> Block<'a> {
         Ok(Column::new(dictionary, rows))
     }
 
+    fn piece(&self, number: usize) -> Result<&Piece<'a>, DecodeError> {
+        let piece = self.pieces.get(number).ok_or(MISSING)?;
+        piece.as_ref().ok_or(DecodeError::NotAtHand)
+    }
+
     /// Unpacks a column.
     pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
         const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
-        let entry = self.columns.get(number).ok_or(MISSING)?;
-        let piece = entry.piece()?;
+        let piece = self.piece(number)?;
         let plain = piece.unpack(budget)?;
         let is_half = |piece: &Piece<'_>| piece.encoding == encoding::STRING_PREFIXES;
         let base = is_half(piece).then(|| column_decoding::base_of(&plain)).transpose()?;
-        let is_whole = |base| match self.columns.get(base).map(Entry::piece) {
-            None => Ok(false),
-            Some(piece) => piece.map(|piece| !is_half(piece)),
-        };
-        if let Some(base) = base
-            && !is_whole(base)?
-        {
-            return Err(NO_BASE);
+        if let Some(base) = base {
+            match self.piece(base) {
+                Ok(base) if !is_half(base) => {}
+                Err(DecodeError::NotAtHand) => return Err(DecodeError::NotAtHand),
+                Ok(_) | Err(_) => return Err(NO_BASE),
+            }
         }
         Ok(Opened { plain, base })
     }
@@ -436,7 +414,8 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When any part is malformed, a layout is not known, or they would take too much memory.
     pub fn events(&self) -> Result<Vec<Event>, DecodeError> {
-        self.read_events(None, &[], self.budget.clone())?.all(self.count)
+        self.read_events(None, &[], self.outline.budget.clone())?
+            .all(self.outline.count)
     }
 
     /// The events at some rows, in order of rows. Costs far less than [`Self::events`] when they are few. Rows that are
@@ -445,7 +424,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// As of [`Self::events`].
     pub fn events_at(&self, rows: &[usize]) -> Result<Vec<Event>, DecodeError> {
-        self.events_beside(rows, &[], self.budget.clone())
+        self.events_beside(rows, &[], self.outline.budget.clone())
     }
 
     /// The fields of the events at some rows, in order of rows: what [`Self::events_at`] gives for whoever knows their
@@ -458,13 +437,13 @@ impl<'a> Block<'a> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let events = self.with_keys(Vec::new(), Vec::new(), Some(&wanted), &[], self.budget.clone())?;
+        let events = self.with_keys(Vec::new(), Vec::new(), Some(&wanted), &[], self.outline.budget.clone())?;
         events.fields_at(&wanted)
     }
 
     /// Rows that are there, each once.
     fn in_order(&self, rows: &[usize]) -> Vec<usize> {
-        let mut rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.count).collect();
+        let mut rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.outline.count).collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -490,7 +469,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// As of [`Self::events`].
     pub fn each_event(&self) -> Result<impl Iterator<Item = Result<Event, DecodeError>>, DecodeError> {
-        self.read_events(None, &[], self.budget.clone())
+        self.read_events(None, &[], self.outline.budget.clone())
     }
 
     fn read_events<'s>(
@@ -519,7 +498,7 @@ impl<'a> Block<'a> {
         };
         let columns = self.read_all_columns(wanted, positions.as_deref(), known, &mut budget)?;
         let mut feeds = Vec::with_capacity(columns.len());
-        for (number, (values, entry)) in columns.into_iter().zip(&self.columns).enumerate() {
+        for (number, (values, entry)) in columns.into_iter().zip(&self.outline.columns).enumerate() {
             let feed = match values {
                 Values::Read(data) => {
                     data.take_copies(&mut budget)?;
@@ -533,9 +512,9 @@ impl<'a> Block<'a> {
             feeds.push((entry.name.clone(), feed));
         }
         Ok(Events {
-            rows: ids.into_iter().zip(times).zip(self.shapes.of_row()).enumerate(),
+            rows: ids.into_iter().zip(times).zip(self.outline.shapes.of_row()).enumerate(),
             wanted: wanted.map(|rows| rows.iter().peekable()),
-            shapes: &self.shapes,
+            shapes: &self.outline.shapes,
             feeds,
             overflow: self.read_overflow_values(&mut budget)?.into_iter(),
             budget,
@@ -543,26 +522,26 @@ impl<'a> Block<'a> {
     }
 
     fn read_ids(&self, budget: &mut Budget) -> Result<Vec<EventId>, DecodeError> {
-        keys::ids(self.ids, self.count, budget)
+        keys::ids(self.ids.ok_or(DecodeError::NotAtHand)?, self.outline.count, budget)
     }
 
     fn read_times(&self, budget: &mut Budget) -> Result<Vec<Timestamp>, DecodeError> {
-        keys::times(self.times, self.count, budget)
+        keys::times(self.times.ok_or(DecodeError::NotAtHand)?, self.outline.count, budget)
     }
 
     /// For each column, at which of its positions the values of these rows are, which are in order.
     fn positions(&self, rows: &[usize], budget: &mut Budget) -> Result<Vec<Vec<u32>>, DecodeError> {
-        let of_row = self.shapes.of_row();
+        let of_row = self.outline.shapes.of_row();
         let fields = rows
             .iter()
             .filter_map(|row| of_row.get(*row))
-            .map(|shape| self.shapes.shape(*shape as usize).len());
+            .map(|shape| self.outline.shapes.shape(*shape as usize).len());
         budget.take_items::<u32>(fields.sum())?;
-        let mut positions = vec![Vec::new(); self.columns.len()];
+        let mut positions = vec![Vec::new(); self.outline.columns.len()];
         let mut wanted = rows.iter().peekable();
-        if rows.len().saturating_mul(self.shapes.len()) > self.count.saturating_mul(4) {
-            let mut before = vec![0_u32; self.columns.len()];
-            for (row, shape) in self.shapes.rows().enumerate() {
+        if rows.len().saturating_mul(self.outline.shapes.len()) > self.outline.count.saturating_mul(4) {
+            let mut before = vec![0_u32; self.outline.columns.len()];
+            for (row, shape) in self.outline.shapes.rows().enumerate() {
                 let is_wanted = wanted.next_if(|wanted| **wanted == row).is_some();
                 for number in shape {
                     let number = *number as usize;
@@ -578,19 +557,19 @@ impl<'a> Block<'a> {
             return Ok(positions);
         }
         // Of few rows it costs less to sum up how many rows of which shape were before.
-        let mut seen = vec![0_u32; self.shapes.len()];
-        let mut before = vec![0_u32; self.columns.len()];
+        let mut seen = vec![0_u32; self.outline.shapes.len()];
+        let mut before = vec![0_u32; self.outline.columns.len()];
         for (row, shape) in of_row.iter().enumerate() {
             if wanted.next_if(|wanted| **wanted == row).is_some() {
                 before.fill(0);
                 for (shape, seen) in seen.iter().enumerate().filter(|(_, seen)| **seen > 0) {
-                    for number in self.shapes.shape(shape) {
+                    for number in self.outline.shapes.shape(shape) {
                         if let Some(before) = before.get_mut(*number as usize) {
                             *before += seen;
                         }
                     }
                 }
-                for number in self.shapes.shape(*shape as usize) {
+                for number in self.outline.shapes.shape(*shape as usize) {
                     let number = *number as usize;
                     if let (Some(positions), Some(before)) = (positions.get_mut(number), before.get(number)) {
                         positions.push(*before);
@@ -616,20 +595,21 @@ impl<'a> Block<'a> {
         wanted: Wanted<'_>,
         budget: &mut Budget,
     ) -> Result<Data, DecodeError> {
-        let entry = self.columns.get(number).ok_or(MISSING)?;
+        let entry = self.outline.columns.get(number).ok_or(MISSING)?;
         let Some(base_number) = opened.base else {
-            return column_decoding::get(entry.piece()?.encoding, &opened.plain, entry.count, wanted, budget);
+            return column_decoding::get(self.piece(number)?.encoding, &opened.plain, entry.count, wanted, budget);
         };
         let (base_number, base) = (base_number as u32, base.ok_or(MISSING)?);
         let mut position = 0_usize;
         let bases = self
+            .outline
             .shapes
             .presence(base_number)
             .map(|present| {
                 position += usize::from(present);
                 present.then(|| base.at(position - 1)).flatten()
             })
-            .zip(self.shapes.presence(number as u32))
+            .zip(self.outline.shapes.presence(number as u32))
             .filter_map(|(base, present)| present.then_some(base));
         column_decoding::get_prefixes(&opened.plain, entry.count, bases, wanted, budget)
     }
@@ -646,9 +626,9 @@ impl<'a> Block<'a> {
             Some(positions) => Wanted::only(positions.get(number).map(Vec::as_slice).unwrap_or_default()),
             None => Wanted::ALL,
         };
-        let mut columns = Vec::with_capacity(self.columns.len());
+        let mut columns = Vec::with_capacity(self.outline.columns.len());
         let mut halves = Vec::new();
-        for number in 0..self.columns.len() {
+        for number in 0..self.outline.columns.len() {
             if let Some(data) = known.get(number).copied().flatten() {
                 columns.push(Values::Known(data));
                 continue;
@@ -670,7 +650,7 @@ impl<'a> Block<'a> {
             let data = match (rows, positions, base) {
                 (Some(rows), Some(positions), Some(base)) => {
                     let bases = self.bases(rows, number, base_number, base, positions);
-                    let count = self.columns.get(number).ok_or(MISSING)?.count;
+                    let count = self.outline.columns.get(number).ok_or(MISSING)?.count;
                     column_decoding::get_prefixes(&opened.plain, count, bases, wanted(number), budget)?
                 }
                 _ => self.read_column(number, &opened, base.map(Values::data), Wanted::ALL, budget)?,
@@ -692,9 +672,9 @@ impl<'a> Block<'a> {
         positions: &[Vec<u32>],
     ) -> impl Iterator<Item = Option<&'v Value>> {
         let mut given = 0_usize;
-        let shapes = rows.iter().filter_map(|row| self.shapes.of_row().get(*row));
+        let shapes = rows.iter().filter_map(|row| self.outline.shapes.of_row().get(*row));
         shapes.filter_map(move |shape| {
-            let shape = self.shapes.shape(*shape as usize);
+            let shape = self.outline.shapes.shape(*shape as usize);
             let mut value = None;
             if shape.contains(&(base_number as u32)) {
                 value = match base {
@@ -711,13 +691,13 @@ impl<'a> Block<'a> {
     }
 
     fn read_overflow_values(&self, budget: &mut Budget) -> Result<Vec<(FieldName, model::Value)>, DecodeError> {
-        let Some([names, values]) = &self.overflow else {
+        if self.has_all_columns() {
             return Ok(Vec::new());
-        };
-        let mut read = |entry: &Entry<'_>| {
-            let piece = entry.piece()?;
+        }
+        let [names, values] = self.overflow.as_ref().ok_or(DecodeError::NotAtHand)?;
+        let mut read = |piece: &Piece<'_>| {
             let plain = piece.unpack(budget)?;
-            column_decoding::get(piece.encoding, &plain, entry.count, Wanted::ALL, budget).map(|data| data.into_parts())
+            column_decoding::get(piece.encoding, &plain, piece.count, Wanted::ALL, budget).map(|data| data.into_parts())
         };
         let ((names, None), (values, None)) = (read(names)?, read(values)?) else {
             return Err(DecodeError::Malformed(
@@ -741,9 +721,9 @@ impl<'a> Block<'a> {
     fn overflow_column(&self, field: &str, budget: &mut Budget) -> Result<Option<Column>, DecodeError> {
         let mut overflow = self.read_overflow_values(budget)?.into_iter();
         let mut dictionary = Vec::new();
-        budget.take_items::<Option<u32>>(self.count)?;
-        let mut rows = Vec::with_capacity(self.count);
-        for shape in self.shapes.rows() {
+        budget.take_items::<Option<u32>>(self.outline.count)?;
+        let mut rows = Vec::with_capacity(self.outline.count);
+        for shape in self.outline.shapes.rows() {
             let mut row = None;
             for _ in shape.iter().filter(|number| **number == OVERFLOW) {
                 if let Some((name, value)) = overflow.next()

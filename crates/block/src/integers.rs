@@ -76,6 +76,43 @@ pub(crate) fn get(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) ->
     }
 }
 
+/// Reads those of `count` numbers that are at some positions, which are in order. Positions that are not there are left
+/// out, and what is behind the last of them is not looked at.
+pub(crate) fn get_at(
+    reader: &mut Reader<'_>,
+    count: usize,
+    positions: &[usize],
+    budget: &mut Budget,
+) -> Result<Vec<i64>, DecodeError> {
+    budget.take_items::<i64>(positions.len().min(count))?;
+    let mut found = Vec::with_capacity(positions.len().min(count));
+    let mut positions = positions
+        .iter()
+        .copied()
+        .take_while(|position| *position < count)
+        .peekable();
+    let mut layout = reader.clone();
+    layout.varint()?;
+    if layout.byte()? != STEPS {
+        let all = get(reader, count, budget)?;
+        found.extend(positions.filter_map(|position| all.get(position).copied()));
+        return Ok(found);
+    }
+    let unit = reader.varint()?.cast_signed();
+    reader.byte()?;
+    let mut number = 0_i64;
+    for position in 0..count {
+        if positions.peek().is_none() {
+            break;
+        }
+        number = number.wrapping_add(unzigzag(reader.varint()?));
+        while positions.next_if_eq(&position).is_some() {
+            found.push(number.wrapping_mul(unit));
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +131,15 @@ mod tests {
             let mut out = Vec::new();
             put(&mut out, &numbers);
             let mut reader = Reader::new(&out, "test");
-            assert_eq!(get(&mut reader, numbers.len(), &mut Budget::new()), Ok(numbers));
+            assert_eq!(
+                get(&mut reader, numbers.len(), &mut Budget::new()).as_ref(),
+                Ok(&numbers)
+            );
             assert!(reader.is_empty());
+            let some: Vec<usize> = (0..numbers.len() + 2).step_by(3).collect();
+            let wanted: Vec<i64> = some.iter().filter_map(|at| numbers.get(*at).copied()).collect();
+            let found = get_at(&mut Reader::new(&out, "test"), numbers.len(), &some, &mut Budget::new());
+            assert_eq!(found, Ok(wanted));
         }
     }
 }

@@ -102,3 +102,15 @@ pub(crate) fn times(section: &[u8], count: usize, budget: &mut Budget) -> Result
     let times = integers::get(&mut Reader::new(&plain, "times"), count, budget)?;
     Ok(times.into_iter().map(Timestamp).collect())
 }
+
+/// Reads those of `count` times that are at some rows, which are in order. Rows that are not there are left out.
+pub(crate) fn times_at(
+    section: &[u8],
+    count: usize,
+    rows: &[usize],
+    budget: &mut Budget,
+) -> Result<Vec<Timestamp>, DecodeError> {
+    let plain = frame::get(section, budget)?;
+    let times = integers::get_at(&mut Reader::new(&plain, "times"), count, rows, budget)?;
+    Ok(times.into_iter().map(Timestamp).collect())
+}

@@ -72,6 +72,11 @@ impl Shapes {
         })
     }
 
+    /// About how much memory they take, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        (self.numbers.len() + self.starts.len() + self.of_row.len()) * size_of::<u32>()
+    }
+
     /// The columns of each row in field order; [`OVERFLOW`] for a field without one.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u32]> {
         self.of_row.iter().map(|shape| self.shape(*shape as usize))

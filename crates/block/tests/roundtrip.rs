@@ -182,9 +182,16 @@ fn check_split(bytes: &[u8], events: &[Event]) {
         let Some(columns) = head.columns_at(&[row]) else { break };
         let columns: Vec<_> = columns.iter().map(|column| (column.field, column.part)).collect();
         let some = |name: &str, part| find(name, part).filter(|_| columns.contains(&(name, part)));
+        let later = Block::of_outline(head.outline().clone(), some).unwrap();
+        assert_eq!(later.ids_at(&[row]), Err(DecodeError::NotAtHand));
+        assert_eq!(later.timestamps_at(&[row]), Err(DecodeError::NotAtHand));
         let some = Block::of_parts(parts.head, some).unwrap();
+        assert_eq!(some.timestamps_at(&[row, events.len()]), Ok(vec![event.timestamp]));
         match some.events_at(&[row]) {
-            Ok(found) => assert_eq!(found, std::slice::from_ref(event)),
+            Ok(found) => {
+                assert_eq!(found, std::slice::from_ref(event));
+                assert_eq!(later.fields_of(&[row]), Ok(vec![event.fields.clone()]));
+            }
             // A text is completed by one that only other events have.
             Err(error) => {
                 assert_eq!(error, DecodeError::NotAtHand);

@@ -1,6 +1,8 @@
 //! Which of a block's events match, by its columns: only those a query names are decoded, and of a column every
 //! distinct value is looked at once. Where an address stands, the block's head says.
 
+use std::cell::OnceCell;
+
 use block::{Block, DecodeError, View, Views};
 use model::Timestamp;
 
@@ -24,11 +26,20 @@ pub struct Scan {
 /// # Errors
 /// When the block, or a column that had to be looked at, is not readable.
 pub fn scan(query: &Compiled, span: Span, block: &Block<'_>) -> Result<Scan, DecodeError> {
-    let times = block.timestamps()?;
-    let mut within = Rows::none(times.len());
-    for (row, _) in times.iter().enumerate().filter(|(_, time)| span.contains(**time)) {
-        within.insert(row);
-    }
+    let times = Times {
+        block,
+        all: OnceCell::new(),
+    };
+    let within = if span.contains(block.min_time()) && span.contains(block.max_time()) {
+        Rows::all(block.len())
+    } else {
+        let mut within = Rows::none(block.len());
+        let rows = times.all()?.iter().enumerate();
+        for (row, _) in rows.filter(|(_, time)| span.contains(**time)) {
+            within.insert(row);
+        }
+        within
+    };
     let found = if within.is_empty() || matches!(query.root, Node::Everything) {
         within
     } else if block.has_all_columns() {
@@ -40,7 +51,7 @@ pub fn scan(query: &Compiled, span: Span, block: &Block<'_>) -> Result<Scan, Dec
         scanner.node(&query.root, &within)?
     } else {
         // Too many different fields for columns: rare, and then looked at one by one.
-        let mut found = Rows::none(times.len());
+        let mut found = Rows::none(block.len());
         for (row, event) in block.each_event()?.enumerate() {
             if query.matches_within(span, &event?) {
                 found.insert(row);
@@ -49,14 +60,37 @@ pub fn scan(query: &Compiled, span: Span, block: &Block<'_>) -> Result<Scan, Dec
         found
     };
     let rows: Vec<usize> = found.iter().collect();
-    let times = rows.iter().filter_map(|row| times.get(*row).copied()).collect();
+    let times = times.at(&rows)?;
     Ok(Scan { rows, times })
+}
+
+/// A block's times, which are not needed of rows that do not match.
+struct Times<'b, 'a> {
+    block: &'b Block<'a>,
+    all: OnceCell<Vec<Timestamp>>,
+}
+
+impl Times<'_, '_> {
+    fn all(&self) -> Result<&[Timestamp], DecodeError> {
+        if let Some(all) = self.all.get() {
+            return Ok(all);
+        }
+        let all = self.block.timestamps()?;
+        Ok(self.all.get_or_init(|| all))
+    }
+
+    fn at(&self, rows: &[usize]) -> Result<Vec<Timestamp>, DecodeError> {
+        match self.all.get() {
+            Some(all) => Ok(rows.iter().filter_map(|row| all.get(*row).copied()).collect()),
+            None => self.block.timestamps_at(rows),
+        }
+    }
 }
 
 struct Scanner<'s, 'b, 'a> {
     views: Views<'b, 'a>,
     block: &'b Block<'a>,
-    times: &'s [Timestamp],
+    times: &'s Times<'b, 'a>,
 }
 
 impl Scanner<'_, '_, '_> {
@@ -132,8 +166,9 @@ impl Scanner<'_, '_, '_> {
             Target::Field(name) => by_name(&mut found, &|column| column == name)?,
             Target::Fields(names) => by_name(&mut found, &|column| names.is_match(column))?,
             Target::Time => {
+                let times = self.times.all()?;
                 for row in within.iter() {
-                    if self.times.get(row).is_some_and(|time| test.time(*time)) {
+                    if times.get(row).is_some_and(|time| test.time(*time)) {
                         found.insert(row);
                     }
                 }

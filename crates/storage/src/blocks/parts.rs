@@ -1,6 +1,8 @@
 //! A block's body as BSON: its head and each of its columns by name, so that a search can fetch the columns it looks at.
 
-use block::{Block, DecodeError};
+use std::sync::Arc;
+
+use block::{Block, DecodeError, Outline};
 use bson::{RawDocument, RawDocumentBuf, cstr};
 
 use super::document::binary;
@@ -81,23 +83,26 @@ impl Body {
     pub fn open(&self) -> Result<Block<'_>, DecodeError> {
         match self {
             Self::Whole(bytes) => Block::open(bytes),
-            Self::Parts(head, _) => self.open_with(head),
+            Self::Parts(head, _) => Block::of_parts(head, |name, part| self.column(name, part)),
         }
     }
 
-    /// The block, whose head was fetched before.
+    /// The block, whose head was read before.
     ///
     /// # Errors
     /// As of [`Self::open`].
-    pub fn open_with<'b>(&'b self, head: &'b [u8]) -> Result<Block<'b>, DecodeError> {
+    pub fn open_with(&self, outline: &Arc<Outline>) -> Result<Block<'_>, DecodeError> {
         match self {
             Self::Whole(bytes) => Block::open(bytes),
-            Self::Parts(_, columns) => Block::of_parts(head, |name, part| {
-                let mut columns = columns.iter();
-                let (_, column) = columns.find(|((of, number), _)| *number == part && of == name)?;
-                Some(column.as_slice())
-            }),
+            Self::Parts(..) => Block::of_outline(outline.clone(), |name, part| self.column(name, part)),
         }
+    }
+
+    fn column(&self, name: &str, part: usize) -> Option<&[u8]> {
+        let Self::Parts(_, columns) = self else { return None };
+        let mut columns = columns.iter();
+        let (_, column) = columns.find(|((of, number), _)| *number == part && of == name)?;
+        Some(column)
     }
 
     /// How many bytes were fetched.

@@ -62,7 +62,7 @@ impl Ahead {
                 let next = scanner.next().await;
                 (scanner, next)
             })),
-            other => other,
+            busy @ (State::Fetching(_) | State::Over) => busy,
         };
     }
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use block::{Block, DecodeError};
+use block::{Block, DecodeError, Outline};
 use model::{AgentId, Event, EventId, SourceId, Tenant, Timestamp, ecs};
 use query::{Check, Compiled, Expr, Field, Pattern, Plan, Query, Scan, Span, Test};
-use storage::blocks::{BlockId, Body, Columns, Day, FoundBlock, ScanQuery};
+use storage::blocks::{BlockId, Columns, Day, FoundBlock, ScanQuery};
 
 use super::group::Wants;
 
@@ -35,8 +35,8 @@ pub struct EventFilter {
 /// Place in the order of events.
 pub(super) type Key = (Timestamp, EventId);
 
-/// Longest head of a block that is kept until its events are read, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
+/// Most memory that the outline of a block may take that is kept until its events are read, in bytes.
+const MAX_OUTLINE: usize = 64 * 1024;
 
 /// An event that is found, and not read yet.
 #[derive(Clone, Debug)]
@@ -46,8 +46,8 @@ pub(super) struct Place {
     pub(super) row: usize,
     /// What of the block the event is made of.
     pub(super) wants: Arc<Wants>,
-    /// The block's head, unless it is long or comes with the columns.
-    pub(super) head: Option<Arc<Vec<u8>>>,
+    /// The block's outline, unless it is large: then the head comes with the columns once more.
+    pub(super) outline: Option<Arc<Outline>>,
 }
 
 /// A filter made ready: relative times fixed, blocks chosen.
@@ -183,13 +183,9 @@ impl Prepared {
             found.truncate(limit);
         }
         let rows: Vec<usize> = found.iter().map(|(_, row)| *row).collect();
-        let head = match &of.body {
-            Body::Parts(head, _) if head.len() <= MAX_HEAD => Some(Arc::new(head.clone())),
-            Body::Parts(..) | Body::Whole(_) => None,
-        };
-        let columns = block.columns_at(&rows);
-        let (wants, head) = match columns {
-            Some(columns) => (Wants::of(&columns, head.is_some()), head),
+        let outline = Some(block.outline()).filter(|outline| outline.weight() <= MAX_OUTLINE);
+        let (wants, outline) = match block.columns_at(&rows) {
+            Some(columns) => (Wants::of(&columns, outline.is_some()), outline),
             None => (Wants::all(), None),
         };
         let wants = Arc::new(wants);
@@ -198,7 +194,7 @@ impl Prepared {
             block: (of.day, of.id),
             row,
             wants: wants.clone(),
-            head: head.clone(),
+            outline: outline.cloned(),
         });
         Ok(places.collect())
     }

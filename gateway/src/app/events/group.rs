@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::mem::discriminant;
 use std::sync::Arc;
 
-use block::ColumnAt;
+use block::{ColumnAt, Outline};
 use storage::blocks::{BlockId, ColumnName, Columns, Day};
 
 use super::filter::{Key, Place};
@@ -17,7 +17,7 @@ const WORTH_IT: usize = 4;
 /// Smaller columns are not worth telling groups apart by, in bytes.
 const LARGE: usize = 1024;
 /// Bytes that are rather fetched in vain than asked for apart.
-const IN_VAIN: usize = 32 * 1024;
+const IN_VAIN: usize = 128 * 1024;
 
 /// What of a block some of its events are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ impl Wants {
         }
     }
 
-    /// Some columns, and the head unless that is at hand.
-    pub(super) fn of(columns: &[ColumnAt<'_>], has_head: bool) -> Self {
+    /// Some columns, and the head unless its outline is at hand.
+    pub(super) fn of(columns: &[ColumnAt<'_>], has_outline: bool) -> Self {
         let name = |column: &ColumnAt<'_>| ColumnName {
             field: column.field.to_owned(),
             part: Some(column.part),
@@ -47,7 +47,7 @@ impl Wants {
         large.sort_unstable();
         let names = columns.iter().map(name).collect();
         Self {
-            columns: if has_head {
+            columns: if has_outline {
                 Columns::Only(names)
             } else {
                 Columns::Of(names)
@@ -68,7 +68,7 @@ pub(super) struct Group {
 /// What is wanted of a block.
 #[derive(Default)]
 pub(super) struct Wanted {
-    pub(super) head: Option<Arc<Vec<u8>>>,
+    pub(super) outline: Option<Arc<Outline>>,
     /// Rows, and the times and ids of the events there.
     pub(super) rows: Vec<(usize, Key)>,
 }
@@ -98,7 +98,7 @@ impl Group {
                 self.columns.add(&place.wants.columns);
             }
             self.large.extend(place.wants.large.iter().cloned());
-            wanted.head.clone_from(&place.head);
+            wanted.outline.clone_from(&place.outline);
         }
         wanted.rows.push((place.row, place.key));
     }
@@ -207,7 +207,7 @@ mod tests {
             ),
             row: 0,
             wants: Arc::new(Wants::of(&columns, true)),
-            head: None,
+            outline: None,
         }
     }
 
@@ -216,8 +216,8 @@ mod tests {
         const KIB: usize = 1024;
         let mut groups = Groups::default();
         for block in 0..12 {
-            let trace: &[_] = &[("message", 0, 20 * KIB), ("trace", 0, 50 * KIB), ("level", 0, 10)];
-            let session: &[_] = &[("message", 0, 20 * KIB), ("session", 0, 30 * KIB), ("source", 0, 10)];
+            let trace: &[_] = &[("message", 0, 20 * KIB), ("trace", 0, 200 * KIB), ("level", 0, 10)];
+            let session: &[_] = &[("message", 0, 20 * KIB), ("session", 0, 150 * KIB), ("source", 0, 10)];
             groups.add(&place(block, if block % 2 == 0 { trace } else { session }));
         }
         // The second row of a block goes where the first is.

@@ -165,8 +165,8 @@ impl Read {
 }
 
 fn at(found: &FoundBlock, wanted: &Wanted) -> Result<Vec<Event>, DecodeError> {
-    let block = match &wanted.head {
-        Some(head) => found.body.open_with(head),
+    let block = match &wanted.outline {
+        Some(outline) => found.body.open_with(outline),
         None => found.body.open(),
     };
     let places: Vec<usize> = wanted.rows.iter().map(|(row, _)| *row).collect();
