@@ -37,8 +37,8 @@ pub(super) struct OpenDay {
     /// `max` of the next block, or later.
     pub(super) next_max: i64,
     pub(super) next: Option<RawDocumentBuf>,
-    /// What blocks that may match are like.
-    filter: Document,
+    /// What blocks that may match are like; `None` until the day is due.
+    filter: Option<Document>,
     cursor: Option<Cursor<RawDocumentBuf>>,
     /// Blocks of the hour at hand that were read.
     seen: HashSet<ObjectId>,
@@ -69,9 +69,7 @@ impl OpenDay {
             Some(time) => find.max_time(time),
             None => find,
         };
-        let filter = wanted(store, query, day);
-        let (latest, filter) = tokio::try_join!(async { find.await.map_err(Error::from) }, filter)?;
-        let Some(latest) = latest else { return Ok(None) };
+        let Some(latest) = find.await? else { return Ok(None) };
         let max = latest
             .get_datetime("max")
             .map_err(|_| Error::invalid("blocks.max", "a date"))?;
@@ -79,7 +77,7 @@ impl OpenDay {
             day,
             next_max: max.timestamp_millis(),
             next: None,
-            filter,
+            filter: None,
             cursor: None,
             seen: HashSet::new(),
             last_max: None,
@@ -132,16 +130,29 @@ impl OpenDay {
                 Err(error) if is_lost(&error) && self.lost < MAX_LOST => {
                     self.lost += 1;
                     self.cursor = None;
-                    self.go_on(store).await?;
+                    self.go_on(store, query).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
+    /// What blocks that may match are like, as far as the server can tell.
+    async fn wanted(&mut self, store: &Store, query: &ScanQuery) -> Result<Document, Error> {
+        if let Some(wanted) = &self.filter {
+            return Ok(wanted.clone());
+        }
+        let mut wanted = filter(query);
+        if let Some(asked) = Asked::new(&query.need) {
+            wanted.extend(asked.condition(&ask::lengths(store, query, self.day).await?));
+        }
+        self.filter = Some(wanted.clone());
+        Ok(wanted)
+    }
+
     /// A cursor over what was not read yet.
     async fn open(&mut self, store: &Store, query: &ScanQuery) -> Result<Cursor<RawDocumentBuf>, Error> {
-        let mut wanted = self.filter.clone();
+        let mut wanted = self.wanted(store, query).await?;
         if let Some(before) = self.last_max.map(hour) {
             wanted = doc! { "$and": [wanted, { "max": { "$lt": bson::DateTime::from_millis(before) } }] };
         }
@@ -158,12 +169,12 @@ impl OpenDay {
     }
 
     /// Finds out what is left of the hour at hand.
-    async fn go_on(&mut self, store: &Store) -> Result<(), Error> {
+    async fn go_on(&mut self, store: &Store, query: &ScanQuery) -> Result<(), Error> {
         let Some(last) = self.last_max else { return Ok(()) };
         let start = hour(last);
         let date = |millis: i64| bson::DateTime::from_millis(millis);
         let of_hour = doc! { "max": { "$gte": date(start), "$lt": date(start + HOUR_MILLIS) } };
-        let filter = doc! { "$and": [self.filter.clone(), of_hour] };
+        let filter = doc! { "$and": [self.wanted(store, query).await?, of_hour] };
         let mut left: Vec<(i64, ObjectId)> = Vec::new();
         for place in places(store, self.day, filter).await? {
             // What came in since is not looked for.
@@ -241,13 +252,4 @@ fn projection(query: &ScanQuery) -> Document {
         fields.insert("ips", 1);
     }
     fields
-}
-
-/// What the blocks of a day that may match are like, as far as the server can tell.
-async fn wanted(store: &Store, query: &ScanQuery, day: Day) -> Result<Document, Error> {
-    let mut wanted = filter(query);
-    if let Some(asked) = Asked::new(&query.need) {
-        wanted.extend(asked.condition(&ask::lengths(store, query, day).await?));
-    }
-    Ok(wanted)
 }
