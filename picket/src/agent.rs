@@ -116,7 +116,7 @@ async fn verify(args: &DeliveryArgs) -> anyhow::Result<Report> {
         bar.tick();
         bar.set_message(format!(
             "{} events in {} blocks",
-            thousands(usize::try_from(report.events).unwrap_or(usize::MAX)),
+            thousands(report.events),
             report.blocks
         ));
     };
@@ -138,12 +138,8 @@ fn batches(count: u64) -> String {
     if count == 1 {
         "1 batch".to_owned()
     } else {
-        format!("{} batches", number(count))
+        format!("{} batches", thousands(count))
     }
-}
-
-fn number(count: u64) -> String {
-    thousands(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 fn as_text(report: &Report, style: Style) -> String {
@@ -168,7 +164,7 @@ fn as_text(report: &Report, style: Style) -> String {
         for (reason, events) in &report.dropped {
             table.row([
                 Cell::from(printable(reason).as_str()),
-                Cell::from(number(*events).as_str()),
+                Cell::from(thousands(*events).as_str()),
             ]);
         }
         text.push_str(&table.render(style));
@@ -191,7 +187,7 @@ fn as_text(report: &Report, style: Style) -> String {
     }
     let more = report.problems.len().saturating_sub(PRINTED) as u64 + report.problems_left_out;
     if more > 0 {
-        let _ = writeln!(text, "and {} more", number(more));
+        let _ = writeln!(text, "and {} more", thousands(more));
     }
     if report.holds {
         let verdict = if report.blocks_read {
@@ -243,7 +239,7 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
         .map(|stored| {
             let cells = [
                 Cell::from(span(stored.first_seq, stored.count).as_str()),
-                Cell::from(number(stored.count).as_str()),
+                Cell::from(thousands(stored.count).as_str()),
                 Cell::new("stored", Tone::Good),
             ];
             (stored.first_seq, cells)
@@ -257,7 +253,7 @@ fn epoch_text(epoch: &EpochReport, style: Style) -> String {
         };
         let cells = [
             Cell::from(span(gap.first_seq, gap.count).as_str()),
-            Cell::from(number(gap.count).as_str()),
+            Cell::from(thousands(gap.count).as_str()),
             Cell::new(printable(&gap.reason), tone),
         ];
         (gap.first_seq, cells)

@@ -92,10 +92,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!(
-        "{} stored, {refused} refused",
-        counted(usize::try_from(stored).unwrap_or(usize::MAX), "indicator")
-    );
+    println!("{} stored, {refused} refused", counted(stored, "indicator"));
     Ok(if refused == 0 {
         ExitCode::SUCCESS
     } else {

@@ -203,13 +203,12 @@ fn to_json(rule: &Rule, profiled: &RuleProfile, profile: &Profile) -> Value {
 fn table(slowest: &[(&Rule, &RuleProfile)], profile: &Profile) -> Table {
     let mut table =
         Table::new(&["NS/EVENT", "NS/CANDIDATE", "CANDIDATES", "HITS", "TITLE", "FILE"]).right(&[0, 1, 2, 3]);
-    let number = |number: u64| thousands(usize::try_from(number).unwrap_or(usize::MAX));
     for (rule, profiled) in slowest {
         table.row([
             format!("{:.1}", per_event(profiled.nanoseconds, profile)).into(),
             format!("{:.0}", profiled.nanoseconds as f64 / profiled.candidates.max(1) as f64).into(),
-            number(profiled.candidates).into(),
-            number(profiled.hits).into(),
+            thousands(profiled.candidates).into(),
+            thousands(profiled.hits).into(),
             shortened(&rule.title, 60).into(),
             Cell::new(rule.path.clone(), Tone::Quiet),
         ]);

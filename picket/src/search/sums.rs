@@ -40,13 +40,13 @@ pub(super) async fn histogram(rest: &Rest, args: &Args, parameters: &str) -> any
                 let length = (count(bucket) * BAR).div_ceil(most);
                 table.row([
                     Cell::from(time.replace('T', " ")),
-                    Cell::from(number(count(bucket))),
+                    Cell::from(thousands(count(bucket))),
                     Cell::new("█".repeat(usize::try_from(length).unwrap_or_default()), Tone::Good),
                 ]);
             }
             print!("{}", table.render(Style::stdout()));
             let total = answer["total"].as_u64().unwrap_or_default();
-            eprintln!("{}", counted(usize::try_from(total).unwrap_or(usize::MAX), "event"));
+            eprintln!("{}", counted(total, "event"));
         }
     }
     tell_partial(&answer);
@@ -77,10 +77,10 @@ pub(super) async fn top(rest: &Rest, args: &Args, field: &str, parameters: &str)
         Format::Table => {
             let mut table = Table::new(&["EVENTS", "VALUE"]).right(&[0]);
             for (value, count) in values.iter().map(of) {
-                table.row([Cell::from(number(count)), Cell::from(value)]);
+                table.row([Cell::from(thousands(count)), Cell::from(value)]);
             }
             print!("{}", table.render(Style::stdout()));
-            let sum = |name: &str| number(answer[name].as_u64().unwrap_or_default());
+            let sum = |name: &str| thousands(answer[name].as_u64().unwrap_or_default());
             let about = if answer["approximate"] == true { "about " } else { "" };
             eprintln!(
                 "{about}{} distinct values in {} events, {} without the field",
@@ -106,10 +106,6 @@ pub(super) async fn count(rest: &Rest, args: &Args, parameters: &str) -> anyhow:
     }
     tell_partial(&answer);
     Ok(())
-}
-
-fn number(count: u64) -> String {
-    thousands(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// Without the `&` behind the `?`.

@@ -112,15 +112,14 @@ fn tell(outcome: &Outcome, as_json: bool, took: Duration) -> anyhow::Result<()> 
     }
     let style = Style::stdout();
     print!("{}", report::text(&outcome.result, &outcome.titles, style));
-    let number = |count: u64| thousands(usize::try_from(count).unwrap_or(usize::MAX));
     println!(
         "{} of {} and {} on {} events: {} hits, {} excepted",
-        style.bold(&format!("{} alerts", number(outcome.result.alerts))),
+        style.bold(&format!("{} alerts", thousands(outcome.result.alerts))),
         counted(outcome.rules, "rule"),
         counted(outcome.correlations, "correlation"),
-        number(outcome.events),
-        number(outcome.hits),
-        number(outcome.excepted),
+        thousands(outcome.events),
+        thousands(outcome.hits),
+        thousands(outcome.excepted),
     );
     println!(
         "{:.1} s, {:.0} ns an event to decode and evaluate; nothing was stored",
@@ -128,10 +127,10 @@ fn tell(outcome: &Outcome, as_json: bool, took: Duration) -> anyhow::Result<()> 
         outcome.nanoseconds_per_event
     );
     if let Some(before) = &outcome.deployed {
-        let told = |count: Option<u64>| count.map_or_else(|| "too many to tell".to_owned(), number);
+        let told = |count: Option<u64>| count.map_or_else(|| "too many to tell".to_owned(), thousands);
         println!(
             "deployed: {} alerts; {} only with the new version, {} only with the deployed one",
-            number(before.alerts),
+            thousands(before.alerts),
             style.green(&told(outcome.only_new)),
             style.red(&told(outcome.only_deployed)),
         );

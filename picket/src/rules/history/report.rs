@@ -48,12 +48,12 @@ fn table(name: &'static str, counts: &BTreeMap<String, u64>, title: &dyn Fn(&str
     rows.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let mut table = Table::new(&["ALERTS", name]).right(&[0]);
     for (key, count) in rows.iter().take(MAX_ROWS) {
-        table.row([number(**count).into(), shortened(&title(key), 80).into()]);
+        table.row([thousands(**count).into(), shortened(&title(key), 80).into()]);
     }
     if rows.len() > MAX_ROWS {
         let rest: u64 = rows.iter().skip(MAX_ROWS).map(|(_, count)| **count).sum();
         let more = format!("{} more", counted(rows.len() - MAX_ROWS, "row"));
-        table.row([number(rest).into(), Cell::new(more, Tone::Quiet)]);
+        table.row([thousands(rest).into(), Cell::new(more, Tone::Quiet)]);
     }
     table.render(style)
 }
@@ -64,11 +64,11 @@ fn days(counts: &BTreeMap<String, u64>, style: Style) -> String {
     let mut table = Table::new(&["ALERTS", "DAY", ""]).right(&[0]);
     for (day, count) in counts {
         let bar = "█".repeat(usize::try_from((count * 40).div_ceil(most)).unwrap_or_default());
-        table.row([number(*count).into(), day.clone().into(), Cell::new(bar, Tone::Quiet)]);
+        table.row([
+            thousands(*count).into(),
+            day.clone().into(),
+            Cell::new(bar, Tone::Quiet),
+        ]);
     }
     table.render(style)
-}
-
-fn number(count: u64) -> String {
-    thousands(usize::try_from(count).unwrap_or(usize::MAX))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn render(cost: &Value, style: Style) -> String {
-    let number = |value: &Value| thousands(usize::try_from(value.as_u64().unwrap_or(0)).unwrap_or(usize::MAX));
+    let number = |value: &Value| thousands(value.as_u64().unwrap_or(0));
     let count = |value: &Value| usize::try_from(value.as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
     let share = |value: &Value| value.as_f64().unwrap_or(0.0) * 100.0;
     let nanoseconds = |value: &Value| format!("{:.1}", value.as_f64().unwrap_or(0.0));
