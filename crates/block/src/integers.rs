@@ -46,22 +46,13 @@ fn common_unit(numbers: &[i64]) -> i64 {
         .unwrap_or(1)
 }
 
+const UNKNOWN: DecodeError = DecodeError::Malformed("the layout of whole numbers is not known");
+
 /// Reads `count` numbers.
 pub(crate) fn get(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) -> Result<Vec<i64>, DecodeError> {
     let unit = reader.varint()?.cast_signed();
     match reader.byte()? {
-        PLANES => {
-            let smallest = unzigzag(reader.varint()?);
-            let width = usize::from(reader.byte()?);
-            if width > 8 {
-                return Err(DecodeError::Malformed("a number is wider than 64 bits"));
-            }
-            let planes = reader.planes(width, count, budget)?;
-            Ok(planes
-                .into_iter()
-                .map(|distance| smallest.wrapping_add(distance.cast_signed()).wrapping_mul(unit))
-                .collect())
-        }
+        PLANES => get_planes(reader, unit, count, budget),
         STEPS => {
             budget.take_items::<i64>(count)?;
             let mut numbers = Vec::with_capacity(count);
@@ -72,45 +63,52 @@ pub(crate) fn get(reader: &mut Reader<'_>, count: usize, budget: &mut Budget) ->
             }
             Ok(numbers)
         }
-        _ => Err(DecodeError::Malformed("the layout of whole numbers is not known")),
+        _ => Err(UNKNOWN),
     }
 }
 
 /// Reads those of `count` numbers that are at some positions, which are in order. Positions that are not there are left
-/// out, and what is behind the last of them is not looked at.
+/// out, and steps behind the last of them are not looked at.
 pub(crate) fn get_at(
     reader: &mut Reader<'_>,
     count: usize,
     positions: &[usize],
     budget: &mut Budget,
 ) -> Result<Vec<i64>, DecodeError> {
-    budget.take_items::<i64>(positions.len().min(count))?;
-    let mut found = Vec::with_capacity(positions.len().min(count));
-    let mut positions = positions
-        .iter()
-        .copied()
-        .take_while(|position| *position < count)
-        .peekable();
-    let mut layout = reader.clone();
-    layout.varint()?;
-    if layout.byte()? != STEPS {
-        let all = get(reader, count, budget)?;
-        found.extend(positions.filter_map(|position| all.get(position).copied()));
-        return Ok(found);
-    }
+    budget.take_items::<i64>(positions.len())?;
+    let mut found = Vec::with_capacity(positions.len());
     let unit = reader.varint()?.cast_signed();
-    reader.byte()?;
-    let mut number = 0_i64;
-    for position in 0..count {
-        if positions.peek().is_none() {
-            break;
+    match reader.byte()? {
+        PLANES => {
+            let all = get_planes(reader, unit, count, budget)?;
+            found.extend(positions.iter().filter_map(|position| all.get(*position).copied()));
         }
-        number = number.wrapping_add(unzigzag(reader.varint()?));
-        while positions.next_if_eq(&position).is_some() {
-            found.push(number.wrapping_mul(unit));
+        STEPS => {
+            let (mut number, mut next) = (0_i64, 0);
+            for position in positions.iter().take_while(|position| **position < count) {
+                while next <= *position {
+                    number = number.wrapping_add(unzigzag(reader.varint()?));
+                    next += 1;
+                }
+                found.push(number.wrapping_mul(unit));
+            }
         }
+        _ => return Err(UNKNOWN),
     }
     Ok(found)
+}
+
+fn get_planes(reader: &mut Reader<'_>, unit: i64, count: usize, budget: &mut Budget) -> Result<Vec<i64>, DecodeError> {
+    let smallest = unzigzag(reader.varint()?);
+    let width = usize::from(reader.byte()?);
+    if width > 8 {
+        return Err(DecodeError::Malformed("a number is wider than 64 bits"));
+    }
+    let planes = reader.planes(width, count, budget)?;
+    Ok(planes
+        .into_iter()
+        .map(|distance| smallest.wrapping_add(distance.cast_signed()).wrapping_mul(unit))
+        .collect())
 }
 
 #[cfg(test)]

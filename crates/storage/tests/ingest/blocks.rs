@@ -428,6 +428,17 @@ async fn a_word_is_found_however_long_the_filters_are() {
         // What a filter of a length that none has would say is not known.
         assert_eq!(found(store, query).await, [ids[n], ids[11]], "needle{n}");
     }
+    // Which lengths there are, an index says: without it all that may be are asked for, which takes thrice as long.
+    let client = mongodb::Client::with_uri_str(database.uri()).await.unwrap();
+    let day = client.database(database.name());
+    let day = day.collection::<bson::Document>(&blocks[0].day.collection());
+    let used = day.aggregate([
+        bson::doc! { "$indexStats": {} },
+        bson::doc! { "$match": { "name": "tenant_1_tfn_1" } },
+    ]);
+    let used: Vec<bson::Document> = used.await.unwrap().try_collect().await.unwrap();
+    let used = used[0].get_document("accesses").unwrap().get_i64("ops").unwrap();
+    assert_eq!(used, 11);
 }
 
 /// The database is told which index has the order; a day that was restored without it is searched all the same.
