@@ -74,14 +74,17 @@ pub async fn start(config: Config, ctx: Context) -> anyhow::Result<Running> {
         sensors::given_up::tell(Arc::clone(&spool), sink.clone(), ctx.shutdown.clone()),
     );
     start_sensors(&config, &ctx, checkpoints, sink, &spool, &board)?;
-    ctx.tasks.spawn(
-        "status",
-        publish(config.clone(), paths, Arc::clone(&spool), link, board, stop),
-    );
+    let ended = CancellationToken::new();
+    let ends = ended.clone().drop_guard();
     ctx.tasks.spawn("uplink", async move {
-        // Until the last event is written and sent, nobody else may have the directory.
-        let _lock = lock;
+        let _ends = ends;
         uplink.run().await
+    });
+    let published = publish(config.clone(), paths, Arc::clone(&spool), link, board, ended);
+    ctx.tasks.spawn("status", async move {
+        // Until the last event is sent and that is written down, nobody else may have the directory.
+        let _lock = lock;
+        published.await
     });
     tracing::info!(
         agent_id = %agent_id,
@@ -170,17 +173,18 @@ fn start_sensors(
     Ok(())
 }
 
+/// Writes the status now and then, and once more when the uplink has `ended`.
 async fn publish(
     config: Config,
     paths: Paths,
     spool: Arc<Spool>,
     link: Arc<Link>,
     board: Arc<Board>,
-    stop: CancellationToken,
+    ended: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut failing = false;
     loop {
-        let running = !stop.is_cancelled();
+        let running = !ended.is_cancelled();
         let status = board.snapshot(&spool, &link, config.spool.max_bytes, running, Timestamp::now());
         match status::write(&paths.status(), &status) {
             Ok(()) => failing = false,
@@ -195,7 +199,7 @@ async fn publish(
         }
         tokio::select! {
             () = tokio::time::sleep(status::INTERVAL) => {}
-            () = stop.cancelled() => {}
+            () = ended.cancelled() => {}
         }
     }
 }
