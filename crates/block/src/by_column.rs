@@ -5,8 +5,8 @@ use std::cell::{OnceCell, RefCell};
 use model::{Event, Timestamp, Value};
 
 use crate::budget::Budget;
-use crate::column_decoding::{Data, Wanted};
-use crate::decode::Block;
+use crate::column_decoding::Data;
+use crate::decode::{Block, MISSING};
 use crate::error::DecodeError;
 
 /// The fields that have a column, by number. A column holds values only for the events that have the field, in their
@@ -137,9 +137,10 @@ impl<'b, 'a> ByColumn<'b, 'a> {
 
     fn try_read(&self, column: usize) -> Result<Data, DecodeError> {
         let opened = self.block.open_column(column, &mut self.budget.borrow_mut())?;
-        // That column is never completed by another, so this does not come back here.
-        let base = opened.base.and_then(|base| self.data(base));
+        // These are never completed by others, so this does not come back here.
+        let bases = opened.bases.iter().map(|base| self.data(*base).ok_or(MISSING));
+        let bases: Vec<&Data> = bases.collect::<Result<_, _>>()?;
         self.block
-            .read_column(column, &opened, base, Wanted::ALL, &mut self.budget.borrow_mut())
+            .complete(column, &opened, &bases, &mut self.budget.borrow_mut())
     }
 }

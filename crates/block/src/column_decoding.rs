@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::error::DecodeError;
 use crate::integers;
 use crate::layout::{encoding, heap_bytes};
+use crate::lists;
 use crate::strings;
 use crate::values;
 use crate::wire::Reader;
@@ -20,6 +21,9 @@ pub(crate) enum Data {
 }
 
 pub(crate) const SHORT: DecodeError = DecodeError::Malformed("a column is shorter than its shapes say");
+pub(crate) const LONG: DecodeError = DecodeError::Malformed("a column is longer than its values");
+/// What completes a value is not there.
+pub(crate) const HALF: DecodeError = DecodeError::Malformed("a value's other half is missing");
 
 impl Data {
     /// Takes from the budget what all values weigh beyond those that are there once.
@@ -33,9 +37,14 @@ impl Data {
     }
 
     pub(crate) fn at(&self, position: usize) -> Option<&Value> {
+        self.values().get(self.index(position)? as usize)
+    }
+
+    /// Which of [`Self::values`] is at the position.
+    fn index(&self, position: usize) -> Option<u32> {
         match self {
-            Self::Plain(values) => values.get(position),
-            Self::Dictionary(dictionary, indexes) => dictionary.get(*indexes.get(position)? as usize),
+            Self::Plain(_) => u32::try_from(position).ok(),
+            Self::Dictionary(_, indexes) => indexes.get(position).copied(),
         }
     }
 
@@ -63,6 +72,61 @@ impl Data {
     }
 }
 
+/// A column while it completes another.
+#[derive(Debug)]
+pub(crate) struct Base<'d> {
+    data: &'d Data,
+    /// For each value that is wanted of the other, where in the data this one's of the same row is; [`Self::NONE`] in a row
+    /// without one.
+    positions: Vec<u32>,
+}
+
+impl<'d> Base<'d> {
+    const NONE: u32 = u32::MAX;
+
+    pub(crate) fn new(data: &'d Data, positions: impl Iterator<Item = Option<u32>>) -> Self {
+        Self {
+            data,
+            positions: positions.map(|position| position.unwrap_or(Self::NONE)).collect(),
+        }
+    }
+
+    /// Which value is beside the one wanted `nth`, for [`Self::value`].
+    pub(crate) fn index(&self, nth: usize) -> Option<u32> {
+        let position = *self.positions.get(nth)?;
+        (position != Self::NONE).then(|| self.data.index(position as usize))?
+    }
+
+    pub(crate) fn value(&self, index: u32) -> Option<&'d Value> {
+        self.data.values().get(index as usize)
+    }
+
+    /// The text beside each value.
+    fn texts(&self) -> impl Iterator<Item = Option<&'d str>> {
+        (0..self.positions.len()).map(|nth| self.value(self.index(nth)?)?.as_str())
+    }
+
+    /// The values beside the others, each once.
+    fn same(&self, budget: &mut Budget) -> Result<Data, DecodeError> {
+        budget.take_items::<u32>(self.data.values().len() + self.positions.len())?;
+        let mut places = vec![Self::NONE; self.data.values().len()];
+        let mut values = Vec::new();
+        let mut indexes = Vec::with_capacity(self.positions.len());
+        for nth in 0..self.positions.len() {
+            let index = self.index(nth).ok_or(HALF)?;
+            let place = places.get_mut(index as usize).ok_or(HALF)?;
+            if *place == Self::NONE {
+                let text = self.value(index).and_then(Value::as_str).ok_or(HALF)?;
+                budget.take(size_of::<Value>() + text.len())?;
+                *place = values.len() as u32;
+                values.push(values::text(text, true));
+            }
+            indexes.push(*place);
+        }
+        Ok(Data::Dictionary(values, indexes))
+    }
+}
+
 /// Which positions of a column somebody wants. What is read are the values there, in order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a>(Option<&'a [u32]>);
@@ -79,8 +143,20 @@ impl<'a> Wanted<'a> {
         self.0.is_some_and(<[u32]>::is_empty)
     }
 
+    pub(crate) fn is_all(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Of the value wanted `nth`, from 0.
+    pub(crate) fn position(self, nth: usize) -> usize {
+        match self.0 {
+            None => nth,
+            Some(positions) => positions.get(nth).map_or(usize::MAX, |position| *position as usize),
+        }
+    }
+
     /// How many of `count` values.
-    fn count(self, count: usize) -> usize {
+    pub(crate) fn count(self, count: usize) -> usize {
         self.0.map_or(count, <[u32]>::len)
     }
 
@@ -96,7 +172,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Reads values laid out as `kind`, which is not [`encoding::STRING_PREFIXES`]: those of `count` that are wanted.
+/// Reads values laid out as `kind`, which no others complete: those of `count` that are wanted.
 pub(crate) fn get(
     kind: u8,
     plain: &[u8],
@@ -124,7 +200,7 @@ pub(crate) fn get(
         unknown => return Err(DecodeError::Encoding(unknown)),
     };
     if !reader.is_empty() {
-        return Err(DecodeError::Malformed("a column is longer than its values"));
+        return Err(LONG);
     }
     Ok(data)
 }
@@ -211,34 +287,64 @@ fn get_values(
     Ok(values)
 }
 
-/// The column whose texts complete those of this one, by number.
-pub(crate) fn base_of(plain: &[u8]) -> Result<usize, DecodeError> {
-    Reader::new(plain, "column").len()
+/// The columns that complete one laid out as `kind`, by number.
+pub(crate) fn bases_of(kind: u8, plain: &[u8]) -> Result<Vec<usize>, DecodeError> {
+    let mut reader = Reader::new(plain, "column");
+    match kind {
+        encoding::STRING_PREFIXES => Ok(vec![reader.len()?]),
+        encoding::LISTS => lists::bases_of(&mut reader),
+        _ => Ok(Vec::new()),
+    }
 }
 
-/// Reads texts laid out as [`encoding::STRING_PREFIXES`]: those of `count` that are wanted. `bases` gives for each of them
-/// the base column's value in the same row.
-pub(crate) fn get_prefixes<'v>(
+/// Reads values laid out as `kind` that `bases` complete: those of `count` that are wanted.
+pub(crate) fn get_completed(
+    kind: u8,
     plain: &[u8],
     count: usize,
-    mut bases: impl Iterator<Item = Option<&'v Value>>,
+    bases: &[Base<'_>],
     wanted: Wanted<'_>,
     budget: &mut Budget,
 ) -> Result<Data, DecodeError> {
+    match bases.first() {
+        Some(base) if kind == encoding::STRING_PREFIXES => get_prefixes(plain, count, base, wanted, budget),
+        _ => lists::get(plain, count, bases, wanted, budget),
+    }
+}
+
+/// Whether texts laid out as [`encoding::STRING_PREFIXES`] are those that complete them, and nothing else.
+pub(crate) fn is_same(plain: &[u8], count: usize) -> Result<bool, DecodeError> {
+    let mut reader = Reader::new(plain, "column");
+    reader.len()?;
+    let flags = reader.take(count)?;
+    let lengths = reader.len()?;
+    let rest = reader.rest();
+    Ok(lengths == count
+        && rest.len() == count
+        && flags.iter().all(|flag| *flag == 1)
+        && rest.iter().all(|len| *len == 0))
+}
+
+fn get_prefixes(
+    plain: &[u8],
+    count: usize,
+    base: &Base<'_>,
+    wanted: Wanted<'_>,
+    budget: &mut Budget,
+) -> Result<Data, DecodeError> {
+    if wanted.is_all() && is_same(plain, count)? {
+        return base.same(budget);
+    }
     let mut reader = Reader::new(plain, "column");
     reader.len()?;
     let flags = reader.take(count)?;
     let kept = wanted.count(count);
     budget.take_items::<Value>(kept)?;
     let mut values = Vec::with_capacity(kept);
-    let mut flags: Box<dyn Iterator<Item = Option<&u8>>> = match wanted.0 {
-        None => Box::new(flags.iter().map(Some)),
-        Some(positions) => Box::new(positions.iter().map(|position| flags.get(*position as usize))),
-    };
+    let mut flags = (0..kept).map(|nth| flags.get(wanted.position(nth)));
+    let mut bases = base.texts();
     let each = |prefix: &str| {
-        let flag = flags.next().flatten();
-        let base = bases.next().flatten().and_then(Value::as_str);
-        let text = match (flag, base) {
+        let text = match (flags.next().flatten(), bases.next().flatten()) {
             (Some(0), _) => {
                 budget.take(prefix.len())?;
                 Text::from(prefix)
@@ -247,7 +353,7 @@ pub(crate) fn get_prefixes<'v>(
                 budget.take(prefix.len() + suffix.len())?;
                 Text::joined(prefix, suffix)
             }
-            _ => return Err(DecodeError::Malformed("a text's other half is missing")),
+            _ => return Err(HALF),
         };
         values.push(Value::Str(text));
         Ok(())
@@ -257,7 +363,7 @@ pub(crate) fn get_prefixes<'v>(
         Some(positions) => strings::get_at(&mut reader, count, positions, each)?,
     }
     if !reader.is_empty() {
-        return Err(DecodeError::Malformed("a column is longer than its values"));
+        return Err(LONG);
     }
     Ok(Data::Plain(values))
 }

@@ -1,6 +1,6 @@
 //! Choosing and writing a column's layout.
 
-use model::Value;
+use model::{Value, ecs};
 use rustc_hash::FxHashMap;
 
 use crate::filter::Collector;
@@ -125,26 +125,22 @@ fn put_values(out: &mut Vec<u8>, values: &[&Value], rows: &[u32], collector: &mu
     encoding::VALUE_DICTIONARY
 }
 
-/// Writes `column` as what stands before the text of `base` in the same event, when that saves room: a log line's header
-/// beside its message. Returns false, and writes nothing, when it does not.
+/// Writes `column` as what stands before the text of `base`, by number, in the same event, when that saves room: a log
+/// line's header beside its message. Returns false, and writes nothing, when it does not.
 pub(crate) fn put_prefixes(
     out: &mut Vec<u8>,
     column: &RawColumn<'_>,
-    base_number: u32,
-    base: &RawColumn<'_>,
+    (base_number, base): (u32, &RawColumn<'_>),
     collector: &mut Collector,
 ) -> bool {
-    let mut base_rows = base.rows.iter().zip(&base.values).peekable();
+    let mut base = base.cursor();
     let mut flags = Vec::with_capacity(column.rows.len());
     let mut prefixes = Vec::with_capacity(column.rows.len());
-    let mut saved = 0_usize;
+    let (mut saved, mut size) = (0_usize, 0_usize);
     for (row, value) in column.rows.iter().zip(&column.values) {
         let Some(text) = value.as_str() else { return false };
-        while base_rows.next_if(|(base_row, _)| *base_row < row).is_some() {}
-        let suffix = base_rows
-            .next_if(|(base_row, _)| *base_row == row)
-            .and_then(|(_, value)| value.as_str());
-        match suffix.and_then(|suffix| text.strip_suffix(suffix)) {
+        size += text.len();
+        match base.text_at(*row).and_then(|suffix| text.strip_suffix(suffix)) {
             Some(prefix) => {
                 saved += text.len() - prefix.len();
                 flags.push(1);
@@ -156,7 +152,12 @@ pub(crate) fn put_prefixes(
             }
         }
     }
-    if saved == 0 {
+    // Lines are all different; of what repeats, a dictionary is better than many copies.
+    let pays = match column.name {
+        ecs::EVENT_ORIGINAL => saved > 0,
+        _ => saved * 4 >= size * 3,
+    };
+    if !pays {
         return false;
     }
     for (index, ((flag, prefix), value)) in flags.iter().zip(&prefixes).zip(&column.values).enumerate() {

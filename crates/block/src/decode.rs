@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::event::FieldName;
-use model::{Event, EventId, Fields, Timestamp, Value};
+use model::{Event, EventId, Fields, Timestamp};
 
 use crate::addresses;
 use crate::budget::Budget;
@@ -13,16 +13,16 @@ use crate::column::Column;
 use crate::column_decoding::{self, Data, Wanted};
 use crate::error::DecodeError;
 use crate::events::{Events, Feed};
-use crate::frame::{self, Plain};
+use crate::frame::{self};
 use crate::head::{ColumnAt, Head};
 use crate::keys;
 use crate::layout::{FIELD_BYTES, encoding, section};
 use crate::outline::{Outline, Outlined, WRONG_COUNT};
 use crate::piece::Piece;
+use crate::reading::Values;
 use crate::shapes::Shapes;
 use crate::table::OVERFLOW;
-use crate::view::{OfRow, View, Views};
-use crate::view_decoding;
+use crate::view::Views;
 use crate::wire::Reader;
 
 /// An opened block. Opening checks the checksum and reads the directory; columns are decompressed when asked for.
@@ -39,31 +39,6 @@ pub struct Block<'a> {
     overflow: Option<[Piece<'a>; 2]>,
 }
 
-/// A column unpacked.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    plain: Plain,
-    /// The column whose texts complete those of this one, which is not such a column itself.
-    pub(crate) base: Option<usize>,
-}
-
-/// A column's values while events are put together.
-#[derive(Debug)]
-enum Values<'c> {
-    Read(Data),
-    /// Read before, whole.
-    Known(&'c Data),
-}
-
-impl Values<'_> {
-    fn data(&self) -> &Data {
-        match self {
-            Self::Read(data) => data,
-            Self::Known(data) => data,
-        }
-    }
-}
-
 /// A column's bytes, or those of the fields without one.
 fn piece_of(bytes: &[u8], count: usize) -> Result<Piece<'_>, DecodeError> {
     let piece = Piece::get(bytes)?;
@@ -74,7 +49,7 @@ fn piece_of(bytes: &[u8], count: usize) -> Result<Piece<'_>, DecodeError> {
     }
 }
 
-const MISSING: DecodeError = DecodeError::Malformed("there is no such column");
+pub(crate) const MISSING: DecodeError = DecodeError::Malformed("there is no such column");
 
 impl<'a> Block<'a> {
     /// Checks the bytes and reads what events there are.
@@ -317,23 +292,6 @@ impl<'a> Block<'a> {
         Views::new(self, self.outline.columns.len(), self.outline.budget.clone())
     }
 
-    pub(crate) fn read_view(&self, number: usize, budget: &mut Budget) -> Result<View, DecodeError> {
-        let entry = self.outline.columns.get(number).ok_or(MISSING)?;
-        let present = || self.outline.shapes.presence(number as u32);
-        let Opened { plain, base } = self.open_column(number, budget)?;
-        budget.take_items::<u32>(self.outline.count)?;
-        let Some(base) = base else {
-            return view_decoding::get(self.piece(number)?.encoding, &plain, entry.count, present(), budget);
-        };
-        let base = self.read_view(base, budget)?;
-        let rows = present().enumerate().filter(|(_, present)| *present);
-        let bases = rows.map(|(row, _)| base.text(row));
-        Ok(View::Texts {
-            texts: view_decoding::get_prefixes(&plain, entry.count, bases, budget)?,
-            of_row: OfRow::of_present(present(), None),
-        })
-    }
-
     /// The columns of a field.
     pub(crate) fn numbers_of(&self, field: &str) -> std::ops::Range<usize> {
         let is_of_field = |column: &Outlined| column.name == field;
@@ -362,51 +320,9 @@ impl<'a> Block<'a> {
         &self.outline.shapes
     }
 
-    fn whole_column(&self, number: usize, budget: &mut Budget) -> Result<Column, DecodeError> {
-        let opened = self.open_column(number, budget)?;
-        let base = match opened.base {
-            Some(base) => {
-                let opened = self.open_column(base, budget)?;
-                Some(self.read_column(base, &opened, None, Wanted::ALL, budget)?)
-            }
-            None => None,
-        };
-        let data = self.read_column(number, &opened, base.as_ref(), Wanted::ALL, budget)?;
-        budget.take_items::<u32>(self.outline.count)?;
-        let (dictionary, indexes) = data.into_parts();
-        let mut position = 0_usize;
-        let rows = self.outline.shapes.presence(number as u32).map(|present| {
-            present.then(|| {
-                position += 1;
-                match &indexes {
-                    Some(indexes) => indexes.get(position - 1).copied(),
-                    None => u32::try_from(position - 1).ok(),
-                }
-            })?
-        });
-        Ok(Column::new(dictionary, rows))
-    }
-
-    fn piece(&self, number: usize) -> Result<&Piece<'a>, DecodeError> {
+    pub(crate) fn piece(&self, number: usize) -> Result<&Piece<'a>, DecodeError> {
         let piece = self.pieces.get(number).ok_or(MISSING)?;
         piece.as_ref().ok_or(DecodeError::NotAtHand)
-    }
-
-    /// Unpacks a column.
-    pub(crate) fn open_column(&self, number: usize, budget: &mut Budget) -> Result<Opened, DecodeError> {
-        const NO_BASE: DecodeError = DecodeError::Malformed("a text's other half is in no column of its own");
-        let piece = self.piece(number)?;
-        let plain = piece.unpack(budget)?;
-        let is_half = |piece: &Piece<'_>| piece.encoding == encoding::STRING_PREFIXES;
-        let base = is_half(piece).then(|| column_decoding::base_of(&plain)).transpose()?;
-        if let Some(base) = base {
-            match self.piece(base) {
-                Ok(base) if !is_half(base) => {}
-                Err(DecodeError::NotAtHand) => return Err(DecodeError::NotAtHand),
-                Ok(_) | Err(_) => return Err(NO_BASE),
-            }
-        }
-        Ok(Opened { plain, base })
     }
 
     /// All events in order, with their fields in the order they had.
@@ -527,167 +443,6 @@ impl<'a> Block<'a> {
 
     fn read_times(&self, budget: &mut Budget) -> Result<Vec<Timestamp>, DecodeError> {
         keys::times(self.times.ok_or(DecodeError::NotAtHand)?, self.outline.count, budget)
-    }
-
-    /// For each column, at which of its positions the values of these rows are, which are in order.
-    fn positions(&self, rows: &[usize], budget: &mut Budget) -> Result<Vec<Vec<u32>>, DecodeError> {
-        let of_row = self.outline.shapes.of_row();
-        let fields = rows
-            .iter()
-            .filter_map(|row| of_row.get(*row))
-            .map(|shape| self.outline.shapes.shape(*shape as usize).len());
-        budget.take_items::<u32>(fields.sum())?;
-        let mut positions = vec![Vec::new(); self.outline.columns.len()];
-        let mut wanted = rows.iter().peekable();
-        if rows.len().saturating_mul(self.outline.shapes.len()) > self.outline.count.saturating_mul(4) {
-            let mut before = vec![0_u32; self.outline.columns.len()];
-            for (row, shape) in self.outline.shapes.rows().enumerate() {
-                let is_wanted = wanted.next_if(|wanted| **wanted == row).is_some();
-                for number in shape {
-                    let number = *number as usize;
-                    let (Some(before), Some(positions)) = (before.get_mut(number), positions.get_mut(number)) else {
-                        continue;
-                    };
-                    if is_wanted {
-                        positions.push(*before);
-                    }
-                    *before += 1;
-                }
-            }
-            return Ok(positions);
-        }
-        // Of few rows it costs less to sum up how many rows of which shape were before.
-        let mut seen = vec![0_u32; self.outline.shapes.len()];
-        let mut before = vec![0_u32; self.outline.columns.len()];
-        for (row, shape) in of_row.iter().enumerate() {
-            if wanted.next_if(|wanted| **wanted == row).is_some() {
-                before.fill(0);
-                for (shape, seen) in seen.iter().enumerate().filter(|(_, seen)| **seen > 0) {
-                    for number in self.outline.shapes.shape(shape) {
-                        if let Some(before) = before.get_mut(*number as usize) {
-                            *before += seen;
-                        }
-                    }
-                }
-                for number in self.outline.shapes.shape(*shape as usize) {
-                    let number = *number as usize;
-                    if let (Some(positions), Some(before)) = (positions.get_mut(number), before.get(number)) {
-                        positions.push(*before);
-                    }
-                }
-                if wanted.peek().is_none() {
-                    break;
-                }
-            }
-            if let Some(seen) = seen.get_mut(*shape as usize) {
-                *seen += 1;
-            }
-        }
-        Ok(positions)
-    }
-
-    /// Values of the column, those that are wanted. `base` is the whole column whose texts complete those of this one.
-    pub(crate) fn read_column(
-        &self,
-        number: usize,
-        opened: &Opened,
-        base: Option<&Data>,
-        wanted: Wanted<'_>,
-        budget: &mut Budget,
-    ) -> Result<Data, DecodeError> {
-        let entry = self.outline.columns.get(number).ok_or(MISSING)?;
-        let Some(base_number) = opened.base else {
-            return column_decoding::get(self.piece(number)?.encoding, &opened.plain, entry.count, wanted, budget);
-        };
-        let (base_number, base) = (base_number as u32, base.ok_or(MISSING)?);
-        let mut position = 0_usize;
-        let bases = self
-            .outline
-            .shapes
-            .presence(base_number)
-            .map(|present| {
-                position += usize::from(present);
-                present.then(|| base.at(position - 1)).flatten()
-            })
-            .zip(self.outline.shapes.presence(number as u32))
-            .filter_map(|(base, present)| present.then_some(base));
-        column_decoding::get_prefixes(&opened.plain, entry.count, bases, wanted, budget)
-    }
-
-    /// Of each column that is not known, the values of all rows, or of these, in their order.
-    fn read_all_columns<'c>(
-        &self,
-        rows: Option<&[usize]>,
-        positions: Option<&[Vec<u32>]>,
-        known: &[Option<&'c Data>],
-        budget: &mut Budget,
-    ) -> Result<Vec<Values<'c>>, DecodeError> {
-        let wanted = |number: usize| match positions {
-            Some(positions) => Wanted::only(positions.get(number).map(Vec::as_slice).unwrap_or_default()),
-            None => Wanted::ALL,
-        };
-        let mut columns = Vec::with_capacity(self.outline.columns.len());
-        let mut halves = Vec::new();
-        for number in 0..self.outline.columns.len() {
-            if let Some(data) = known.get(number).copied().flatten() {
-                columns.push(Values::Known(data));
-                continue;
-            }
-            let mut data = Data::Plain(Vec::new());
-            if !wanted(number).is_nothing() {
-                let opened = self.open_column(number, budget)?;
-                if opened.base.is_some() {
-                    halves.push((number, opened));
-                } else {
-                    data = self.read_column(number, &opened, None, wanted(number), budget)?;
-                }
-            }
-            columns.push(Values::Read(data));
-        }
-        for (number, opened) in halves {
-            let base_number = opened.base.ok_or(MISSING)?;
-            let base = columns.get(base_number);
-            let data = match (rows, positions, base) {
-                (Some(rows), Some(positions), Some(base)) => {
-                    let bases = self.bases(rows, number, base_number, base, positions);
-                    let count = self.outline.columns.get(number).ok_or(MISSING)?.count;
-                    column_decoding::get_prefixes(&opened.plain, count, bases, wanted(number), budget)?
-                }
-                _ => self.read_column(number, &opened, base.map(Values::data), Wanted::ALL, budget)?,
-            };
-            if let Some(place) = columns.get_mut(number) {
-                *place = Values::Read(data);
-            }
-        }
-        Ok(columns)
-    }
-
-    /// The base column's value in each of the rows that have the column.
-    fn bases<'v>(
-        &self,
-        rows: &[usize],
-        number: usize,
-        base_number: usize,
-        base: &'v Values<'_>,
-        positions: &[Vec<u32>],
-    ) -> impl Iterator<Item = Option<&'v Value>> {
-        let mut given = 0_usize;
-        let shapes = rows.iter().filter_map(|row| self.outline.shapes.of_row().get(*row));
-        shapes.filter_map(move |shape| {
-            let shape = self.outline.shapes.shape(*shape as usize);
-            let mut value = None;
-            if shape.contains(&(base_number as u32)) {
-                value = match base {
-                    Values::Read(data) => data.at(given),
-                    Values::Known(data) => positions
-                        .get(base_number)
-                        .and_then(|positions| positions.get(given))
-                        .and_then(|position| data.at(*position as usize)),
-                };
-                given += 1;
-            }
-            shape.contains(&(number as u32)).then_some(value)
-        })
     }
 
     fn read_overflow_values(&self, budget: &mut Budget) -> Result<Vec<(FieldName, model::Value)>, DecodeError> {

@@ -1,15 +1,17 @@
 //! Events to bytes.
 
-use model::{Event, EventId, Timestamp, ecs};
+use model::{Event, EventId, Timestamp, Value};
 use rustc_hash::FxHashMap;
 
 use crate::column_encoding;
+use crate::completing::completing;
 use crate::cut;
 use crate::error::EncodeError;
 use crate::filter::Collector;
 use crate::frame;
 use crate::integers;
 use crate::layout::{MAGIC, MAX_EVENTS, VERSION, encoding, section};
+use crate::lists;
 use crate::minutes;
 use crate::piece;
 use crate::shapes;
@@ -161,10 +163,9 @@ fn put_columns(table: &Table<'_>, collector: &mut Collector) -> Result<(Vec<u8>,
     put_len(&mut directory, table.columns.len());
     for column in &table.columns {
         plain.clear();
-        let kind = if put_as_prefixes(&mut plain, column, table, collector) {
-            encoding::STRING_PREFIXES
-        } else {
-            column_encoding::put(&mut plain, column, collector)
+        let kind = match put_completed(&mut plain, column, table, collector) {
+            Some(kind) => kind,
+            None => column_encoding::put(&mut plain, column, collector),
         };
         put_len(&mut directory, column.name.len());
         directory.extend_from_slice(column.name.as_bytes());
@@ -190,15 +191,33 @@ fn put_columns(table: &Table<'_>, collector: &mut Collector) -> Result<(Vec<u8>,
     Ok((directory, data))
 }
 
-/// The whole line ends in the message that was cut out of it.
-fn put_as_prefixes(out: &mut Vec<u8>, column: &RawColumn<'_>, table: &Table<'_>, collector: &mut Collector) -> bool {
-    if column.name != ecs::EVENT_ORIGINAL {
-        return false;
+/// Writes what the column has beyond others of the same events, such as a line beyond its message, where that pays.
+/// Returns the layout's number.
+fn put_completed(
+    out: &mut Vec<u8>,
+    column: &RawColumn<'_>,
+    table: &Table<'_>,
+    collector: &mut Collector,
+) -> Option<u8> {
+    let fields = completing(column.name);
+    let first = column.values.first().filter(|_| !fields.is_empty())?;
+    let find = |field: &&str, fits: &dyn Fn(&RawColumn<'_>) -> bool| {
+        let mut columns = table.columns.iter().zip(0..);
+        let (base, number) = columns.find(|(base, _)| base.name == *field && fits(base))?;
+        Some((number, base))
+    };
+    match first {
+        Value::Str(_) => {
+            let base = find(fields.first()?, &|base| base.part.is_none() || base.part == column.part)?;
+            column_encoding::put_prefixes(out, column, base, collector).then_some(encoding::STRING_PREFIXES)
+        }
+        Value::List(_) => {
+            let bases = fields
+                .iter()
+                .filter_map(|field| find(field, &|base| base.part.is_none()));
+            let bases: Vec<(u32, &RawColumn<'_>)> = bases.collect();
+            lists::put(out, column, &bases, collector).then_some(encoding::LISTS)
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => None,
     }
-    let message = table
-        .columns
-        .iter()
-        .zip(0..)
-        .find(|(base, _)| base.name == ecs::MESSAGE && (base.part.is_none() || base.part == column.part));
-    message.is_some_and(|(base, number)| column_encoding::put_prefixes(out, column, number, base, collector))
 }

@@ -18,7 +18,7 @@ pub const MAX_WEIGHT: usize = 64 << 20;
 
 pub(crate) const MAGIC: [u8; 4] = *b"PKTB";
 /// What is written.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 /// What can be read.
 pub(crate) const VERSIONS: std::ops::RangeInclusive<u8> = 2..=VERSION;
 /// Bytes before the first section: magic and version.
@@ -45,6 +45,12 @@ pub(crate) mod encoding {
     pub(crate) const INTEGERS: u8 = 4;
     pub(crate) const VALUES: u8 = 5;
     pub(crate) const VALUE_DICTIONARY: u8 = 6;
+    pub(crate) const LISTS: u8 = 7;
+
+    /// Whether the values are completed by those of other columns.
+    pub(crate) const fn is_completed(encoding: u8) -> bool {
+        matches!(encoding, STRING_PREFIXES | LISTS)
+    }
 }
 
 const EVENT_BYTES: usize = size_of::<Event>();

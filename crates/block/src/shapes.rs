@@ -117,6 +117,22 @@ impl Shapes {
         (counts, overflow)
     }
 
+    /// For each row that has one column, which of the other's values it has; `None` when it lacks that.
+    pub(crate) fn beside(&self, column: u32, other: u32) -> impl Iterator<Item = Option<u32>> {
+        let has = |shape: usize| {
+            let columns = self.shape(shape);
+            (columns.contains(&column), columns.contains(&other))
+        };
+        let has: Vec<(bool, bool)> = (0..self.len()).map(has).collect();
+        let mut next = 0;
+        self.of_row.iter().filter_map(move |shape| {
+            let (has_column, has_other) = has[*shape as usize];
+            let position = has_other.then_some(next);
+            next += u32::from(has_other);
+            has_column.then_some(position)
+        })
+    }
+
     /// For each row, whether it has the column.
     pub(crate) fn presence(&self, column: u32) -> impl Iterator<Item = bool> {
         let has: Vec<bool> = (0..self.len())

@@ -19,7 +19,12 @@ pub(crate) struct RawColumn<'a> {
     next: u32,
 }
 
-impl RawColumn<'_> {
+impl<'a> RawColumn<'a> {
+    /// For whoever asks for one row after the other.
+    pub(crate) fn cursor(&self) -> Cursor<'_, 'a> {
+        Cursor { column: self, next: 0 }
+    }
+
     /// A part of it, by positions.
     pub(crate) fn some(&self, positions: std::ops::Range<usize>, part: usize) -> Self {
         Self {
@@ -29,6 +34,24 @@ impl RawColumn<'_> {
             part: Some(part),
             next: 0,
         }
+    }
+}
+
+/// Where one is in a column.
+pub(crate) struct Cursor<'c, 'a> {
+    column: &'c RawColumn<'a>,
+    next: usize,
+}
+
+impl<'a> Cursor<'_, 'a> {
+    /// The text in a row that is not before those asked for so far; `None` when it has none.
+    pub(crate) fn text_at(&mut self, row: u32) -> Option<&'a str> {
+        let rest = self.column.rows.get(self.next..)?;
+        self.next += rest.iter().take_while(|other| **other < row).count();
+        if self.column.rows.get(self.next) != Some(&row) {
+            return None;
+        }
+        self.column.values.get(self.next)?.as_str()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::wire::Reader;
 /// [`DecodeError::NotAtHand`] when it is completed by another column.
 pub fn values_of(column: &[u8]) -> Result<View, DecodeError> {
     let piece = Piece::get(column)?;
-    if piece.encoding == encoding::STRING_PREFIXES {
+    if encoding::is_completed(piece.encoding) {
         return Err(DecodeError::NotAtHand);
     }
     if piece.count > MAX_EVENTS {
@@ -34,7 +34,7 @@ pub fn values_of(column: &[u8]) -> Result<View, DecodeError> {
 
 const TOO_LONG: DecodeError = DecodeError::Malformed("a column is longer than its values");
 
-/// Reads `count` values laid out as `kind`, which is not [`encoding::STRING_PREFIXES`], of the rows that are `present`.
+/// Reads `count` values laid out as `kind`, which no others complete, of the rows that are `present`.
 pub(crate) fn get(
     kind: u8,
     plain: &[u8],

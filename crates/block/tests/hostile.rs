@@ -103,9 +103,9 @@ fn sections_of_later_versions_are_skipped() {
     bytes.splice(5..5, [77, 0]);
     reseal(&mut bytes, &head(end + 7));
     assert_eq!(Block::open(&bytes).unwrap().events().unwrap(), traffic::events(40, 9));
-    bytes[4] = 4;
+    bytes[4] = 5;
     reseal(&mut bytes, &head(end + 7));
-    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(4)));
+    assert_eq!(Block::open(&bytes).map(|_| ()), Err(DecodeError::Version(5)));
 }
 
 #[test]

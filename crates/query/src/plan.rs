@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use model::{Event, Timestamp, ecs};
+use model::{Event, Timestamp};
 
 use crate::ast::{self, Literal, Pattern, Piece};
 use crate::check::Check;
@@ -168,10 +168,6 @@ impl Compiled {
                     Target::Fields(_) => false,
                     Target::Field(name) => {
                         fields.push(name.clone());
-                        if name == ecs::EVENT_ORIGINAL {
-                            // Blocks keep what it has in common with the message there only.
-                            fields.push(ecs::MESSAGE.to_owned());
-                        }
                         true
                     }
                 },

@@ -2,13 +2,23 @@
 
 use std::net::IpAddr;
 
+use block::completing;
 use model::{Event, Timestamp, Value};
 use proptest::prelude::*;
 use query::{Bound, Check, Expr, Field, Literal, Moment, Number, Pattern, Piece, Query, Range, Span, Test, Unit, scan};
 
 use crate::events::{event, now};
 
-const NAMES: [&str; 6] = ["message", "user.name", "source.ip", "n", "event.original", "odd name"];
+const NAMES: [&str; 8] = [
+    "message",
+    "user.name",
+    "source.ip",
+    "n",
+    "event.original",
+    "odd name",
+    "source.address",
+    "related.ip",
+];
 
 fn word() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
@@ -62,10 +72,14 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let fields = prop::collection::btree_map(prop::sample::select(NAMES.to_vec()), value(), 0..5);
-    prop::collection::vec((fields, 0_i64..7200), 1..30).prop_map(|events| {
+    prop::collection::vec((fields, 0_i64..7200, any::<bool>()), 1..30).prop_map(|events| {
         let events = events.into_iter().zip(0..);
         events
-            .map(|((fields, ago), seq)| {
+            .map(|((mut fields, ago, is_said_again), seq)| {
+                if is_said_again && let Some(ip) = fields.get("source.ip").cloned() {
+                    fields.insert("related.ip", Value::from(vec![ip.clone()]));
+                    fields.insert("source.address", ip);
+                }
                 let pairs = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
                 event(seq, Timestamp(now().0 - ago * 1_000_000), pairs.collect())
             })
@@ -192,6 +206,7 @@ proptest! {
         let compiled = query.compile(now());
         let encoded = block::encode(&events).unwrap();
         let block = block::Block::open(&encoded.bytes).unwrap();
+        let parts = block::split(&encoded.bytes).unwrap();
         let plan = compiled.plan();
         let ips: Option<Vec<IpAddr>> =
             encoded.meta.ips.map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect());
@@ -199,6 +214,16 @@ proptest! {
             let expected: Vec<usize> = (0..events.len()).filter(|row| compiled.matches_within(span, &events[*row])).collect();
             let found = scan(&compiled, span, &block).unwrap();
             prop_assert_eq!(&found.rows, &expected, "{}", query);
+            if let Some(fields) = compiled.fields() {
+                let is_asked = |name: &str| fields.iter().any(|field| field == name || completing(field).contains(&name));
+                let of = |name: &str, part| {
+                    let mut columns = parts.columns.iter();
+                    Some(columns.find(|column| column.field == name && column.part == part && is_asked(name))?.bytes)
+                };
+                let some = block::Block::of_parts(parts.head, of).unwrap();
+                let found = scan(&compiled, span, &some);
+                prop_assert_eq!(found.map(|found| found.rows), Ok(expected.clone()), "{}", query);
+            }
             for row in expected {
                 prop_assert!(plan.span.contains(events[row].timestamp), "{}", query);
                 prop_assert!(plan.need.may_be_in(&encoded.meta.token_filter, ips.as_deref()), "{}: {:?}", query, plan.need);

@@ -45,10 +45,18 @@ impl Columns {
     /// The head, which has ids, times and where addresses stand.
     pub const NONE: Self = Self::Of(Vec::new());
 
-    /// All columns of some fields.
+    /// The head, all columns of some fields, and those that complete them.
     #[must_use]
     pub fn of_fields(fields: impl IntoIterator<Item = String>) -> Self {
-        Self::Of(fields.into_iter().map(ColumnName::from).collect())
+        let mut all = Vec::new();
+        for field in fields {
+            let others = block::completing(&field).iter();
+            all.extend(others.map(|other| ColumnName::from((*other).to_owned())));
+            all.push(ColumnName::from(field));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Self::Of(all)
     }
 
     /// Adds what another asks for. All is fetched when one needs the head and the other does not.

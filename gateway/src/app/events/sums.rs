@@ -122,7 +122,9 @@ impl Events {
     pub async fn top(&self, filter: &EventFilter, field: &str, limit: usize) -> Result<Top, ServiceError> {
         let turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
-        let (all, partial) = if prepared.is_time_only() {
+        // A column that others complete says little by itself.
+        let is_by_itself = block::completing(field).is_empty();
+        let (all, partial) = if prepared.is_time_only() && is_by_itself {
             self.tally(&turn, &prepared, field).await?
         } else {
             self.count_matching(&turn, &prepared, field).await?
@@ -147,13 +149,8 @@ impl Events {
         prepared: &Arc<Prepared>,
         field: &str,
     ) -> Result<(ValueCounts, Option<Partial>), ServiceError> {
-        let columns = match prepared.columns() {
-            Columns::All | Columns::Only(_) => Columns::All,
-            Columns::Of(mut columns) => {
-                columns.push(field.to_owned().into());
-                Columns::Of(columns)
-            }
-        };
+        let mut columns = prepared.columns();
+        columns.add(&Columns::of_fields([field.to_owned()]));
         let (of_block, field) = (prepared.clone(), field.to_owned());
         let limits = Some(self.limits);
         let mut pass = Pass::new(&self.store, turn, prepared, columns, limits, move |_, block| {
