@@ -331,7 +331,10 @@ async fn a_revoked_agent_says_so_and_keeps_its_events() {
     let mut rig = Rig::running().await;
     rig.append(0);
     rig.expect(1).await;
-    rig.until_status("the receipt", |status| status.spool.events == 0).await;
+    rig.until_status("the receipt", |status| {
+        (status.spool.events, status.spool.next_seq) == (0, 1)
+    })
+    .await;
     let identity = Paths::new(&rig.config.data_dir).load().unwrap().0;
     rig.fake.revoked.set([identity.serial().clone()].into());
     rig.fake.stop().await;
