@@ -97,6 +97,11 @@ impl<'d> Base<'d> {
         (position != Self::NONE).then(|| self.data.index(position as usize))?
     }
 
+    /// How many values it has.
+    pub(crate) fn values(&self) -> usize {
+        self.data.values().len()
+    }
+
     pub(crate) fn value(&self, index: u32) -> Option<&'d Value> {
         self.data.values().get(index as usize)
     }

@@ -84,11 +84,9 @@ pub(crate) fn get(
     bases_of(&mut reader)?;
     let masks = reader.take(count)?;
     let kept = wanted.count(count);
-    budget.take_items::<(Key, u32)>(kept)?;
     budget.take_items::<u32>(kept)?;
-    let mut lists = Vec::new();
+    let mut lists = Lists::new(bases);
     let mut indexes = Vec::with_capacity(kept);
-    let mut known = FxHashMap::<Key, u32>::default();
     let mut next = 0;
     for nth in 0..kept {
         let position = wanted.position(nth);
@@ -97,54 +95,88 @@ pub(crate) fn get(
             values::skip(&mut reader)?;
         }
         next = position + 1;
-        let mask = *masks.get(position).ok_or(SHORT)?;
-        if mask == 0 {
-            budget.take_items::<Value>(1)?;
-            indexes.push(lists.len() as u32);
-            lists.push(values::get(&mut reader, true, budget)?);
-            continue;
-        }
-        let key = key(mask, bases, nth)?;
-        let index = match known.get(&key) {
-            Some(index) => *index,
-            None => {
-                let index = lists.len() as u32;
-                lists.push(list(&key, bases, budget)?);
-                known.insert(key, index);
-                index
-            }
-        };
-        indexes.push(index);
+        indexes.push(match *masks.get(position).ok_or(SHORT)? {
+            0 => lists.add(values::get(&mut reader, true, budget)?, budget)?,
+            mask => lists.number_of(mask, nth, budget)?,
+        });
     }
+    let lists = lists.lists;
     if wanted.is_all() && !reader.is_empty() {
         return Err(LONG);
     }
     Ok(Data::Dictionary(lists, indexes))
 }
 
-/// Of each column that completes a list, which of its values; [`NOT_IN_IT`] of the others.
+/// Of each column that completes a list, which of its values; [`NONE`] of the others.
 type Key = [u32; MAX_BASES];
-const NOT_IN_IT: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
-fn key(mask: u8, bases: &[Base<'_>], nth: usize) -> Result<Key, DecodeError> {
-    let mut key = [NOT_IN_IT; MAX_BASES];
-    for (bit, index) in key.iter_mut().enumerate().filter(|(bit, _)| mask & (1 << bit) != 0) {
-        *index = bases.get(bit).and_then(|base| base.index(nth)).ok_or(HALF)?;
-    }
-    Ok(key)
+/// Lists that were put together, each once.
+struct Lists<'b, 'd> {
+    bases: &'b [Base<'d>],
+    lists: Vec<Value>,
+    /// For each column and value of it, the list with this alone, which most are; [`NONE`] when there is none so far.
+    of_one: [Vec<u32>; MAX_BASES],
+    of_more: FxHashMap<Key, u32>,
 }
 
-fn list(key: &Key, bases: &[Base<'_>], budget: &mut Budget) -> Result<Value, DecodeError> {
-    let in_it = key.iter().zip(bases).filter(|(index, _)| **index != NOT_IN_IT);
-    let mut values = Vec::with_capacity(in_it.clone().count());
-    budget.take_items::<Value>(values.capacity() + 1)?;
-    for (index, base) in in_it {
-        let value = base
-            .value(*index)
-            .filter(|value| value.as_str().is_some())
-            .ok_or(HALF)?;
-        budget.take(value.as_str().map_or(0, str::len))?;
-        values.push(value.clone());
+impl<'b, 'd> Lists<'b, 'd> {
+    fn new(bases: &'b [Base<'d>]) -> Self {
+        Self {
+            bases,
+            lists: Vec::new(),
+            of_one: Default::default(),
+            of_more: FxHashMap::default(),
+        }
     }
-    Ok(Value::List(List::shared(values)))
+
+    fn add(&mut self, value: Value, budget: &mut Budget) -> Result<u32, DecodeError> {
+        budget.take_items::<Value>(1)?;
+        self.lists.push(value);
+        Ok(self.lists.len() as u32 - 1)
+    }
+
+    /// The list of what the columns of a mask have beside the `nth` one that is wanted.
+    fn number_of(&mut self, mask: u8, nth: usize, budget: &mut Budget) -> Result<u32, DecodeError> {
+        let beside = |bit: usize| Some((bit, self.bases.get(bit)?.index(nth)?));
+        if mask.is_power_of_two() {
+            let (bit, index) = beside(mask.trailing_zeros() as usize).ok_or(HALF)?;
+            if self.of_one[bit].is_empty() {
+                let values = self.bases[bit].values();
+                budget.take_items::<u32>(values)?;
+                self.of_one[bit] = vec![NONE; values];
+            }
+            let known = self.of_one[bit].get(index as usize).copied().ok_or(HALF)?;
+            if known != NONE {
+                return Ok(known);
+            }
+            let number = self.put_together(&[(bit, index)], budget)?;
+            self.of_one[bit][index as usize] = number;
+            return Ok(number);
+        }
+        let bits = (0..MAX_BASES).filter(|bit| mask & (1 << bit) != 0);
+        let mut key = [NONE; MAX_BASES];
+        for bit in bits.clone() {
+            key[bit] = beside(bit).ok_or(HALF)?.1;
+        }
+        if let Some(known) = self.of_more.get(&key) {
+            return Ok(*known);
+        }
+        let texts: Vec<(usize, u32)> = bits.map(|bit| (bit, key[bit])).collect();
+        let number = self.put_together(&texts, budget)?;
+        budget.take_items::<(Key, u32)>(1)?;
+        self.of_more.insert(key, number);
+        Ok(number)
+    }
+
+    fn put_together(&mut self, texts: &[(usize, u32)], budget: &mut Budget) -> Result<u32, DecodeError> {
+        budget.take_items::<Value>(texts.len())?;
+        let mut values = Vec::with_capacity(texts.len());
+        for (bit, index) in texts {
+            let value = self.bases.get(*bit).and_then(|base| base.value(*index)).ok_or(HALF)?;
+            budget.take(value.as_str().ok_or(HALF)?.len())?;
+            values.push(value.clone());
+        }
+        self.add(Value::List(List::shared(values)), budget)
+    }
 }
