@@ -93,16 +93,16 @@ impl ValueCounts {
     }
 
     /// Adds all columns that a field has in so many events.
-    pub fn add_columns(&mut self, views: &[View], events: u64) {
+    pub fn add_columns<'v>(&mut self, views: impl IntoIterator<Item = &'v View>, events: u64) {
         let mut with = 0_u64;
         for view in views {
             let mut counts = vec![0_u64; view.values()];
             for row in 0..view.rows() {
                 if let Some(count) = view.index(row).and_then(|index| counts.get_mut(index)) {
                     *count += 1;
+                    with += 1;
                 }
             }
-            with += view.rows() as u64;
             self.add_view(view, &counts);
         }
         self.total += events;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway::SearchConfig;
 use gateway::app::events::{EventFilter, Events};
-use model::{BatchKey, Epoch, Event, EventId, Partition, SourceId, Tenant, Timestamp};
+use model::{BatchKey, Epoch, Event, EventId, Fields, Partition, SourceId, Tenant, Timestamp};
 use query::Query;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -262,6 +262,24 @@ async fn fill_much(gateway: &Gateway) -> usize {
     32 * 300
 }
 
+/// What is in most events twice, with events in which it is not.
+fn large(row: u32, message: &str) -> Fields {
+    let ip = format!("10.0.0.{}", row % 100);
+    let mut fields = Fields::new();
+    fields.insert("message", message);
+    fields.insert("event.original", format!("header: {message}"));
+    if !row.is_multiple_of(4) {
+        fields.insert("source.ip", ip.clone());
+        fields.insert("source.address", ip.clone());
+        let other = (row % 1000 == 1).then(|| model::Value::from("10.9.9.9"));
+        fields.insert(
+            "related.ip",
+            model::Value::from(other.into_iter().chain([ip.into()]).collect::<Vec<_>>()),
+        );
+    }
+    fields
+}
+
 /// A block whose messages are cut into parts, of which a page fetches those that it shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_large_blocks_are_found_shown_and_counted_whole() {
@@ -282,13 +300,7 @@ async fn events_of_large_blocks_are_found_shown_and_counted_whole() {
                 seq: u64::from(row),
             },
             timestamp: Timestamp(1_800_000_000_000_000 + i64::from(row) * 1000),
-            fields: [
-                ("message", message(row)),
-                ("event.original", format!("header: {}", message(row))),
-            ]
-            .into_iter()
-            .map(|(name, text)| (name.into(), text.into()))
-            .collect(),
+            fields: large(row, &message(row)),
         })
         .collect();
     let encoded = block::encode(&events).unwrap();
@@ -345,6 +357,35 @@ async fn events_of_large_blocks_are_found_shown_and_counted_whole() {
             (total.into(), 0, total.into()),
             "{query}"
         );
+    }
+    // What is stored once for several fields.
+    for (query, total) in [("*", COUNT), ("message:*third1*", COUNT / 3)] {
+        for (field, distinct) in [("source.ip", 75), ("source.address", 75), ("related.ip", 76)] {
+            let top = search.top(&filter(query), field, 100).await.unwrap();
+            assert_eq!(
+                (top.total, top.missing, top.distinct),
+                (total.into(), u64::from(total / 4), distinct),
+                "{query} {field}"
+            );
+            let count = |value: &str| {
+                top.values
+                    .iter()
+                    .find(|found| found.value == value)
+                    .map(|found| found.count)
+            };
+            assert_eq!(count("10.0.0.7"), Some(u64::from(total / 100)), "{query} {field}");
+            assert_eq!(count("10.9.9.9"), (distinct == 76).then_some(u64::from(total / 1000)));
+        }
+    }
+    for (query, found) in [
+        ("source.address:10.0.0.7", 30),
+        ("related.ip:10.0.0.7 source.address:10.0.0.7", 30),
+        ("related.ip:10.9.9.9", 3),
+        ("source.address:10.9.9.9", 0),
+    ] {
+        let page = search.page(filter(query), None, 50).await.unwrap();
+        assert_eq!(page.events.len(), found, "{query}");
+        assert!(page.events.iter().all(|event| events.contains(event)), "{query}");
     }
 }
 

@@ -34,10 +34,15 @@ pub struct ColumnName {
     pub part: Option<usize>,
 }
 
-impl From<String> for ColumnName {
-    /// All of the field.
-    fn from(field: String) -> Self {
-        Self { field, part: None }
+impl ColumnName {
+    /// All of a field, and those that complete them.
+    pub(super) fn of(field: &str) -> Vec<Self> {
+        let fields = std::iter::once(field).chain(block::completing(field).iter().copied());
+        let whole = fields.map(|field| Self {
+            field: field.to_owned(),
+            part: None,
+        });
+        whole.collect()
     }
 }
 
@@ -48,12 +53,7 @@ impl Columns {
     /// The head, all columns of some fields, and those that complete them.
     #[must_use]
     pub fn of_fields(fields: impl IntoIterator<Item = String>) -> Self {
-        let mut all = Vec::new();
-        for field in fields {
-            let others = block::completing(&field).iter();
-            all.extend(others.map(|other| ColumnName::from((*other).to_owned())));
-            all.push(ColumnName::from(field));
-        }
+        let mut all: Vec<ColumnName> = fields.into_iter().flat_map(|field| ColumnName::of(&field)).collect();
         all.sort_unstable();
         all.dedup();
         Self::Of(all)
@@ -111,6 +111,14 @@ impl Body {
         let mut columns = columns.iter();
         let (_, column) = columns.find(|((of, number), _)| *number == part && of == name)?;
         Some(column)
+    }
+
+    /// Whether a column of the field was fetched.
+    fn has(&self, field: &str) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Parts(_, columns) => columns.iter().any(|((of, _), _)| of == field),
+        }
     }
 
     /// How many bytes were fetched.
@@ -238,15 +246,26 @@ pub enum OneColumn {
     Absent,
     /// For `block::values_of`, each for some of the events.
     Here(Vec<Vec<u8>>),
+    /// Others complete them: the head and all of these.
+    Completed(Body),
     /// The block has to be read for it.
     Elsewhere,
 }
 
-/// A field's columns in a document that was fetched with `more`, `head` left out, and [`paths`].
+/// A field's columns in a document that was fetched with `more`, the [`paths`] of [`ColumnName::of`], and `head` when these
+/// are of several fields.
 pub(super) fn one(raw: &RawDocument, field: &str) -> Result<OneColumn, Error> {
     // Where not all columns are there by name, some of the field's may be among the others.
     if key(field, 0).is_none() || raw.get("cols")?.is_none() || raw.get("more")?.is_some() {
         return Ok(OneColumn::Elsewhere);
+    }
+    if !block::completing(field).is_empty() {
+        let body = some(raw)?;
+        return Ok(if body.has(field) {
+            OneColumn::Completed(body)
+        } else {
+            OneColumn::Absent
+        });
     }
     let columns = columns(raw)?.iter().map(|column| Ok(bytes_of(column?.1)?.to_vec()));
     let columns: Vec<Vec<u8>> = columns.collect::<Result<_, Error>>()?;
@@ -284,7 +303,7 @@ mod tests {
         };
         assert_eq!(path("source.ip").as_deref(), Some("cols.source|ip"));
         assert_eq!(path("@timestamp").as_deref(), Some("cols.@timestamp"));
-        let all: Vec<String> = paths(&ColumnName::from("a.b".to_owned())).collect();
+        let all: Vec<String> = ColumnName::of("a.b").iter().flat_map(paths).collect();
         assert_eq!((all.len(), all[7].as_str()), (block::MAX_PARTS, "cols.a|b#7"));
         assert_eq!(named("a|b#7"), Some(("a.b".to_owned(), 7)));
         assert_eq!((named("a|b"), named("|rest")), (Some(("a.b".to_owned(), 0)), None));

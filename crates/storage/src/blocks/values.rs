@@ -29,7 +29,8 @@ pub struct ColumnOfBlock {
     pub column: OneColumn,
 }
 
-/// A field's column of every block that may hold events of the span, by day, latest blocks first.
+/// A field's column of every block that may hold events of the span, with those that complete it, by day, latest blocks
+/// first.
 ///
 /// # Errors
 /// When the database is away.
@@ -59,7 +60,11 @@ async fn of_day(
     span: Span,
 ) -> Result<impl Stream<Item = Result<ColumnOfBlock, Error>> + Send + use<>, Error> {
     let mut fields = doc! { "min": 1, "max": 1, "n": 1, "more": 1, "v": 1 };
-    for path in parts::paths(&ColumnName::from(field.clone())) {
+    let columns = ColumnName::of(&field);
+    if columns.len() > 1 {
+        fields.insert("head", 1);
+    }
+    for path in columns.iter().flat_map(parts::paths) {
         fields.insert(path, 1);
     }
     let cursor = ordered::open(&store, day, &query, &filter(&query), &fields, FETCH).await?;

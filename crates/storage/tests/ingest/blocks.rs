@@ -374,6 +374,7 @@ async fn columns_can_be_fetched_alone_whatever_their_fields_are_called() {
                     assert!(["source.address", "event.original"].contains(&name));
                 }
             },
+            OneColumn::Completed(_) => panic!("{name} is in a block with too many columns"),
             OneColumn::Elsewhere => {}
             OneColumn::Absent => panic!("{name} is said to be absent"),
         }

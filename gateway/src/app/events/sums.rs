@@ -122,9 +122,7 @@ impl Events {
     pub async fn top(&self, filter: &EventFilter, field: &str, limit: usize) -> Result<Top, ServiceError> {
         let turn = self.turn().await?;
         let prepared = Arc::new(filter.prepare(Timestamp::now()));
-        // A column that others complete says little by itself.
-        let is_by_itself = block::completing(field).is_empty();
-        let (all, partial) = if prepared.is_time_only() && is_by_itself {
+        let (all, partial) = if prepared.is_time_only() {
             self.tally(&turn, &prepared, field).await?
         } else {
             self.count_matching(&turn, &prepared, field).await?

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use model::Timestamp;
 use proto::ServiceError;
 use query::ValueCounts;
-use storage::blocks::{self, ColumnOfBlock, Columns, OneColumn};
+use storage::blocks::{self, Body, ColumnOfBlock, Columns, OneColumn};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -80,8 +80,9 @@ impl Events {
                         }
                     };
                     let turn = turn.clone();
+                    let field = field.to_owned();
                     running.spawn_blocking(move || {
-                        let counted = count(values, columns);
+                        let counted = count(values, columns, &field);
                         drop(turn);
                         counted
                     });
@@ -193,11 +194,12 @@ fn cut(reason: &'static str, unread_until: Option<Timestamp>) -> Partial {
 fn size(column: &ColumnOfBlock) -> u64 {
     match &column.column {
         OneColumn::Here(columns) => columns.iter().map(|bytes| bytes.len() as u64).sum(),
+        OneColumn::Completed(body) => body.size() as u64,
         OneColumn::Absent | OneColumn::Elsewhere => 0,
     }
 }
 
-fn count(mut values: ValueCounts, columns: Vec<ColumnOfBlock>) -> Counted {
+fn count(mut values: ValueCounts, columns: Vec<ColumnOfBlock>, field: &str) -> Counted {
     let mut left = Vec::new();
     for column in columns {
         match &column.column {
@@ -214,8 +216,22 @@ fn count(mut values: ValueCounts, columns: Vec<ColumnOfBlock>) -> Counted {
                     Err(_) => left.push(column),
                 }
             }
+            OneColumn::Completed(body) => {
+                if count_completed(&mut values, body, field).is_err() {
+                    left.push(column);
+                }
+            }
             OneColumn::Elsewhere => left.push(column),
         }
     }
     Counted { values, left }
+}
+
+fn count_completed(values: &mut ValueCounts, body: &Body, field: &str) -> Result<(), DecodeError> {
+    let block = body.open()?;
+    let views = block.views();
+    let columns = views.columns_of(field).map(|column| views.get(column));
+    let columns: Vec<&View> = columns.collect::<Result<_, _>>()?;
+    values.add_columns(columns, block.len() as u64);
+    Ok(())
 }
