@@ -1,7 +1,9 @@
 //! Which fields repeat what others of the same event say.
 
-/// The fields whose columns a field's column may be completed by, in the order in which a list has their values: none for
-/// most. Who reads a field's column by itself needs those of these fields as well.
+/// The fields whose columns a field's column may be completed by: none for most. Who reads a field's column by itself needs
+/// those of these fields as well.
+///
+/// The order is the one in which `crates/parsers` lists their values. Lists in another order are stored by themselves.
 #[must_use]
 pub fn completing(field: &str) -> &'static [&'static str] {
     match field {

@@ -49,7 +49,7 @@ pub(crate) fn put(
     true
 }
 
-/// Which columns have the list's values in that row, in their order; 0 when that are not all of them.
+/// Which columns have the list's values in that row, in their order; 0 when it has others, too.
 fn mask_of(value: &Value, cursors: &mut [Cursor<'_, '_>], row: u32) -> u8 {
     let Value::List(values) = value else { return 0 };
     let mut left = values.iter().peekable();
@@ -100,11 +100,10 @@ pub(crate) fn get(
             mask => lists.number_of(mask, nth, budget)?,
         });
     }
-    let lists = lists.lists;
     if wanted.is_all() && !reader.is_empty() {
         return Err(LONG);
     }
-    Ok(Data::Dictionary(lists, indexes))
+    Ok(Data::Dictionary(lists.lists, indexes))
 }
 
 /// Of each column that completes a list, which of its values; [`NONE`] of the others.

@@ -153,8 +153,8 @@ impl Compiled {
         is(&self.root)
     }
 
-    /// The fields whose columns a block's scan looks at; `None` when it may look at all. A block that does not say where
-    /// addresses stand takes more.
+    /// The fields whose columns a block's scan looks at, which others may complete ([`block::completing`]); `None` when it
+    /// may look at all. A block that does not say where addresses stand takes more.
     #[must_use]
     pub fn fields(&self) -> Option<Vec<String>> {
         fn add(node: &Node, fields: &mut Vec<String>) -> bool {
