@@ -85,13 +85,13 @@ impl Block<'_> {
                 view_decoding::get(opened.encoding, &opened.plain, count, present(), budget)
             }
             Some(base) if opened.encoding == encoding::STRING_PREFIXES => {
-                let view = self.read_view(*base, budget)?;
+                let mut view = self.read_view(*base, budget)?;
                 let mut beside = self.shapes().beside(number as u32, *base as u32);
-                let is_same = self.count_of(*base)? == count
-                    && view.texts().is_some()
+                if let View::Texts { of_row, .. } = &mut view
                     && column_decoding::is_same(&opened.plain, count)?
-                    && beside.all(|position| position.is_some());
-                if is_same {
+                    && beside.all(|position| position.is_some())
+                {
+                    of_row.keep(present());
                     return Ok(view);
                 }
                 let rows = present().enumerate().filter(|(_, present)| *present);

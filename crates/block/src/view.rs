@@ -12,7 +12,7 @@ use crate::error::DecodeError;
 const ABSENT: u32 = u32::MAX;
 
 /// One field over a whole block: its values, and which of them each row has. Values of fields that rarely repeat are not
-/// made distinct.
+/// made distinct, and some may be of no row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum View {
     /// All are texts.
@@ -61,6 +61,15 @@ impl OfRow {
                 })
                 .collect(),
         )
+    }
+
+    /// Forgets the values of rows that are not `present`.
+    pub(crate) fn keep(&mut self, present: impl Iterator<Item = bool>) {
+        for (position, present) in self.0.iter_mut().zip(present) {
+            if !present {
+                *position = ABSENT;
+            }
+        }
     }
 }
 
