@@ -29,6 +29,16 @@ pub(crate) fn put(
     if completed * 4 < masks.len() * 3 {
         return false;
     }
+    // Who reads the column reads all that it names.
+    let used = masks.iter().fold(0, |used, mask| used | mask);
+    let bits = bases.iter().enumerate();
+    let needed: Vec<_> = bits
+        .filter(|(bit, _)| used & (1 << bit) != 0)
+        .map(|(_, base)| *base)
+        .collect();
+    if needed.len() < bases.len() {
+        return put(out, column, &needed, collector);
+    }
     // Words and addresses of the others are those of the columns that complete them.
     let own = || {
         masks

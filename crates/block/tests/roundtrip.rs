@@ -341,6 +341,8 @@ fn what_is_said_again_takes_next_to_no_room() {
             );
             fields.insert("source.address", ip.clone());
             fields.insert("source.ip", ip);
+            // In no list, which therefore does not need it.
+            fields.insert("server.ip", "10.9.9.9");
             // Once in a while they differ.
             let name = if n % 500 == 0 { "web".to_owned() } else { host.clone() };
             fields.insert("host.name", name);
@@ -372,6 +374,17 @@ fn what_is_said_again_takes_next_to_no_room() {
         assert!(room(name) < 120, "{name}: {}", room(name));
     }
     assert!(room("source.ip") > 2000);
+    let parts = split(&encoded.bytes).unwrap();
+    let some = |name: &str, part| {
+        let mut columns = parts.columns.iter();
+        let column = columns.find(|column| column.field == name && column.part == part)?;
+        (name != "server.ip").then_some(column.bytes)
+    };
+    let some = Block::of_parts(parts.head, some).unwrap();
+    assert_eq!(
+        some.column("related.ip"),
+        Block::open(&encoded.bytes).unwrap().column("related.ip")
+    );
     check(&events);
 }
 
